@@ -1,0 +1,5 @@
+//! Plans, renders and carries out the life of one new column in a Diesel project.
+
+pub mod ident;
+
+pub mod backend;
