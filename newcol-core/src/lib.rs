@@ -3,3 +3,7 @@
 pub mod ident;
 
 pub mod backend;
+
+pub mod contract;
+
+pub mod plan;

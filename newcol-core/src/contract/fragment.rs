@@ -1,0 +1,256 @@
+//! Pieces of SQL that the user writes: types and expressions.
+//!
+//! They go into statements as they are (expressions in parentheses), so they are checked token by
+//! token to be *one* fragment: it closes what it opens and cannot end the statement around it.
+
+use std::fmt;
+
+use sqlparser::{
+    dialect::{Dialect, MySqlDialect, PostgreSqlDialect, SQLiteDialect},
+    tokenizer::{Token, Tokenizer, Whitespace},
+};
+
+use crate::backend::Backend;
+
+/// Why a text cannot stand inside one of our statements.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FragmentError {
+    /// Nothing but white space.
+    #[error("it is empty")]
+    Empty,
+    /// The engine's tokens cannot be read.
+    #[error("{message}")]
+    Tokens {
+        /// What the tokenizer says, with its place in the fragment.
+        message: String,
+    },
+    /// A semicolon would end the statement.
+    #[error("a `;` would end the statement around it")]
+    Semicolon,
+    /// A `--` comment would hide the rest of the statement.
+    #[error("a line comment would hide the rest of the statement; use /* */")]
+    LineComment,
+    /// A closing bracket that closes nothing of the fragment, or the reverse.
+    #[error("`{bracket}` has no partner")]
+    Unbalanced {
+        /// The lonely bracket.
+        bracket: String,
+    },
+    /// A comma outside brackets would start another action.
+    #[error("a `,` outside brackets would start another action")]
+    Comma,
+    /// A type that carries a constraint.
+    #[error("`{word}` is not part of a type")]
+    NotOfAType {
+        /// The word that belongs elsewhere.
+        word: String,
+    },
+}
+
+impl FragmentError {
+    /// Returns the way out where it is not plain from the message.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::NotOfAType { word } => Some(match word.to_ascii_uppercase().as_str() {
+                "NOT" | "NULL" => "say `--required` or `--optional`".to_owned(),
+                "DEFAULT" => "say `--default`".to_owned(),
+                "REFERENCES" => "say `--references`".to_owned(),
+                "UNIQUE" => "say `--unique`".to_owned(),
+                "CHECK" | "CONSTRAINT" => "say `--check`".to_owned(),
+                "GENERATED" | "AS" => "say `--generated`".to_owned(),
+                _ => return None,
+            }),
+            Self::Empty
+            | Self::Tokens { .. }
+            | Self::Semicolon
+            | Self::LineComment
+            | Self::Unbalanced { .. }
+            | Self::Comma => None,
+        }
+    }
+}
+
+/// A SQL expression over a row.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Expr(String);
+
+impl Expr {
+    /// Takes a text as it is, without surrounding white space.
+    pub fn new(text: &str) -> Self {
+        Self(text.trim().to_owned())
+    }
+
+    /// Returns the user's text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Reports whether the expression is the bare keyword NULL.
+    pub fn is_null(&self) -> bool {
+        self.0.eq_ignore_ascii_case("null")
+    }
+
+    /// Checks that the engine reads this as one fragment that cannot leave its parentheses.
+    pub fn check(&self, backend: Backend) -> Result<(), FragmentError> {
+        closed_fragment(&self.0, backend).map(drop)
+    }
+}
+
+impl fmt::Display for Expr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A SQL type, as the engine spells it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SqlType(String);
+
+/// Words that turn `type` into something more than a type.
+const CONSTRAINT_WORDS: &[&str] = &[
+    "NOT",
+    "NULL",
+    "DEFAULT",
+    "REFERENCES",
+    "PRIMARY",
+    "UNIQUE",
+    "CHECK",
+    "CONSTRAINT",
+    "GENERATED",
+    "AS",
+    "AUTOINCREMENT",
+    "AUTO_INCREMENT",
+    "COMMENT",
+    "FIRST",
+    "AFTER",
+    "STORED",
+    "VIRTUAL",
+];
+
+impl SqlType {
+    /// Takes a text as it is, without surrounding white space.
+    pub fn new(text: &str) -> Self {
+        Self(text.trim().to_owned())
+    }
+
+    /// Returns the user's text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Checks that the engine reads this as a type and nothing more.
+    pub fn check(&self, backend: Backend) -> Result<(), FragmentError> {
+        for token in closed_fragment(&self.0, backend)? {
+            if let Token::Word(word) = token
+                && word.quote_style.is_none()
+                && CONSTRAINT_WORDS.iter().any(|w| word.value.eq_ignore_ascii_case(w))
+            {
+                return Err(FragmentError::NotOfAType { word: word.value });
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for SqlType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Returns the parser dialect of an engine.
+pub(crate) fn dialect(backend: Backend) -> &'static dyn Dialect {
+    match backend {
+        Backend::Postgres => &PostgreSqlDialect {},
+        Backend::Mysql => &MySqlDialect {},
+        Backend::Sqlite => &SQLiteDialect {},
+    }
+}
+
+/// Returns the tokens of a text that closes all it opens and ends nothing around it.
+fn closed_fragment(text: &str, backend: Backend) -> Result<Vec<Token>, FragmentError> {
+    if text.trim().is_empty() {
+        return Err(FragmentError::Empty);
+    }
+    let tokens = Tokenizer::new(dialect(backend), text)
+        .tokenize()
+        .map_err(|e| FragmentError::Tokens { message: e.to_string() })?;
+    let mut open: Vec<&Token> = Vec::new();
+    for token in &tokens {
+        match token {
+            Token::SemiColon => return Err(FragmentError::Semicolon),
+            Token::Whitespace(Whitespace::SingleLineComment { .. }) => {
+                return Err(FragmentError::LineComment);
+            }
+            Token::LParen | Token::LBracket | Token::LBrace => open.push(token),
+            Token::RParen | Token::RBracket | Token::RBrace => {
+                let partner = open.pop();
+                let closes = matches!(
+                    (partner, token),
+                    (Some(Token::LParen), Token::RParen)
+                        | (Some(Token::LBracket), Token::RBracket)
+                        | (Some(Token::LBrace), Token::RBrace)
+                );
+                if !closes {
+                    return Err(FragmentError::Unbalanced { bracket: token.to_string() });
+                }
+            }
+            Token::Comma if open.is_empty() => {
+                return Err(FragmentError::Comma);
+            }
+            _ => {}
+        }
+    }
+    match open.pop() {
+        Some(bracket) => Err(FragmentError::Unbalanced { bracket: bracket.to_string() }),
+        None => Ok(tokens),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn injections_are_refused() {
+        for backend in Backend::ALL {
+            for text in [
+                "",
+                " ",
+                "1); DROP TABLE users; --",
+                "1;",
+                "1) , (2",
+                "1, 2",
+                "1 -- no",
+                "'open",
+                "(1",
+                "1)",
+                "(1]",
+                "a) OR (b",
+            ] {
+                assert!(Expr::new(text).check(backend).is_err(), "{backend}: {text}");
+            }
+        }
+        assert!(Expr::new("1 # no").check(Backend::Mysql).is_err());
+    }
+
+    #[test]
+    fn types_are_only_types() {
+        for (backend, text) in [
+            (Backend::Postgres, "varchar(16)"),
+            (Backend::Postgres, "timestamp(3) with time zone"),
+            (Backend::Postgres, "\"Not Null\""),
+            (Backend::Postgres, "text[][]"),
+            (Backend::Postgres, "text COLLATE \"C\""),
+            (Backend::Mysql, "enum('a','b;c')"),
+            (Backend::Mysql, "bigint unsigned"),
+            (Backend::Sqlite, "INTEGER"),
+        ] {
+            assert_eq!(SqlType::new(text).check(backend), Ok(()), "{backend}: {text}");
+        }
+        for text in ["text NOT NULL", "int default 1", "int, add column x int", "int references a"]
+        {
+            assert!(SqlType::new(text).check(Backend::Postgres).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! Reads contract files.
