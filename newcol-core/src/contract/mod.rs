@@ -8,6 +8,7 @@ mod edit;
 mod fragment;
 pub mod read;
 
+pub(crate) use fragment::dialect as fragment_dialect;
 pub use fragment::{Expr, FragmentError, SqlType};
 
 use crate::{

@@ -1,0 +1,114 @@
+//! Steps → SQL, one dialect per file, each an exhaustive match.
+//!
+//! Rendering is pure and never refuses: what an engine cannot do was refused while planning.
+
+pub mod migrations;
+mod mysql;
+mod names;
+mod postgres;
+mod sqlite;
+mod sqlite_rebuild;
+pub mod text;
+
+use crate::{
+    backend::Backend,
+    contract::{Contract, Expr, SqlType},
+    ident::{Ident, TableName},
+    plan::{Plan, Step, facts::TableFacts},
+    render::{names::Names, text::SqlText},
+};
+
+/// One statement (or a block that runs as one), with the question that tells whether it landed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Statement {
+    /// What to run, without a final semicolon.
+    pub sql: SqlText,
+    /// Asked before and after: a query with one boolean (or 0/1) that is true once the statement
+    /// has landed. `None` where running twice is harmless and nothing in the catalogue tells.
+    pub proof: Option<SqlText>,
+}
+
+impl Statement {
+    fn proven(sql: SqlText, proof: SqlText) -> Self {
+        Self { sql, proof: Some(proof) }
+    }
+
+    fn repeatable(sql: SqlText) -> Self {
+        Self { sql, proof: None }
+    }
+}
+
+/// What a renderer may use.
+pub(crate) struct Scope<'a> {
+    plan: &'a Plan,
+    contract: &'a Contract,
+    facts: &'a TableFacts,
+    names: Names,
+}
+
+impl<'a> Scope<'a> {
+    fn new(plan: &'a Plan) -> Self {
+        Self {
+            plan,
+            contract: &plan.contract,
+            facts: &plan.facts,
+            names: Names::of(&plan.contract),
+        }
+    }
+
+    fn backend(&self) -> Backend {
+        self.facts.server.backend()
+    }
+
+    fn table(&self) -> &TableName {
+        self.contract.table()
+    }
+
+    fn column(&self) -> &Ident {
+        self.contract.column()
+    }
+
+    fn ty(&self) -> &SqlType {
+        self.contract.sql_type(self.backend()).expect("a plan has a type for its engine")
+    }
+
+    /// The expression for rows of old writers: the fill, or the default that stands in for it.
+    fn fill(&self) -> &Expr {
+        self.contract
+            .sql_fill(self.backend())
+            .or_else(|| self.contract.default(self.backend()))
+            .expect("a trigger is planned only where there is an expression")
+    }
+
+    fn default(&self) -> &Expr {
+        self.contract.default(self.backend()).expect("a default step is planned only with one")
+    }
+
+    /// The replaced column and the expression that computes it back.
+    fn replaced(&self) -> (&Ident, &Expr) {
+        let replaces = self.contract.answers().replaces.as_ref();
+        let replaces = replaces.expect("a sync step is planned only for a replacement");
+        let back = replaces.back.get(self.backend());
+        (&replaces.column, back.expect("planning refuses a replacement without a way back"))
+    }
+}
+
+/// Returns the statements that carry out a step.
+pub fn up(step: &Step, plan: &Plan) -> Vec<Statement> {
+    let scope = Scope::new(plan);
+    match plan.backend() {
+        Backend::Postgres => postgres::up(step, &scope),
+        Backend::Mysql => mysql::up(step, &scope),
+        Backend::Sqlite => sqlite::up(step, &scope),
+    }
+}
+
+/// Returns the statements that undo a step; empty where there is nothing to undo.
+pub fn down(step: &Step, plan: &Plan) -> Vec<SqlText> {
+    let scope = Scope::new(plan);
+    match plan.backend() {
+        Backend::Postgres => postgres::down(step, &scope),
+        Backend::Mysql => mysql::down(step, &scope),
+        Backend::Sqlite => sqlite::down(step, &scope),
+    }
+}

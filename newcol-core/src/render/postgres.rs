@@ -1,0 +1,557 @@
+//! PostgreSQL 13 to 18.
+
+use super::{
+    Scope, Statement,
+    text::{Hole, SqlText, join},
+};
+use crate::{
+    backend::Backend,
+    contract::{OnDelete, Uniqueness},
+    ident::{Ident, TableName},
+    plan::{ColumnShape, IndexPurpose, LEFTOVERS, Leftovers, Step},
+};
+
+pub(super) fn up(step: &Step, scope: &Scope<'_>) -> Vec<Statement> {
+    match step {
+        Step::AddColumn(shape) => {
+            vec![Statement::proven(add_column(shape, scope), column_exists(scope.column(), scope))]
+        }
+        Step::Comment => vec![comment(scope)],
+        Step::SetDefault => vec![Statement::proven(set_default(scope), has_default(scope))],
+        Step::DropDefault => {
+            vec![Statement::proven(drop_default(scope), not(&has_default(scope)))]
+        }
+        Step::CreateFill => create_fill(scope),
+        Step::DropFill => drop_trigger(&scope.names.fill, scope),
+        Step::CreateSync => create_sync(scope),
+        Step::DropSync => drop_trigger(&scope.names.sync, scope),
+        Step::FillLeftovers(leftovers) => vec![fill_leftovers(leftovers, scope)],
+        Step::AddNotNullCheck => vec![Statement::proven(
+            fill(
+                scope,
+                "ALTER TABLE {table} ADD CONSTRAINT {check} CHECK ({column} IS NOT NULL) NOT VALID",
+                &scope.names.not_null_check,
+            ),
+            constraint(&scope.names.not_null_check, "true", scope),
+        )],
+        Step::ValidateNotNullCheck => vec![validate(&scope.names.not_null_check, scope)],
+        Step::SetNotNull => vec![Statement::proven(
+            alter_column(scope, "ALTER TABLE {table} ALTER COLUMN {column} SET NOT NULL"),
+            attribute(scope.column(), "a.attnotnull", scope),
+        )],
+        Step::DropNotNullCheck => vec![Statement::proven(
+            drop_constraint(&scope.names.not_null_check, scope),
+            not(&constraint(&scope.names.not_null_check, "true", scope)),
+        )],
+        Step::AddCheck => {
+            vec![Statement::proven(add_check(scope), constraint(&scope.names.check, "true", scope))]
+        }
+        Step::ValidateCheck => vec![validate(&scope.names.check, scope)],
+        Step::AddForeignKey => vec![Statement::proven(
+            add_foreign_key(scope),
+            constraint(&scope.names.foreign_key, "true", scope),
+        )],
+        Step::ValidateForeignKey => vec![validate(&scope.names.foreign_key, scope)],
+        Step::CreateIndex(purpose) => vec![create_index(*purpose, scope)],
+        Step::Rebuild { .. } => unreachable!("only SQLite rebuilds a table"),
+        Step::DropReplaced => {
+            let (old, _) = scope.replaced();
+            vec![Statement::proven(drop_column(old, scope), not(&column_exists(old, scope)))]
+        }
+    }
+}
+
+pub(super) fn down(step: &Step, scope: &Scope<'_>) -> Vec<SqlText> {
+    match step {
+        Step::AddColumn(_) => vec![drop_column(scope.column(), scope)],
+        Step::SetDefault => vec![drop_default(scope)],
+        Step::DropDefault => vec![set_default(scope)],
+        Step::CreateFill => sql_of(drop_trigger(&scope.names.fill, scope)),
+        Step::DropFill => sql_of(create_fill(scope)),
+        Step::CreateSync => sql_of(drop_trigger(&scope.names.sync, scope)),
+        Step::DropSync => sql_of(create_sync(scope)),
+        Step::AddNotNullCheck => vec![drop_constraint(&scope.names.not_null_check, scope)],
+        Step::SetNotNull => {
+            vec![alter_column(scope, "ALTER TABLE {table} ALTER COLUMN {column} DROP NOT NULL")]
+        }
+        Step::DropNotNullCheck => sql_of(up(&Step::AddNotNullCheck, scope)),
+        Step::AddCheck => vec![drop_constraint(&scope.names.check, scope)],
+        Step::AddForeignKey => vec![drop_constraint(&scope.names.foreign_key, scope)],
+        Step::CreateIndex(purpose) => vec![sql(
+            "DROP INDEX CONCURRENTLY {index}",
+            &[("index", Hole::Table(&in_schema(index_name(*purpose, scope), scope)))],
+        )],
+        Step::DropReplaced => restore_replaced(scope),
+        Step::Comment
+        | Step::FillLeftovers(_)
+        | Step::ValidateNotNullCheck
+        | Step::ValidateCheck
+        | Step::ValidateForeignKey
+        | Step::Rebuild { .. } => Vec::new(),
+    }
+}
+
+fn sql(template: &'static str, holes: &[(&str, Hole<'_>)]) -> SqlText {
+    super::text::sql(Backend::Postgres, template, holes)
+}
+
+fn sql_of(statements: Vec<Statement>) -> Vec<SqlText> {
+    statements.into_iter().map(|s| s.sql).collect()
+}
+
+/// An object of ours in the schema of the table.
+fn in_schema(name: &Ident, scope: &Scope<'_>) -> TableName {
+    TableName { schema: scope.table().schema.clone(), name: name.clone() }
+}
+
+fn fill(scope: &Scope<'_>, template: &'static str, check: &Ident) -> SqlText {
+    sql(
+        template,
+        &[
+            ("table", Hole::Table(scope.table())),
+            ("column", Hole::Name(scope.column())),
+            ("check", Hole::Name(check)),
+        ],
+    )
+}
+
+fn alter_column(scope: &Scope<'_>, template: &'static str) -> SqlText {
+    fill(scope, template, scope.column())
+}
+
+fn add_column(shape: &ColumnShape, scope: &Scope<'_>) -> SqlText {
+    let default = shape.default.as_ref().map_or_else(
+        || sql("", &[]),
+        |expr| sql(" DEFAULT {default}", &[("default", Hole::Default(expr))]),
+    );
+    let generated = shape.generated.as_ref().map_or_else(
+        || sql("", &[]),
+        |expr| sql(" GENERATED ALWAYS AS {expr} VIRTUAL", &[("expr", Hole::Expr(expr))]),
+    );
+    sql(
+        "ALTER TABLE {table} ADD COLUMN {column} {type}{generated}{not_null}{default}",
+        &[
+            ("table", Hole::Table(scope.table())),
+            ("column", Hole::Name(scope.column())),
+            ("type", Hole::Type(scope.ty())),
+            ("generated", Hole::Sql(&generated)),
+            ("not_null", Hole::Words(if shape.not_null { " NOT NULL" } else { "" })),
+            ("default", Hole::Sql(&default)),
+        ],
+    )
+}
+
+fn drop_column(column: &Ident, scope: &Scope<'_>) -> SqlText {
+    sql(
+        "ALTER TABLE {table} DROP COLUMN {column}",
+        &[("table", Hole::Table(scope.table())), ("column", Hole::Name(column))],
+    )
+}
+
+fn comment(scope: &Scope<'_>) -> Statement {
+    let why = scope.contract.answers().why.trim();
+    let holes = [
+        ("table", Hole::Table(scope.table())),
+        ("column", Hole::Name(scope.column())),
+        ("why", Hole::Literal(why)),
+    ];
+    let proof =
+        attribute(scope.column(), "col_description(a.attrelid, a.attnum) IS NOT NULL", scope);
+    Statement::proven(sql("COMMENT ON COLUMN {table}.{column} IS {why}", &holes), proof)
+}
+
+fn set_default(scope: &Scope<'_>) -> SqlText {
+    sql(
+        "ALTER TABLE {table} ALTER COLUMN {column} SET DEFAULT {default}",
+        &[
+            ("table", Hole::Table(scope.table())),
+            ("column", Hole::Name(scope.column())),
+            ("default", Hole::Default(scope.default())),
+        ],
+    )
+}
+
+fn drop_default(scope: &Scope<'_>) -> SqlText {
+    alter_column(scope, "ALTER TABLE {table} ALTER COLUMN {column} DROP DEFAULT")
+}
+
+/// A dollar quote that the user's expressions do not contain.
+fn tag(scope: &Scope<'_>) -> &'static str {
+    let answers = scope.contract.answers();
+    let mut texts = vec![scope.table().to_string(), scope.column().to_string()];
+    texts.extend(scope.contract.sql_fill(Backend::Postgres).map(ToString::to_string));
+    texts.extend(scope.contract.default(Backend::Postgres).map(ToString::to_string));
+    texts.extend(
+        answers
+            .replaces
+            .as_ref()
+            .and_then(|r| r.back.get(Backend::Postgres))
+            .map(ToString::to_string),
+    );
+    ["$newcol$", "$newcol1$", "$newcol2$", "$newcol3$"]
+        .into_iter()
+        .find(|tag| !texts.iter().any(|t| t.contains(tag)))
+        .unwrap_or("$newcol4$")
+}
+
+/// The fill is evaluated over the row as if it were read from the table, so that the expression
+/// stands as the user wrote it, whether it says `settings` or `users.settings`.
+fn create_fill(scope: &Scope<'_>) -> Vec<Statement> {
+    let function = in_schema(&scope.names.fill, scope);
+    let body = sql(
+        "CREATE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql AS {tag}
+#variable_conflict use_column
+BEGIN
+  SELECT {fill} INTO NEW.{column} FROM (SELECT NEW.*) AS {row};
+  RETURN NEW;
+END
+{tag}",
+        &[
+            ("function", Hole::Table(&function)),
+            ("tag", Hole::Words(tag(scope))),
+            ("fill", Hole::Expr(scope.fill())),
+            ("column", Hole::Name(scope.column())),
+            ("row", Hole::Name(&scope.table().name)),
+        ],
+    );
+    let trigger = sql(
+        "CREATE TRIGGER {trigger} BEFORE INSERT ON {table}
+FOR EACH ROW WHEN (NEW.{column} IS NULL) EXECUTE FUNCTION {function}()",
+        &[
+            ("trigger", Hole::Name(&scope.names.fill)),
+            ("table", Hole::Table(scope.table())),
+            ("column", Hole::Name(scope.column())),
+            ("function", Hole::Table(&function)),
+        ],
+    );
+    vec![
+        Statement::proven(body, function_exists(&function)),
+        Statement::proven(trigger, trigger_exists(&scope.names.fill, scope)),
+    ]
+}
+
+fn drop_trigger(name: &Ident, scope: &Scope<'_>) -> Vec<Statement> {
+    let function = in_schema(name, scope);
+    let holes = [
+        ("trigger", Hole::Name(name)),
+        ("table", Hole::Table(scope.table())),
+        ("function", Hole::Table(&function)),
+    ];
+    vec![
+        Statement::proven(
+            sql("DROP TRIGGER {trigger} ON {table}", &holes),
+            not(&trigger_exists(name, scope)),
+        ),
+        Statement::proven(
+            sql("DROP FUNCTION {function}()", &holes),
+            not(&function_exists(&function)),
+        ),
+    ]
+}
+
+/// Whoever is written leads. A value that the other column already maps to is left alone, so that
+/// filling the new column never changes the old one.
+fn create_sync(scope: &Scope<'_>) -> Vec<Statement> {
+    let (old, back) = scope.replaced();
+    let function = in_schema(&scope.names.sync, scope);
+    let holes = [
+        ("function", Hole::Table(&function)),
+        ("tag", Hole::Words(tag(scope))),
+        ("new", Hole::Name(scope.column())),
+        ("old", Hole::Name(old)),
+        ("row", Hole::Name(&scope.table().name)),
+        ("fill", Hole::Expr(scope.fill())),
+        ("back", Hole::Expr(back)),
+        ("trigger", Hole::Name(&scope.names.sync)),
+        ("table", Hole::Table(scope.table())),
+    ];
+    let body = sql(
+        "CREATE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql AS {tag}
+#variable_conflict use_column
+DECLARE
+  newcol_filled {table}.{new}%TYPE;
+BEGIN
+  SELECT {fill} INTO newcol_filled FROM (SELECT NEW.*) AS {row};
+  IF TG_OP = 'INSERT' AND NEW.{new} IS NULL THEN
+    NEW.{new} := newcol_filled;
+  ELSIF TG_OP = 'UPDATE' AND NEW.{new}::text IS NOT DISTINCT FROM OLD.{new}::text THEN
+    IF NEW.{old}::text IS DISTINCT FROM OLD.{old}::text THEN
+      NEW.{new} := newcol_filled;
+    END IF;
+  ELSIF NEW.{new}::text IS DISTINCT FROM newcol_filled::text THEN
+    SELECT {back} INTO NEW.{old} FROM (SELECT NEW.*) AS {row};
+  END IF;
+  RETURN NEW;
+END
+{tag}",
+        &holes,
+    );
+    let trigger = sql(
+        "CREATE TRIGGER {trigger} BEFORE INSERT OR UPDATE ON {table}
+FOR EACH ROW EXECUTE FUNCTION {function}()",
+        &holes,
+    );
+    vec![
+        Statement::proven(body, function_exists(&function)),
+        Statement::proven(trigger, trigger_exists(&scope.names.sync, scope)),
+    ]
+}
+
+fn fill_leftovers(leftovers: &Leftovers, scope: &Scope<'_>) -> Statement {
+    let path = scope.contract.path().to_string();
+    let too_many = format!("newcol {path}: more than {LEFTOVERS} rows are not filled yet");
+    let hint = format!("run `cargo newcol backfill {path}` first");
+    let empty = format!("newcol {path}: some rows are still empty after the fill");
+    let empty_hint = match leftovers {
+        Leftovers::Require(_) => {
+            "its expression yields NULL for them: find them with WHERE column IS NULL"
+        }
+        Leftovers::Allow(_) | Leftovers::Refuse => "only application code can fill them",
+    };
+    let holes = |expr| {
+        [
+            ("tag", Hole::Words(tag(scope))),
+            ("table", Hole::Table(scope.table())),
+            ("column", Hole::Name(scope.column())),
+            ("bound", Hole::Number(LEFTOVERS)),
+            ("too_many", expr),
+        ]
+    };
+    let fill = match leftovers {
+        Leftovers::Require(expr) | Leftovers::Allow(expr) => {
+            let [tag, table, column, bound, too_many] = holes(Hole::Literal(&too_many));
+            sql(
+                "
+  IF (SELECT count(*) FROM (SELECT 1 FROM {table} WHERE {column} IS NULL AND {fill} IS NOT NULL LIMIT {bound} + 1) AS newcol_pending) > {bound} THEN
+    RAISE EXCEPTION USING MESSAGE = {too_many}, HINT = {hint};
+  END IF;
+  UPDATE {table} SET {column} = {fill} WHERE {column} IS NULL AND {fill} IS NOT NULL;",
+                &[tag, table, column, bound, too_many, ("fill", Hole::Expr(expr)), ("hint", Hole::Literal(&hint))],
+            )
+        }
+        Leftovers::Refuse => sql("", &[]),
+    };
+    let guard = match leftovers {
+        Leftovers::Require(_) | Leftovers::Refuse => {
+            let [tag, table, column, bound, empty] = holes(Hole::Literal(&empty));
+            sql(
+                "
+  IF EXISTS (SELECT 1 FROM {table} WHERE {column} IS NULL) THEN
+    RAISE EXCEPTION USING MESSAGE = {too_many}, HINT = {hint};
+  END IF;",
+                &[tag, table, column, bound, empty, ("hint", Hole::Literal(empty_hint))],
+            )
+        }
+        Leftovers::Allow(_) => sql("", &[]),
+    };
+    Statement::repeatable(sql(
+        "DO {tag}
+BEGIN{fill}{guard}
+END
+{tag}",
+        &[
+            ("tag", Hole::Words(tag(scope))),
+            ("fill", Hole::Sql(&fill)),
+            ("guard", Hole::Sql(&guard)),
+        ],
+    ))
+}
+
+fn validate(name: &Ident, scope: &Scope<'_>) -> Statement {
+    Statement::proven(
+        sql(
+            "ALTER TABLE {table} VALIDATE CONSTRAINT {name}",
+            &[("table", Hole::Table(scope.table())), ("name", Hole::Name(name))],
+        ),
+        constraint(name, "c.convalidated", scope),
+    )
+}
+
+fn drop_constraint(name: &Ident, scope: &Scope<'_>) -> SqlText {
+    sql(
+        "ALTER TABLE {table} DROP CONSTRAINT {name}",
+        &[("table", Hole::Table(scope.table())), ("name", Hole::Name(name))],
+    )
+}
+
+fn add_check(scope: &Scope<'_>) -> SqlText {
+    let check = scope.contract.answers().check.get(Backend::Postgres);
+    let check = check.expect("a check step is planned only with a check");
+    sql(
+        "ALTER TABLE {table} ADD CONSTRAINT {name} CHECK {check} NOT VALID",
+        &[
+            ("table", Hole::Table(scope.table())),
+            ("name", Hole::Name(&scope.names.check)),
+            ("check", Hole::Expr(check)),
+        ],
+    )
+}
+
+fn add_foreign_key(scope: &Scope<'_>) -> SqlText {
+    let reference = scope.contract.answers().references.as_ref();
+    let reference = reference.expect("a foreign-key step is planned only with a reference");
+    sql(
+        "ALTER TABLE {table} ADD CONSTRAINT {name} FOREIGN KEY ({column})
+REFERENCES {parent} ({key}){on_delete} NOT VALID",
+        &[
+            ("table", Hole::Table(scope.table())),
+            ("name", Hole::Name(&scope.names.foreign_key)),
+            ("column", Hole::Name(scope.column())),
+            ("parent", Hole::Table(&reference.table)),
+            ("key", Hole::Name(&reference.column)),
+            ("on_delete", Hole::Words(on_delete(reference.on_delete))),
+        ],
+    )
+}
+
+/// The ON DELETE clause, the same on every engine.
+pub(super) fn on_delete(action: Option<OnDelete>) -> &'static str {
+    match action {
+        None => "",
+        Some(OnDelete::Restrict) => " ON DELETE RESTRICT",
+        Some(OnDelete::Cascade) => " ON DELETE CASCADE",
+        Some(OnDelete::SetNull) => " ON DELETE SET NULL",
+        Some(OnDelete::SetDefault) => " ON DELETE SET DEFAULT",
+        Some(OnDelete::NoAction) => " ON DELETE NO ACTION",
+    }
+}
+
+fn index_name<'a>(purpose: IndexPurpose, scope: &'a Scope<'_>) -> &'a Ident {
+    match purpose {
+        IndexPurpose::Wished => &scope.names.index,
+        IndexPurpose::ForeignKey => &scope.names.foreign_key_index,
+    }
+}
+
+fn create_index(purpose: IndexPurpose, scope: &Scope<'_>) -> Statement {
+    let wish = scope.contract.answers().index.clone().unwrap_or_default();
+    let name = index_name(purpose, scope);
+    let method = wish.method.as_ref().map_or_else(
+        || sql("", &[]),
+        |method| sql(" USING {method}", &[("method", Hole::Name(method))]),
+    );
+    let include: Vec<SqlText> =
+        wish.include.iter().map(|c| sql("{c}", &[("c", Hole::Name(c))])).collect();
+    let include = if include.is_empty() {
+        sql("", &[])
+    } else {
+        sql(" INCLUDE ({columns})", &[("columns", Hole::Sql(&join(&include, ", ")))])
+    };
+    let predicate = wish
+        .predicate
+        .get(Backend::Postgres)
+        .map_or_else(|| sql("", &[]), |expr| sql(" WHERE {expr}", &[("expr", Hole::Expr(expr))]));
+    let create = sql(
+        "CREATE {unique}INDEX CONCURRENTLY {index} ON {table}{method} ({column}){include}{predicate}",
+        &[
+            (
+                "unique",
+                Hole::Words(match wish.uniqueness {
+                    Uniqueness::Unique => "UNIQUE ",
+                    Uniqueness::Plain => "",
+                }),
+            ),
+            ("index", Hole::Name(name)),
+            ("table", Hole::Table(scope.table())),
+            ("method", Hole::Sql(&method)),
+            ("column", Hole::Name(scope.column())),
+            ("include", Hole::Sql(&include)),
+            ("predicate", Hole::Sql(&predicate)),
+        ],
+    );
+    let proof = sql(
+        "SELECT EXISTS (SELECT 1 FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid \
+         WHERE i.indrelid = {table}::regclass AND c.relname = {name} AND i.indisvalid)",
+        &[("table", Hole::Literal(&regclass(scope))), ("name", Hole::Literal(name.as_str()))],
+    );
+    Statement::proven(create, proof)
+}
+
+fn restore_replaced(scope: &Scope<'_>) -> Vec<SqlText> {
+    let (old, back) = scope.replaced();
+    let facts = scope.facts.column(old).expect("planning reads the replaced column");
+    let ty = facts.sql_type.as_deref().map(SqlText::stored);
+    let ty = ty.expect("planning reads the type of the replaced column");
+    let default = facts.default.as_deref().map(SqlText::stored);
+    let holes = [
+        ("table", Hole::Table(scope.table())),
+        ("old", Hole::Name(old)),
+        ("type", Hole::Sql(&ty)),
+        ("back", Hole::Expr(back)),
+    ];
+    let mut statements = vec![
+        sql("ALTER TABLE {table} ADD COLUMN {old} {type}", &holes),
+        sql("UPDATE {table} SET {old} = {back}", &holes),
+    ];
+    if let Some(default) = &default {
+        statements.push(sql(
+            "ALTER TABLE {table} ALTER COLUMN {old} SET DEFAULT {default}",
+            &[holes[0], holes[1], ("default", Hole::Sql(default))],
+        ));
+    }
+    if !facts.nullable {
+        statements.push(sql("ALTER TABLE {table} ALTER COLUMN {old} SET NOT NULL", &holes));
+    }
+    if let Some(comment) = &facts.comment {
+        statements.push(sql(
+            "COMMENT ON COLUMN {table}.{old} IS {comment}",
+            &[holes[0], holes[1], ("comment", Hole::Literal(comment))],
+        ));
+    }
+    statements
+}
+
+/// The table as `regclass` reads it from a literal.
+fn regclass(scope: &Scope<'_>) -> String {
+    sql("{table}", &[("table", Hole::Table(scope.table()))]).to_string()
+}
+
+fn attribute(column: &Ident, condition: &'static str, scope: &Scope<'_>) -> SqlText {
+    sql(
+        "SELECT EXISTS (SELECT 1 FROM pg_attribute a WHERE a.attrelid = {table}::regclass \
+         AND a.attname = {column} AND NOT a.attisdropped AND {condition})",
+        &[
+            ("table", Hole::Literal(&regclass(scope))),
+            ("column", Hole::Literal(column.as_str())),
+            ("condition", Hole::Words(condition)),
+        ],
+    )
+}
+
+fn column_exists(column: &Ident, scope: &Scope<'_>) -> SqlText {
+    attribute(column, "true", scope)
+}
+
+fn has_default(scope: &Scope<'_>) -> SqlText {
+    attribute(scope.column(), "a.atthasdef", scope)
+}
+
+fn constraint(name: &Ident, condition: &'static str, scope: &Scope<'_>) -> SqlText {
+    sql(
+        "SELECT EXISTS (SELECT 1 FROM pg_constraint c WHERE c.conrelid = {table}::regclass \
+         AND c.conname = {name} AND {condition})",
+        &[
+            ("table", Hole::Literal(&regclass(scope))),
+            ("name", Hole::Literal(name.as_str())),
+            ("condition", Hole::Words(condition)),
+        ],
+    )
+}
+
+fn trigger_exists(name: &Ident, scope: &Scope<'_>) -> SqlText {
+    sql(
+        "SELECT EXISTS (SELECT 1 FROM pg_trigger t WHERE t.tgrelid = {table}::regclass \
+         AND t.tgname = {name})",
+        &[("table", Hole::Literal(&regclass(scope))), ("name", Hole::Literal(name.as_str()))],
+    )
+}
+
+fn function_exists(function: &TableName) -> SqlText {
+    let name = sql("{function}()", &[("function", Hole::Table(function))]).to_string();
+    sql("SELECT to_regprocedure({function}) IS NOT NULL", &[("function", Hole::Literal(&name))])
+}
+
+/// Turns `SELECT …` of one boolean round.
+fn not(proof: &SqlText) -> SqlText {
+    sql("SELECT NOT ({proof})", &[("proof", Hole::Sql(proof))])
+}
