@@ -9,3 +9,5 @@ pub mod contract;
 pub mod plan;
 
 pub mod render;
+
+pub mod execute;

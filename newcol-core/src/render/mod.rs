@@ -5,6 +5,7 @@
 pub mod migrations;
 mod mysql;
 mod names;
+pub mod patch;
 mod postgres;
 mod sqlite;
 mod sqlite_rebuild;

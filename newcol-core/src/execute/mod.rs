@@ -1,0 +1,3 @@
+//! Carries plans out.
+
+pub mod files;
