@@ -3,3 +3,5 @@
 pub mod ident;
 
 pub mod backend;
+
+pub mod schema;
