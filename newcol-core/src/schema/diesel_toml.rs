@@ -98,7 +98,7 @@ pub enum Filter {
 }
 
 /// Why a `diesel.toml` could not be read.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum DieselTomlError {
     /// The text is not TOML.
     #[error("{message} at {at}")]
@@ -456,10 +456,22 @@ mod tests {
             ("[print_schema]\nfoo = 1\n", "unknown key `print_schema.foo` at 2:1"),
             ("[print_schema.a]\nfoo = 1\n", "unknown key `print_schema.a.foo` at 2:1"),
             ("\n[other]\n", "unknown key `other` at 2:2"),
-            ("[print_schema]\nwith_docs = 3\n", "`print_schema.with_docs` takes a boolean, \"database-comments-fallback-to-auto-generated-doc-comment\", \"only-database-comments\" or \"no-doc-comments\" at 2:13"),
-            ("[print_schema]\nfilter = { only_tables = [\"(\"] }\n", "pattern in `print_schema.filter.only_tables` is not a regular expression at 2:27"),
-            ("[print_schema]\nfilter = { only_tables = [], except_tables = [] }\n", "`print_schema.filter` takes either `only_tables` or `except_tables` at 2:10"),
-            ("[migrations_directory]\n", "`migrations_directory` takes a table with the key `dir` at 1:1"),
+            (
+                "[print_schema]\nwith_docs = 3\n",
+                "`print_schema.with_docs` takes a boolean, \"database-comments-fallback-to-auto-generated-doc-comment\", \"only-database-comments\" or \"no-doc-comments\" at 2:13",
+            ),
+            (
+                "[print_schema]\nfilter = { only_tables = [\"(\"] }\n",
+                "pattern in `print_schema.filter.only_tables` is not a regular expression at 2:27",
+            ),
+            (
+                "[print_schema]\nfilter = { only_tables = [], except_tables = [] }\n",
+                "`print_schema.filter` takes either `only_tables` or `except_tables` at 2:10",
+            ),
+            (
+                "[migrations_directory]\n",
+                "`migrations_directory` takes a table with the key `dir` at 1:1",
+            ),
         ] {
             assert_eq!(DieselConfig::parse(text).unwrap_err().to_string(), complaint);
         }

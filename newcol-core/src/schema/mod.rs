@@ -5,11 +5,20 @@
 //! texts in, texts out. Does not know the database: what diesel would read there (a comment, the
 //! type's name, the foreign key) comes with the edit.
 
+mod columns;
 pub mod diesel_toml;
+mod edit;
 mod error;
+mod joins;
+mod layout;
 mod model;
 pub mod names;
 mod parse;
+pub mod patch_file;
+mod print;
+mod stubs;
+pub mod types;
 
+pub use edit::{NewColumn, Position, SchemaEdit, apply};
 pub use error::{Place, SchemaError};
 pub use model::{Attr, Column, Joinable, SchemaFile, Stub, StubModule, Table, Together, Use};

@@ -424,9 +424,7 @@ impl Parser<'_> {
             primary_key,
             columns: self.columns(block)?,
             block: inside(block),
-            header: attrs
-                .first()
-                .map_or(bytes(first.span()).start, |attr| attr.range.start),
+            header: attrs.first().map_or(bytes(first.span()).start, |attr| attr.range.start),
             body: inside(group),
             cfgs: outer
                 .iter()
@@ -536,8 +534,10 @@ impl Parser<'_> {
 
     /// Returns the range of `T` in `Nullable<T>`, for any path to `Nullable`.
     fn nullable(&self, ty: &[TokenTree]) -> Option<Range<usize>> {
-        let open = ty.iter().position(|t| matches!(t, TokenTree::Punct(p) if p.as_char() == '<'))?;
-        let named = matches!(ty.get(open.checked_sub(1)?), Some(TokenTree::Ident(n)) if n == "Nullable");
+        let open =
+            ty.iter().position(|t| matches!(t, TokenTree::Punct(p) if p.as_char() == '<'))?;
+        let named =
+            matches!(ty.get(open.checked_sub(1)?), Some(TokenTree::Ident(n)) if n == "Nullable");
         let closed = matches!(ty.last(), Some(TokenTree::Punct(p)) if p.as_char() == '>');
         if !(named && closed && ty.len() > open + 2) {
             return None;
