@@ -8,6 +8,8 @@ pub mod contract;
 
 pub mod plan;
 
+pub mod schema;
+
 pub mod render;
 
 pub mod execute;

@@ -1,0 +1,24 @@
+//! Reads and edits Diesel's `schema.rs`, `diesel.toml` and patch file, as text.
+//!
+//! An edit splices at byte ranges and leaves every other byte alone; in a generated file the
+//! result is what `diesel print-schema` 2.3 prints after the same change of the database. Pure:
+//! texts in, texts out. Does not know the database: what diesel would read there (a comment, the
+//! type's name, the foreign key) comes with the edit.
+
+mod columns;
+pub mod diesel_toml;
+mod edit;
+mod error;
+mod joins;
+mod layout;
+mod model;
+pub mod names;
+mod parse;
+pub mod patch_file;
+mod print;
+mod stubs;
+pub mod types;
+
+pub use edit::{NewColumn, Position, SchemaEdit, apply};
+pub use error::{Place, SchemaError};
+pub use model::{Attr, Column, Joinable, SchemaFile, Stub, StubModule, Table, Together, Use};
