@@ -1,1 +1,333 @@
-//! Writes contract files.
+//! Writes contract files: a whole one with comments for newcomers, or measured facts into one
+//! that exists.
+//!
+//! What [`write`] returns, [`super::read::read`] reads back as the same value. It writes answers,
+//! not what was derived from them; who serves old writers is then said in a comment.
+
+use std::{fmt::Write as _, ops::Range};
+
+use toml_edit::{Document, Item};
+
+use super::{
+    Contract, DefaultLife, Expr, IndexWish, OldRows, PerBackend, Presence, Uniqueness,
+    read::{ContractFile, FORMAT, Measured, volatility_name},
+};
+use crate::{backend::Backend, ident::Ident, plan::facts::Volatility};
+
+/// Returns a contract as a commented file in canonical form.
+pub fn write(file: &ContractFile) -> String {
+    let contract = &file.contract;
+    let answers = contract.answers();
+    let mut out = Writer::default();
+    out.comment(
+        "Every decision about one new column, kept by `cargo newcol`; see `cargo newcol plan`.",
+    );
+    out.pair("format", &FORMAT.to_string());
+    out.text("table", &contract.table().to_string());
+    out.text("column", contract.column().as_str());
+    out.comment("Why it exists: becomes the column's comment in the database.");
+    out.text("why", &answers.why);
+    if let Some(ty) = &answers.ty.common {
+        out.text("type", ty.as_str());
+    }
+    if let Some(diesel) = &answers.diesel {
+        out.comment("Overrides the type in `schema.rs`, without `Nullable`.");
+        out.text("diesel", diesel);
+    }
+    out.comment("true: NOT NULL in the end.");
+    out.pair("required", if answers.presence == Presence::Required { "true" } else { "false" });
+    write_old_rows(&mut out, contract);
+    if let Some(default) = &answers.default {
+        let transitional = default.life == DefaultLife::UntilContract;
+        if default.value.common.is_some() || transitional {
+            out.section("default", "The column's default, in SQL: text has its own quotes.");
+            out.expr("value", default.value.common.as_ref());
+            if transitional {
+                out.comment("Only serves old writers; the contract stage drops it.");
+                out.pair("keep", "false");
+            }
+        }
+    }
+    if let Some(expr) = &answers.generated.common {
+        out.section("generated", "The database computes the column from the row.");
+        out.expr("as", Some(expr));
+    }
+    if let Some(index) = &answers.index {
+        write_index(&mut out, index);
+    }
+    if let Some(references) = &answers.references {
+        out.section("references", "Foreign key of the column.");
+        out.text("table", &references.table.to_string());
+        out.text("column", references.column.as_str());
+        if let Some(action) = references.on_delete {
+            out.text("on_delete", action.name());
+        }
+    }
+    if let Some(expr) = &answers.check.common {
+        out.section("check", "Holds for every row; NULL passes.");
+        out.expr("expr", Some(expr));
+    }
+    if let Some(replaces) = &answers.replaces {
+        out.section("replaces", "The old column, kept equal until the contract stage drops it.");
+        out.text("column", replaces.column.as_str());
+        if let Some(back) = &replaces.back.common {
+            out.comment("Computes the old column from the new one.");
+            out.expr("back", Some(back));
+        }
+    }
+    if let Some(date) = answers.retire {
+        out.section("retire", "From this day on, leftover scaffolding fails the status check.");
+        out.pair("by", &date.to_string());
+    }
+    for backend in Backend::ALL {
+        write_engine(&mut out, contract, backend);
+    }
+    if let Some(measured) = &file.measured {
+        out.section("measured", "What a server told; written by `cargo newcol`.");
+        for (key, value) in measured_pairs(measured) {
+            if let Some(value) = value {
+                out.pair(key, &value);
+            }
+        }
+    }
+    out.0
+}
+
+/// Returns the text of a contract file with its `[measured]` section replaced or added; every
+/// other byte stays.
+///
+/// The text is one that [`super::read::read`] accepted; one that is no TOML comes back unchanged.
+pub fn with_measured(text: &str, measured: &Measured) -> String {
+    let Ok(document) = Document::parse(text) else { return text.to_owned() };
+    let line_end = if text.contains("\r\n") { "\r\n" } else { "\n" };
+    let pairs = measured_pairs(measured);
+    let mut splices: Vec<(Range<usize>, String)> = Vec::new();
+    match document.get("measured") {
+        Some(Item::Table(table)) => {
+            let prefix = if table.is_dotted() { "measured." } else { "" };
+            let header = table.span().map_or(0, |span| span.end);
+            let mut last = if table.is_dotted() { 0 } else { header };
+            let mut missing = String::new();
+            for (key, value) in pairs {
+                let old = table.get_key_value(key).and_then(|(k, v)| Some((k.span()?, v.span()?)));
+                match (old, value) {
+                    (Some((_, old)), Some(value)) => {
+                        last = last.max(old.end);
+                        splices.push((old, value));
+                    }
+                    (Some((name, old)), None) => {
+                        splices.push((whole_lines(text, name.start..old.end), String::new()));
+                    }
+                    (None, Some(value)) => {
+                        missing += &format!("{prefix}{key} = {value}{line_end}");
+                    }
+                    (None, None) => {}
+                }
+            }
+            if !missing.is_empty() {
+                let at = whole_lines(text, last..last).end;
+                if !text[..at].ends_with('\n') {
+                    missing = format!("{line_end}{}", missing.trim_end());
+                }
+                splices.push((at..at, missing));
+            }
+        }
+        Some(Item::Value(old)) => {
+            let pairs = pairs.into_iter().filter_map(|(k, v)| Some(format!("{k} = {}", v?)));
+            let inline = format!("{{ {} }}", pairs.collect::<Vec<_>>().join(", "));
+            splices.push((old.span().unwrap_or(0..0), inline));
+        }
+        Some(Item::ArrayOfTables(_) | Item::None) => {}
+        None => {
+            let mut out = Writer::default();
+            out.section("measured", "What a server told; written by `cargo newcol`.");
+            for (key, value) in pairs {
+                if let Some(value) = value {
+                    out.pair(key, &value);
+                }
+            }
+            let gap = if text.is_empty() || text.ends_with('\n') { "" } else { line_end };
+            let section = out.0.replace('\n', line_end);
+            splices.push((text.len()..text.len(), format!("{gap}{section}")));
+        }
+    }
+    let mut edited = text.to_owned();
+    // From the back, so that earlier ranges stay true; an insertion follows what ends there.
+    splices.sort_by_key(|(range, _)| (range.start, range.end));
+    for (range, new) in splices.into_iter().rev() {
+        edited.replace_range(range, &new);
+    }
+    edited
+}
+
+fn write_old_rows(out: &mut Writer, contract: &Contract) {
+    let answers = contract.answers();
+    match &answers.old_rows {
+        OldRows::Sql(PerBackend { common: Some(fill), .. }) => {
+            out.section("old_rows", "What rows written before the column get: SQL over the row.");
+            out.expr("fill", Some(fill));
+        }
+        OldRows::Rust(path) => {
+            out.section("old_rows", "What rows written before the column get: Rust code.");
+            out.text("rust", path);
+        }
+        OldRows::Sql(_) | OldRows::Unfilled => {}
+    }
+    let who = "Who fills the column while programs that do not know it still insert";
+    match answers.old_writers {
+        Some(writers) => {
+            out.section("old_writers", &format!("{who}."));
+            out.text("by", writers.name());
+        }
+        None if answers.generated.is_empty() => {
+            out.0.push('\n');
+            let derived = contract.old_writers().name();
+            out.comment(&format!("{who}: {derived}, unless [old_writers] says otherwise."));
+        }
+        None => {}
+    }
+}
+
+fn write_index(out: &mut Writer, index: &IndexWish) {
+    out.section("index", "Built after old rows are filled.");
+    if let Some(name) = &index.name {
+        out.text("name", name.as_str());
+    }
+    if let Some(method) = &index.method {
+        out.text("method", method.as_str());
+    }
+    if index.uniqueness == Uniqueness::Unique {
+        out.pair("unique", "true");
+    }
+    out.expr("where", index.predicate.common.as_ref());
+    if !index.include.is_empty() {
+        let names: Vec<String> = index.include.iter().map(Ident::as_str).map(quoted).collect();
+        out.pair("include", &format!("[{}]", names.join(", ")));
+    }
+}
+
+fn write_engine(out: &mut Writer, contract: &Contract, backend: Backend) {
+    let answers = contract.answers();
+    let no_fill = PerBackend::default();
+    let fill = match &answers.old_rows {
+        OldRows::Sql(fill) => fill,
+        OldRows::Unfilled | OldRows::Rust(_) => &no_fill,
+    };
+    let ty = special(&answers.ty, backend).map(|ty| ty.as_str());
+    let exprs = [
+        ("fill", special(fill, backend)),
+        ("default", answers.default.as_ref().and_then(|d| special(&d.value, backend))),
+        ("generated", special(&answers.generated, backend)),
+        ("where", answers.index.as_ref().and_then(|i| special(&i.predicate, backend))),
+        ("check", special(&answers.check, backend)),
+        ("back", answers.replaces.as_ref().and_then(|r| special(&r.back, backend))),
+    ];
+    if ty.is_none() && exprs.iter().all(|(_, expr)| expr.is_none()) {
+        return;
+    }
+    out.section(backend.name(), &format!("What differs on {backend}."));
+    if let Some(ty) = ty {
+        out.text("type", ty);
+    }
+    for (key, expr) in exprs {
+        out.expr(key, expr);
+    }
+}
+
+fn special<T>(value: &PerBackend<T>, backend: Backend) -> Option<&T> {
+    value.special.iter().find(|(b, _)| *b == backend).map(|(_, v)| v)
+}
+
+/// Returns the keys of `[measured]` with their TOML values, `None` where nothing was measured.
+fn measured_pairs(measured: &Measured) -> [(&'static str, Option<String>); 3] {
+    let volatility = measured.default_volatility.filter(|v| *v != Volatility::Unknown);
+    [
+        ("server", Some(quoted_on_one_line(&measured.server))),
+        ("default_volatility", volatility.map(|v| quoted(volatility_name(v)))),
+        ("type_rewrites", measured.type_rewrites.map(|b| b.to_string())),
+    ]
+}
+
+/// Widens a range to whole lines, with the last line's end.
+fn whole_lines(text: &str, range: Range<usize>) -> Range<usize> {
+    let start = text[..range.start].rfind('\n').map_or(0, |at| at + 1);
+    let end = text[range.end..].find('\n').map_or(text.len(), |at| range.end + at + 1);
+    start..end
+}
+
+#[derive(Default)]
+struct Writer(String);
+
+impl Writer {
+    fn comment(&mut self, text: &str) {
+        self.line(&format!("# {text}"));
+    }
+
+    fn section(&mut self, name: &str, comment: &str) {
+        self.0.push('\n');
+        self.comment(comment);
+        self.line(&format!("[{name}]"));
+    }
+
+    fn pair(&mut self, key: &str, value: &str) {
+        self.line(&format!("{key} = {value}"));
+    }
+
+    fn text(&mut self, key: &str, value: &str) {
+        self.pair(key, &quoted(value));
+    }
+
+    fn expr(&mut self, key: &str, value: Option<&Expr>) {
+        if let Some(value) = value {
+            self.text(key, value.as_str());
+        }
+    }
+
+    fn line(&mut self, line: &str) {
+        self.0.push_str(line);
+        self.0.push('\n');
+    }
+}
+
+/// Quotes a TOML string in the form that needs the fewest escapes.
+fn quoted(text: &str) -> String {
+    let control = |c: char| c.is_control() && c != '\t';
+    if text.contains('\n') && !text.chars().any(|c| control(c) && c != '\n') {
+        return format!("\"\"\"\n{}\"\"\"", escaped(text, &['\n']));
+    }
+    let awkward = text.contains(['"', '\\']) && !text.chars().any(control);
+    if awkward && !text.contains('\'') {
+        return format!("'{text}'");
+    }
+    // `''''` would read as the end and a quote, so the text may not touch its delimiters.
+    if awkward && !text.contains("'''") && !text.starts_with('\'') && !text.ends_with('\'') {
+        return format!("'''{text}'''");
+    }
+    quoted_on_one_line(text)
+}
+
+fn quoted_on_one_line(text: &str) -> String {
+    format!("\"{}\"", escaped(text, &[]))
+}
+
+fn escaped(text: &str, plain: &[char]) -> String {
+    let mut out = String::new();
+    for c in text.chars() {
+        match c {
+            _ if plain.contains(&c) => out.push(c),
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            c if c.is_control() => {
+                write!(out, "\\u{:04X}", u32::from(c)).expect("writing to a string cannot fail");
+            }
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests;

@@ -4,8 +4,8 @@
 //! [`Contract::new`] checks them against each other. Whether an *engine* can carry the contract
 //! out is not decided here but in [`crate::plan`].
 
-mod edit;
-mod fragment;
+pub mod edit;
+pub(crate) mod fragment;
 pub mod read;
 
 pub(crate) use fragment::dialect as fragment_dialect;
