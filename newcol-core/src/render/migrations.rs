@@ -8,7 +8,8 @@ use std::fmt::Write as _;
 use super::{down, text::SqlText, up};
 use crate::{
     backend::Backend,
-    plan::{Migration, Plan, Stage, Transaction, effect::effect, explain},
+    ident::ColumnPath,
+    plan::{Migration, Plan, Stage, StageKind, Transaction, effect::effect, explain},
 };
 
 /// How long a brief statement waits for its lock before it gives up and leaves the queue.
@@ -125,4 +126,12 @@ fn statements<'a>(text: &mut String, parts: impl IntoIterator<Item = &'a SqlText
     for sql in parts {
         let _ = writeln!(text, "{sql};");
     }
+}
+
+/// Reads from an `up.sql` which column and stage it belongs to; `None` if it is not ours.
+pub fn owner(up: &str) -> Option<(ColumnPath, StageKind)> {
+    let rest = up.lines().next()?.strip_prefix("-- cargo newcol: ")?;
+    let (path, stage) = rest.rsplit_once(", stage ")?;
+    let kind = StageKind::ALL.into_iter().find(|kind| kind.name() == stage)?;
+    Some((path.parse().ok()?, kind))
 }

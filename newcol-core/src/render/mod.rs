@@ -7,6 +7,7 @@ mod mysql;
 mod names;
 pub mod patch;
 mod postgres;
+pub mod release;
 mod sqlite;
 mod sqlite_rebuild;
 pub mod text;

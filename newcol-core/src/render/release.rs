@@ -1,0 +1,385 @@
+//! Releases a stage: its migration folders and its edit of `schema.rs`, as one [`FilePatch`].
+//!
+//! Pure: file contents in, changes out. One contract may have several targets, one per engine of
+//! the project, which share `schema.rs`; a stage is released for all of them at once.
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+use super::{
+    migrations::{self, Version},
+    patch::FilePatch,
+};
+use crate::{
+    backend::{Backend, Product, Server},
+    contract::Contract,
+    ident::{ColumnPath, Ident},
+    plan::{Plan, PlanError, SchemaChange, StageKind},
+    schema::{
+        NewColumn, Position, SchemaEdit, SchemaError, apply,
+        diesel_toml::PrintSchemaConfig,
+        patch_file::{PatchError, Patched, apply_patched},
+        types::{DerivedType, Named, TypeError, TypeQuery, derive},
+    },
+};
+
+/// A `schema.rs` of the project that holds the table.
+#[derive(Debug, Clone)]
+pub struct SchemaSource {
+    /// Path below the root.
+    pub path: Utf8PathBuf,
+    /// Its text.
+    pub text: String,
+    /// What diesel.toml says about it.
+    pub config: PrintSchemaConfig,
+    /// Path and text of its patch file.
+    pub patch: Option<(Utf8PathBuf, String)>,
+}
+
+/// One engine of the project.
+#[derive(Debug, Clone)]
+pub struct Target {
+    /// The plan for it.
+    pub plan: Plan,
+    /// Its migrations directory, below the root.
+    pub migrations: Utf8PathBuf,
+}
+
+/// Why a stage could not be released.
+#[derive(Debug, thiserror::Error)]
+pub enum ReleaseError {
+    /// The contract cannot be carried out on an engine.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// The SQL type has no Diesel type.
+    #[error("`{column}` has a type that `table!` cannot say on {backend}")]
+    Type {
+        /// The column.
+        column: ColumnPath,
+        /// The engine.
+        backend: Backend,
+        /// Why not.
+        source: TypeError,
+    },
+    /// Engines that share a `schema.rs` disagree on the Diesel type.
+    #[error("`{column}` is `{first}` on {one} but `{second}` on {other}, and they share a schema")]
+    TypesDiffer {
+        /// The column.
+        column: ColumnPath,
+        /// Diesel type on one engine.
+        first: String,
+        /// That engine.
+        one: Backend,
+        /// Diesel type on another.
+        second: String,
+        /// That engine.
+        other: Backend,
+    },
+    /// `schema.rs` could not be edited.
+    #[error("could not edit {path}")]
+    Schema {
+        /// The file.
+        path: Utf8PathBuf,
+        /// Why not.
+        source: SchemaError,
+    },
+    /// The patch file could not be kept applicable.
+    #[error("could not keep {path} applicable")]
+    Patch {
+        /// The patch file.
+        path: Utf8PathBuf,
+        /// Why not.
+        source: PatchError,
+    },
+    /// The replaced column is gone from `schema.rs`, and only version control knows where it stood.
+    #[error("the column that `{column}` replaced cannot be put back into schema.rs")]
+    CannotRestore {
+        /// The column.
+        column: ColumnPath,
+    },
+}
+
+impl ReleaseError {
+    /// Returns the way out, as a sentence for a hint.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Plan(error) => error.hint(),
+            Self::TypesDiffer { .. } => {
+                Some("say the Diesel type that fits all of them with `--diesel <TYPE>`".to_owned())
+            }
+            Self::CannotRestore { .. } => {
+                Some("take the stage back with version control instead".to_owned())
+            }
+            Self::Schema { source: SchemaError::Conflict { .. }, .. } => {
+                Some("resolve the merge first".to_owned())
+            }
+            Self::Schema { source: SchemaError::ColumnReserved { .. }, .. } => {
+                Some("choose another name for the column".to_owned())
+            }
+            Self::Patch { .. } => Some(
+                "bring schema.rs and its patch file in line first: `diesel print-schema`"
+                    .to_owned(),
+            ),
+            Self::Schema { .. } | Self::Type { .. } => None,
+        }
+    }
+}
+
+/// Derives the Diesel type of the column for one engine; the contract's own word goes first.
+pub fn diesel_type(
+    contract: &Contract,
+    server: Server,
+    config: &PrintSchemaConfig,
+) -> Result<DerivedType, ReleaseError> {
+    let backend = server.backend();
+    let column = || contract.path().clone();
+    let sql = contract
+        .sql_type(backend)
+        .ok_or_else(|| PlanError::NoType { column: column(), backend })?;
+    let query = TypeQuery {
+        product: server.product,
+        sql: sql.as_str(),
+        column: contract.path(),
+        config,
+        named: Named::Unknown,
+        default_schema: config.schema.as_deref().unwrap_or("public"),
+    };
+    let derived = derive(&query);
+    match (&contract.answers().diesel, derived) {
+        (Some(given), derived) => {
+            let bare = given.strip_prefix("Nullable<").and_then(|t| t.strip_suffix('>'));
+            let diesel = bare.unwrap_or(given).to_owned();
+            Ok(match derived {
+                Ok(derived) if derived.diesel == diesel => derived,
+                Ok(derived) => DerivedType { diesel, custom: None, rust: None, ..derived },
+                Err(_) => DerivedType {
+                    diesel,
+                    max_length: None,
+                    custom: None,
+                    rust: None,
+                    features: &[],
+                    notes: Vec::new(),
+                },
+            })
+        }
+        (None, Ok(derived)) => Ok(derived),
+        (None, Err(source)) => Err(ReleaseError::Type { column: column(), backend, source }),
+    }
+}
+
+/// Returns the files of a stage.
+pub fn release(
+    targets: &[Target],
+    schemas: &[SchemaSource],
+    kind: StageKind,
+    first: &Version,
+) -> Result<FilePatch, ReleaseError> {
+    let mut patch = FilePatch::default();
+    for target in targets {
+        let Some(stage) = target.plan.stage(kind) else { continue };
+        let folders = migrations::render(&target.plan, stage);
+        for (sub, folder) in (first.sub..).zip(folders) {
+            let version = Version { second: first.second.clone(), sub };
+            let dir = target.migrations.join(format!("{version}_{}", folder.name));
+            patch.push(dir.join("up.sql"), None, Some(folder.up));
+            patch.push(dir.join("down.sql"), None, Some(folder.down));
+            patch.push(dir.join("metadata.toml"), None, Some(folder.metadata.to_owned()));
+        }
+    }
+    edit_schemas(&mut patch, targets, schemas, kind, Direction::Forward)?;
+    Ok(patch)
+}
+
+/// Returns the edit of `schema.rs` that takes a stage back.
+pub fn retract(
+    patch: &mut FilePatch,
+    targets: &[Target],
+    schemas: &[SchemaSource],
+    kind: StageKind,
+) -> Result<(), ReleaseError> {
+    edit_schemas(patch, targets, schemas, kind, Direction::Back)
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Direction {
+    Forward,
+    Back,
+}
+
+fn edit_schemas(
+    patch: &mut FilePatch,
+    targets: &[Target],
+    schemas: &[SchemaSource],
+    kind: StageKind,
+    direction: Direction,
+) -> Result<(), ReleaseError> {
+    // Engines may reach a change in different stages (an inline foreign key of SQLite comes with
+    // expand); the shared schema changes with the first of them that says so.
+    let mut changes: Vec<SchemaChange> = Vec::new();
+    for stage in targets.iter().filter_map(|t| t.plan.stage(kind)) {
+        for change in &stage.schema {
+            if !changes.contains(change) && !changed_earlier(targets, kind, *change) {
+                changes.push(*change);
+            }
+        }
+    }
+    if changes.is_empty() {
+        return Ok(());
+    }
+    for schema in schemas {
+        let derived = shared_type(targets, &schema.config)?;
+        let contract = &targets[0].plan.contract;
+        let product = targets[0].plan.facts.server.product;
+        let edits = match direction {
+            Direction::Forward => {
+                changes.iter().map(|c| forward(*c, contract, product, &derived)).collect()
+            }
+            Direction::Back => {
+                let back = changes.iter().rev().map(|c| backward(*c, contract));
+                back.collect::<Result<Vec<SchemaEdit>, ReleaseError>>()?
+            }
+        };
+        edit_one(patch, schema, product, &edits)?;
+    }
+    Ok(())
+}
+
+fn changed_earlier(targets: &[Target], kind: StageKind, change: SchemaChange) -> bool {
+    targets
+        .iter()
+        .flat_map(|t| &t.plan.stages)
+        .any(|stage| stage.kind < kind && stage.schema.contains(&change))
+}
+
+fn shared_type(
+    targets: &[Target],
+    config: &PrintSchemaConfig,
+) -> Result<DerivedType, ReleaseError> {
+    let mut shared: Option<(Backend, DerivedType)> = None;
+    for target in targets {
+        let plan = &target.plan;
+        let derived = diesel_type(&plan.contract, plan.facts.server, config)?;
+        match &shared {
+            None => shared = Some((plan.backend(), derived)),
+            Some((one, first)) if canonical(&first.diesel) != canonical(&derived.diesel) => {
+                return Err(ReleaseError::TypesDiffer {
+                    column: plan.contract.path().clone(),
+                    first: first.diesel.clone(),
+                    one: *one,
+                    second: derived.diesel,
+                    other: plan.backend(),
+                });
+            }
+            Some(_) => {}
+        }
+    }
+    let (_, mut derived) = shared.expect("a project has at least one target");
+    if targets.len() > 1 {
+        derived.diesel = canonical(&derived.diesel).to_owned();
+        derived.max_length = None;
+    }
+    Ok(derived)
+}
+
+/// The name that all engines share: `diesel::sql_types` has aliases for single engines.
+fn canonical(diesel: &str) -> &str {
+    match diesel {
+        "Varchar" | "Longtext" | "Mediumtext" | "Tinytext" | "Char" | "Bpchar" | "Citext" => "Text",
+        "Int2" => "SmallInt",
+        "Int4" => "Integer",
+        "Int8" => "BigInt",
+        "Float4" => "Float",
+        "Float8" => "Double",
+        "Bytea" | "Blob" | "Longblob" | "Mediumblob" | "Tinyblob" | "Varbinary" => "Binary",
+        "Datetime" => "Timestamp",
+        "Decimal" => "Numeric",
+        other => other,
+    }
+}
+
+fn forward(
+    change: SchemaChange,
+    contract: &Contract,
+    product: Product,
+    derived: &DerivedType,
+) -> SchemaEdit {
+    let table = contract.table().clone();
+    let column = contract.column().clone();
+    let add = |ty| SchemaEdit::AddColumn {
+        table: table.clone(),
+        column: NewColumn {
+            name: contract.column().clone(),
+            ty,
+            max_length: derived.max_length,
+            // SQLite keeps no comments.
+            docs: (product != Product::Sqlite).then(|| contract.answers().why.trim().to_owned()),
+            position: Position::Last,
+            custom: derived.custom.clone(),
+        },
+    };
+    match change {
+        SchemaChange::AddNullable => add(derived.nullable()),
+        SchemaChange::AddRequired => add(derived.diesel.clone()),
+        SchemaChange::Require => SchemaEdit::SetNotNull { table, column },
+        SchemaChange::Join => {
+            let reference = contract.answers().references.as_ref();
+            let parent = reference.expect("a join is planned only with a reference").table.clone();
+            SchemaEdit::AddJoinable { child: table, column, parent }
+        }
+        SchemaChange::DropReplaced => SchemaEdit::DropColumn { table, column: replaced(contract) },
+    }
+}
+
+fn backward(change: SchemaChange, contract: &Contract) -> Result<SchemaEdit, ReleaseError> {
+    let table = contract.table().clone();
+    let column = contract.column().clone();
+    Ok(match change {
+        SchemaChange::AddNullable | SchemaChange::AddRequired => {
+            SchemaEdit::DropColumn { table, column }
+        }
+        SchemaChange::Require => SchemaEdit::SetNullable { table, column },
+        SchemaChange::Join => {
+            let reference = contract.answers().references.as_ref();
+            let parent = reference.expect("a join is planned only with a reference").table.clone();
+            SchemaEdit::RemoveJoinable { child: table, column, parent }
+        }
+        SchemaChange::DropReplaced => {
+            return Err(ReleaseError::CannotRestore { column: contract.path().clone() });
+        }
+    })
+}
+
+fn replaced(contract: &Contract) -> Ident {
+    let replaces = contract.answers().replaces.as_ref();
+    replaces.expect("a drop is planned only for a replacement").column.clone()
+}
+
+fn edit_one(
+    patch: &mut FilePatch,
+    schema: &SchemaSource,
+    product: Product,
+    edits: &[SchemaEdit],
+) -> Result<(), ReleaseError> {
+    let before = Some(schema.text.clone());
+    match &schema.patch {
+        None => {
+            let text = apply(&schema.text, product, &schema.config, edits)
+                .map_err(|source| ReleaseError::Schema { path: schema.path.clone(), source })?;
+            patch.push(&schema.path, before, Some(text));
+        }
+        Some((path, text)) => {
+            let old = Patched { schema: schema.text.clone(), patch: text.clone() };
+            let new = apply_patched(&old, product, &schema.config, edits)
+                .map_err(|source| ReleaseError::Patch { path: path.clone(), source })?;
+            patch.push(&schema.path, before, Some(new.schema));
+            patch.push(path, Some(text.clone()), Some(new.patch));
+        }
+    }
+    Ok(())
+}
+
+/// Returns the files of a released stage, deleted.
+pub fn delete_folder(patch: &mut FilePatch, dir: &Utf8Path, files: Vec<(String, String)>) {
+    for (name, text) in files {
+        patch.push(dir.join(name), Some(text), None);
+    }
+}
