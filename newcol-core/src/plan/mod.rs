@@ -1,2 +1,3 @@
 //! Plans.
 pub mod facts;
+pub mod volatility;
