@@ -14,8 +14,8 @@ use std::ops::ControlFlow;
 use sqlparser::{
     ast::{
         AccessExpr, BinaryOperator, Expr as Sql, Function, FunctionArg, FunctionArgExpr,
-        FunctionArguments, Ident as Name, ObjectNamePart, Subscript, UnaryOperator, Value, Visit,
-        Visitor,
+        FunctionArgOperator, FunctionArguments, Ident as Name, ObjectNamePart, Subscript,
+        UnaryOperator, Value, Visit, Visitor,
     },
     parser::Parser,
     tokenizer::{Token, Tokenizer},
@@ -223,9 +223,13 @@ impl Judge {
         }
     }
 
-    /// Judges a bare word: a column, or one of the keywords that the parser takes for one.
+    /// Judges a bare word: a column, or a keyword or variable that the parser takes for one.
     fn identifier(self, name: &Name) -> Volatility {
-        if is_keyword(self.backend, name) { Volatility::Stable } else { Volatility::Immutable }
+        match self.backend {
+            _ if is_keyword(self.backend, name) => Volatility::Stable,
+            Backend::Mysql if is_variable(name) => Volatility::Unknown,
+            Backend::Postgres | Backend::Mysql | Backend::Sqlite => Volatility::Immutable,
+        }
     }
 
     /// Judges an operator itself. PostgreSQL's are immutable, but for those that need the session's
@@ -247,7 +251,11 @@ impl Judge {
                     kinds.contains(&Kind::TimestampTz)
                         && kinds.iter().any(|k| matches!(k, Kind::Date | Kind::Timestamp))
                 }
-                BinaryOperator::StringConcat => kinds.iter().any(|k| k.prints_by_session()),
+                // Of arrays it appends; of text and anything else it prints.
+                BinaryOperator::StringConcat => {
+                    (!kinds.contains(&Kind::Array) || kinds.contains(&Kind::Text))
+                        && kinds.iter().any(|k| k.prints_by_session())
+                }
                 BinaryOperator::AtAt => kinds.contains(&Kind::Text),
                 BinaryOperator::Custom(_) | BinaryOperator::PGCustomBinaryOperator(_) => {
                     return Volatility::Unknown;
@@ -275,7 +283,20 @@ impl Judge {
                     .map(|arg| match arg {
                         FunctionArg::Unnamed(FunctionArgExpr::Expr(arg)) => Some(arg),
                         // `make_interval(days => 1)`, but not `json_object('a': 1)`.
-                        FunctionArg::Named { arg: FunctionArgExpr::Expr(arg), .. } => Some(arg),
+                        FunctionArg::Named {
+                            arg: FunctionArgExpr::Expr(arg), operator, ..
+                        }
+                        | FunctionArg::ExprNamed {
+                            arg: FunctionArgExpr::Expr(arg),
+                            operator,
+                            ..
+                        } if matches!(
+                            operator,
+                            FunctionArgOperator::RightArrow | FunctionArgOperator::Assignment
+                        ) =>
+                        {
+                            Some(arg)
+                        }
                         FunctionArg::Named { .. }
                         | FunctionArg::ExprNamed { .. }
                         | FunctionArg::Unnamed(_) => None,
@@ -323,6 +344,11 @@ fn is_keyword(backend: Backend, name: &Name) -> bool {
     name.quote_style.is_none() && words.iter().any(|word| name.value.eq_ignore_ascii_case(word))
 }
 
+/// Recognises MySQL's `@variable`.
+fn is_variable(name: &Name) -> bool {
+    name.quote_style.is_none() && name.value.starts_with('@')
+}
+
 struct Columns {
     backend: Backend,
     found: Vec<Ident>,
@@ -354,6 +380,9 @@ impl Visitor for Columns {
     fn pre_visit_expr(&mut self, sql: &Sql) -> ControlFlow<()> {
         match sql {
             Sql::Identifier(name) if is_keyword(self.backend, name) => ControlFlow::Continue(()),
+            Sql::Identifier(name) if self.backend == Backend::Mysql && is_variable(name) => {
+                ControlFlow::Continue(())
+            }
             Sql::Identifier(name) => {
                 match self.units.iter().position(|unit| unit.span == name.span) {
                     Some(_) => ControlFlow::Continue(()),

@@ -3,19 +3,14 @@ use super::*;
 /// Reads `lines` below a header that is right, and prints every complaint.
 fn complaints(text: &str) -> String {
     let Err(complaints) = read(text) else { return "fine".to_owned() };
-    let mut out = String::new();
-    for Complaint { span, message, hint } in complaints {
+    let lines = complaints.into_iter().flat_map(|Complaint { span, message, hint }| {
         let (line, column) = line_col(text, span.start);
         let guilty = text.get(span).expect("a span of the text");
-        out += &format!("{line}:{column} {message}\n");
-        if !guilty.is_empty() {
-            out += &format!("    at {guilty}\n");
-        }
-        if let Some(hint) = hint {
-            out += &format!("    help: {hint}\n");
-        }
-    }
-    out
+        let place = (!guilty.is_empty()).then(|| format!("    at {guilty}"));
+        let help = hint.map(|hint| format!("    help: {hint}"));
+        [Some(format!("{line}:{column} {message}")), place, help]
+    });
+    lines.flatten().collect::<Vec<_>>().join("\n")
 }
 
 fn with(lines: &str) -> String {
@@ -176,9 +171,7 @@ fn wrong_values() {
         at 2027-02-03T10:00:00Z
         help: write 2027-03-01
     "##);
-    insta::assert_snapshot!(with("required = false\n[retire]\nby = 2027-02-03"), @r##"
-    fine
-    "##);
+    insta::assert_snapshot!(with("required = false\n[retire]\nby = 2027-02-03"), @"fine");
     insta::assert_snapshot!(with("required = false\n[retire]\nby = \"soon\""), @r##"
     8:6 `retire.by` must be a date, found `soon`
         at "soon"
@@ -194,9 +187,7 @@ fn wrong_values() {
         at "text["
         help: name a type of `diesel::sql_types` or a path to your own
     "##);
-    insta::assert_snapshot!(with("required = false\ndiesel = \"crate::sql_types::Mood\""), @r##"
-    fine
-    "##);
+    insta::assert_snapshot!(with("required = false\ndiesel = \"crate::sql_types::Mood\""), @"fine");
     insta::assert_snapshot!(with("required = false\n[measured]\ntype_rewrites = 1\ndefault_volatility = \"imutable\""), @r##"
     7:2 `measured.server` is missing
         at measured
@@ -322,9 +313,7 @@ fn whole_files() {
         at "1"
         help: write `format = 1`
     "##);
-    insta::assert_snapshot!(complaints("format = 1\ntable = \"users\ncolumn=1"), @r##"
-    2:15 this is not TOML: invalid basic string, expected `"`
-    "##);
+    insta::assert_snapshot!(complaints("format = 1\ntable = \"users\ncolumn=1"), @r#"2:15 this is not TOML: invalid basic string, expected `"`"#);
     insta::assert_snapshot!(complaints("format = 1\n<<<<<<< HEAD\ntable = \"a\"\n=======\ntable = \"b\"\n>>>>>>> b\n"), @r##"
     2:1 this file holds an unresolved merge conflict
         at <<<<<<< HEAD
@@ -352,4 +341,11 @@ fn whole_files() {
         at " "
         help: say why the column exists: `why = "..."`
     "##);
+}
+
+#[test]
+fn offsets_become_lines_and_columns() {
+    let text = "\u{feff}ä = 1\r\nb = 2\n";
+    let places: Vec<_> = [0, 3, 5, 11, 12, 17, 99].map(|at| line_col(text, at)).into();
+    assert_eq!(places, [(1, 1), (1, 1), (1, 2), (2, 1), (2, 2), (3, 1), (3, 1)]);
 }

@@ -203,8 +203,8 @@ const POSTGRES_STABLE: &str = "
 
 /// A value per call.
 const POSTGRES_VOLATILE: &str = "
-    array_sample array_shuffle clock_timestamp currval gen_random_uuid lastval nextval
-    pg_advisory_unlock pg_advisory_unlock_shared pg_blocking_pids pg_cancel_backend
+    array_sample array_shuffle clock_timestamp current_query currval gen_random_uuid lastval
+    nextval pg_advisory_unlock pg_advisory_unlock_shared pg_blocking_pids pg_cancel_backend
     pg_collation_actual_version pg_current_logfile pg_current_wal_flush_lsn
     pg_current_wal_insert_lsn pg_current_wal_lsn pg_database_collation_actual_version
     pg_database_size pg_export_snapshot pg_get_multixact_members pg_indexes_size
