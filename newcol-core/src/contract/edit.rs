@@ -119,7 +119,7 @@ pub fn with_measured(text: &str, measured: &Measured) -> String {
                         splices.push((whole_lines(text, name.start..old.end), String::new()));
                     }
                     (None, Some(value)) => {
-                        missing += &format!("{prefix}{key} = {value}{line_end}");
+                        missing.extend([prefix, key, " = ", &value, line_end]);
                     }
                     (None, None) => {}
                 }

@@ -8,7 +8,6 @@ pub mod edit;
 pub(crate) mod fragment;
 pub mod read;
 
-pub(crate) use fragment::dialect as fragment_dialect;
 pub use fragment::{Expr, FragmentError, SqlType};
 
 use crate::{

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     backend::Backend,
-    contract::fragment_dialect,
+    contract::fragment::dialect,
     ident::Ident,
     plan::{ColumnShape, Stage, Step},
 };
@@ -237,7 +237,7 @@ fn tokens(text: &str) -> Vec<(Token, usize, usize)> {
         let column = usize::try_from(column).unwrap_or(1).saturating_sub(1);
         text[start..].char_indices().nth(column).map_or(text.len(), |(at, _)| start + at)
     };
-    let tokens = Tokenizer::new(fragment_dialect(Backend::Sqlite), text)
+    let tokens = Tokenizer::new(dialect(Backend::Sqlite), text)
         .tokenize_with_location()
         .unwrap_or_default();
     tokens

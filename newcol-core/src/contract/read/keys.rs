@@ -48,17 +48,15 @@ impl Section<'_> {
 /// Hands out typed values and collects complaints.
 pub(super) struct Reader<'t> {
     root: &'t Table,
-    /// Whether raw line ends inside strings are to be read as `\n`.
-    has_carriage_returns: bool,
+    text: &'t str,
     complaints: Vec<Complaint>,
     /// Every key asked for, with its section.
     asked: Vec<(&'static str, &'static str)>,
 }
 
 impl<'t> Reader<'t> {
-    pub(super) fn new(root: &'t Table, text: &str) -> Self {
-        let has_carriage_returns = text.contains('\r');
-        Self { root, has_carriage_returns, complaints: Vec::new(), asked: Vec::new() }
+    pub(super) fn new(root: &'t Table, text: &'t str) -> Self {
+        Self { root, text, complaints: Vec::new(), asked: Vec::new() }
     }
 
     pub(super) fn root(&self) -> Section<'t> {
@@ -110,7 +108,7 @@ impl<'t> Reader<'t> {
         let item = self.item(section, key)?;
         match item.as_str() {
             Some(text) => Some(Found {
-                value: self.line_ends(text),
+                value: self.line_ends(text, span_of(item)),
                 span: span_of(item),
                 key: section.full(key),
             }),
@@ -182,7 +180,11 @@ impl<'t> Reader<'t> {
             let span = value.span().unwrap_or(0..0);
             match value.as_str() {
                 Some(text) => {
-                    all.push(Found { value: self.line_ends(text), span, key: section.full(key) });
+                    all.push(Found {
+                        value: self.line_ends(text, span.clone()),
+                        span,
+                        key: section.full(key),
+                    });
                 }
                 None => {
                     let found = with_article(value.type_name());
@@ -301,8 +303,9 @@ impl<'t> Reader<'t> {
 
     /// Reads raw line ends of a multi-line string as `\n`, so that a checkout on Windows does not
     /// change the contract.
-    fn line_ends(&self, text: &str) -> String {
-        if self.has_carriage_returns { text.replace("\r\n", "\n") } else { text.to_owned() }
+    fn line_ends(&self, value: &str, span: Range<usize>) -> String {
+        let raw = self.text.get(span).is_some_and(|written| written.contains('\r'));
+        if raw { value.replace("\r\n", "\n") } else { value.to_owned() }
     }
 }
 
