@@ -1,0 +1,127 @@
+//! What a command runs in: workspace, environment, clock, resolved once and passed first.
+
+mod facts;
+mod project;
+mod released;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use newcol_core::{
+    db::{DatabaseUrl, PgEnv},
+    execute::files,
+    render::{migrations::Version, patch::FilePatch},
+};
+pub(crate) use project::{EngineDir, Project, SchemaFile};
+pub(crate) use released::{Column, Released};
+
+use crate::{
+    cli::Global,
+    error::{CliError, Exit},
+    interrupt,
+    output::Output,
+};
+
+/// Everything a verb may ask about its surroundings.
+pub(crate) struct Context {
+    global: Global,
+    cwd: Utf8PathBuf,
+    now: jiff::Timestamp,
+}
+
+impl Context {
+    pub(crate) fn new(global: &Global) -> Result<Self, CliError> {
+        let cwd = std::env::current_dir()
+            .ok()
+            .and_then(|dir| Utf8PathBuf::from_path_buf(dir).ok())
+            .ok_or_else(|| CliError::failed("the current directory has no readable name"))?;
+        Ok(Self { global: global.clone(), cwd, now: jiff::Timestamp::now() })
+    }
+
+    pub(crate) fn global(&self) -> &Global {
+        &self.global
+    }
+
+    pub(crate) fn cwd(&self) -> &Utf8Path {
+        &self.cwd
+    }
+
+    /// Today, in UTC.
+    pub(crate) fn today(&self) -> jiff::civil::Date {
+        self.now.to_zoned(jiff::tz::TimeZone::UTC).date()
+    }
+
+    /// Finds the project; a command that was killed while it wrote is undone first.
+    pub(crate) fn project(&self, out: &mut Output) -> Result<Project, CliError> {
+        let project = Project::find(self)?;
+        for path in files::recover(&project.root)? {
+            out.warn(&format!("a command was killed while it wrote {path}; it was put back"));
+        }
+        Ok(project)
+    }
+
+    /// Parses `--database-url`.
+    pub(crate) fn url(&self, text: &str) -> Result<DatabaseUrl, CliError> {
+        Ok(DatabaseUrl::parse(text)?)
+    }
+
+    /// What libpq would take from the environment.
+    pub(crate) fn pg_env(&self) -> PgEnv {
+        PgEnv {
+            user: env("PGUSER").or_else(|| env("USER")),
+            password: env("PGPASSWORD"),
+            sslmode: env("PGSSLMODE"),
+            sslrootcert: env("PGSSLROOTCERT"),
+            ..PgEnv::default()
+        }
+    }
+
+    /// Returns a version later than every migration of the project, as Diesel compares them: as
+    /// text.
+    pub(crate) fn version(&self, project: &Project) -> Result<Version, CliError> {
+        let text = |at: jiff::Timestamp| at.strftime("%Y-%m-%d-%H%M%S").to_string();
+        let now = Version { second: text(self.now), sub: 0 };
+        let Some(latest) = project.latest_version() else { return Ok(now) };
+        if now.stored() > latest {
+            return Ok(now);
+        }
+        let digits = latest.get(..14).filter(|d| d.bytes().all(|b| b.is_ascii_digit()));
+        let parsed = digits.and_then(|d| jiff::civil::DateTime::strptime("%Y%m%d%H%M%S", d).ok());
+        let later = parsed
+            .and_then(|at| at.to_zoned(jiff::tz::TimeZone::UTC).ok())
+            .map(|at| at.timestamp() + jiff::SignedDuration::from_secs(1))
+            .map(|at| Version { second: text(at), sub: 0 })
+            .filter(|version| version.stored() > latest);
+        later.ok_or_else(|| {
+            CliError::usage(format!("the migration version `{latest}` sorts after every date"))
+                .hint("Diesel compares versions as text; rename that migration first")
+        })
+    }
+
+    /// Writes the files of a command, or shows them.
+    pub(crate) fn commit(
+        &self,
+        out: &mut Output,
+        project: &Project,
+        patch: &FilePatch,
+        dry_run: bool,
+    ) -> Result<Exit, CliError> {
+        if patch.is_empty() {
+            out.status("nothing to do");
+            return Ok(Exit::Nothing);
+        }
+        if !dry_run {
+            let _locks = project.lock()?;
+            if interrupt::requested() {
+                return Err(CliError::failed("interrupted; nothing was written"));
+            }
+            files::write(&project.root, patch)?;
+        }
+        out.files(patch, dry_run);
+        Ok(Exit::Done)
+    }
+}
+
+/// Reads one environment variable.
+#[expect(clippy::disallowed_methods, reason = "the context is where configuration is resolved")]
+pub(crate) fn env(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}

@@ -1,0 +1,189 @@
+//! Which stages of a column are released: derived from the migration folders, never stored.
+
+use std::{collections::BTreeMap, fs};
+
+use camino::{Utf8Path, Utf8PathBuf};
+use newcol_core::{
+    contract::{
+        Contract,
+        read::{ContractFile, Measured, read as read_contract},
+    },
+    ident::ColumnPath,
+    plan::{Plan, StageKind},
+    render::{migrations, release::{SchemaSource, Target}},
+};
+
+use super::{
+    Context, EngineDir, Project, SchemaFile,
+    project::{migration_folders, read},
+};
+use crate::error::{CliError, complaints};
+
+/// One column of the project: its contract, its plans, and how far it is.
+pub(crate) struct Column {
+    /// The contract's file, below the root.
+    pub(crate) file: Utf8PathBuf,
+    /// Its text.
+    pub(crate) text: String,
+    pub(crate) contract: Contract,
+    pub(crate) measured: Option<Measured>,
+    /// One per engine.
+    pub(crate) targets: Vec<Target>,
+    pub(crate) schemas: Vec<SchemaFile>,
+    pub(crate) released: Released,
+}
+
+/// Migration folders of a column, by stage.
+#[derive(Debug, Default)]
+pub(crate) struct Released {
+    stages: BTreeMap<StageKind, Vec<Utf8PathBuf>>,
+}
+
+impl Released {
+    /// Finds the folders of a column in all migrations directories.
+    pub(crate) fn find(project: &Project, column: &ColumnPath) -> Self {
+        let mut released = Self::default();
+        for engine in &project.engines {
+            let dir = project.root.join(&engine.dir);
+            for folder in migration_folders(&dir) {
+                let up = fs::read_to_string(dir.join(&folder).join("up.sql")).unwrap_or_default();
+                if let Some((path, kind)) = migrations::owner(&up)
+                    && path == *column
+                {
+                    released.stages.entry(kind).or_default().push(engine.dir.join(folder));
+                }
+            }
+        }
+        released
+    }
+
+    /// Returns the folders of a stage.
+    pub(crate) fn folders(&self, kind: StageKind) -> &[Utf8PathBuf] {
+        self.stages.get(&kind).map_or(&[], Vec::as_slice)
+    }
+
+    /// Returns the last stage with folders.
+    pub(crate) fn last(&self) -> Option<StageKind> {
+        self.stages.keys().next_back().copied()
+    }
+}
+
+impl Column {
+    /// Reads the contract of a column and plans it.
+    pub(crate) fn load(
+        ctx: &Context,
+        project: &Project,
+        path: &ColumnPath,
+        url: Option<&str>,
+    ) -> Result<Self, CliError> {
+        let file = project.contract_path(path);
+        let Some(text) = project.read(&file)? else {
+            return Err(CliError::usage(format!("`{path}` has no contract"))
+                .at(&file)
+                .hint(format!("write one with `cargo newcol add {path} ...`")));
+        };
+        Self::of_file(ctx, project, file, text, url)
+    }
+
+    /// Loads every column with a contract, in the order of their files.
+    pub(crate) fn all(ctx: &Context, project: &Project) -> Result<Vec<Self>, CliError> {
+        let dir = project.base.join("newcol");
+        let Ok(entries) = dir.read_dir_utf8() else { return Ok(Vec::new()) };
+        let mut files: Vec<Utf8PathBuf> = entries
+            .filter_map(Result::ok)
+            .map(|entry| entry.path().to_owned())
+            .filter(|path| path.extension() == Some("toml") && path.is_file())
+            .collect();
+        files.sort();
+        files
+            .into_iter()
+            .map(|path| Self::of_file(ctx, project, project.relative(&path), read(&path)?, None))
+            .collect()
+    }
+
+    fn of_file(
+        ctx: &Context,
+        project: &Project,
+        file: Utf8PathBuf,
+        text: String,
+        url: Option<&str>,
+    ) -> Result<Self, CliError> {
+        let ContractFile { contract, measured } =
+            read_contract(&text).map_err(|list| complaints(&file, &text, &list))?;
+        let expected = project.contract_path(contract.path());
+        if expected != file {
+            return Err(CliError::usage(format!(
+                "the contract says `{}`, its name says otherwise",
+                contract.path()
+            ))
+            .at(&file)
+            .hint(format!("rename it to {expected}")));
+        }
+        let schemas = project.schemas_of(contract.table())?;
+        let released = Released::find(project, contract.path());
+        let mut column =
+            Self { file, text, contract, measured, targets: Vec::new(), schemas, released };
+        column.targets = project.targets(ctx, &column, url)?;
+        Ok(column)
+    }
+
+    /// Returns the schema files as releasing wants them.
+    pub(crate) fn schema_sources(&self, project: &Project) -> Result<Vec<SchemaSource>, CliError> {
+        schema_sources(project, &self.schemas)
+    }
+
+    /// Returns the stages of all engines, in order.
+    pub(crate) fn stages(&self) -> Vec<StageKind> {
+        stages(&self.targets)
+    }
+
+    /// Returns the stage that comes after the released ones; the backfill has no files and is
+    /// passed over.
+    pub(crate) fn next(&self) -> Option<StageKind> {
+        let last = self.released.last();
+        self.stages()
+            .into_iter()
+            .find(|kind| *kind != StageKind::Backfill && last.is_none_or(|last| *kind > last))
+    }
+
+    /// Returns the engines' plans.
+    pub(crate) fn plans(&self) -> impl Iterator<Item = &Plan> {
+        self.targets.iter().map(|t| &t.plan)
+    }
+}
+
+/// Returns the stages of several plans, in order and once each.
+pub(crate) fn stages(targets: &[Target]) -> Vec<StageKind> {
+    let has = |kind: &StageKind| targets.iter().any(|t| t.plan.stage(*kind).is_some());
+    StageKind::ALL.into_iter().filter(has).collect()
+}
+
+/// Reads the patch files that belong to schema files.
+pub(crate) fn schema_sources(
+    project: &Project,
+    schemas: &[SchemaFile],
+) -> Result<Vec<SchemaSource>, CliError> {
+    schemas
+        .iter()
+        .map(|schema| {
+            let patch = match &schema.config.patch_file {
+                None => None,
+                Some(path) => {
+                    let path = project.relative(&project.base.join(path));
+                    Some((path.clone(), read(&project.root.join(&path))?))
+                }
+            };
+            Ok(SchemaSource {
+                path: schema.path.clone(),
+                text: schema.text.clone(),
+                config: schema.config.clone(),
+                patch,
+            })
+        })
+        .collect()
+}
+
+/// Returns the folder of an engine that a released folder lies in.
+pub(crate) fn engine_of<'a>(project: &'a Project, folder: &Utf8Path) -> Option<&'a EngineDir> {
+    project.engines.iter().find(|engine| folder.parent() == Some(engine.dir.as_path()))
+}

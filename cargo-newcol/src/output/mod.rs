@@ -1,0 +1,173 @@
+//! The only place that writes to the terminal: data to stdout, all else to stderr.
+
+mod json;
+mod text;
+
+use std::io::{self, IsTerminal, Write};
+
+use anstream::{AutoStream, ColorChoice};
+use anstyle::{AnsiColor, Style};
+pub(crate) use json::{FileJson, MigrationJson, PlanJson, StageJson, StatusJson};
+use newcol_core::{
+    plan::{Plan, StageKind},
+    render::patch::FilePatch,
+};
+use serde::Serialize;
+
+use crate::{
+    cli::{Color, Global, MessageFormat},
+    error::{CliError, Exit},
+};
+
+/// Version of the JSON form; raised when a field changes its meaning or goes away.
+const JSON_VERSION: u32 = 1;
+
+pub(crate) struct Output {
+    stdout: AutoStream<io::Stdout>,
+    stderr: AutoStream<io::Stderr>,
+    format: MessageFormat,
+    quiet: u8,
+}
+
+const HEADING: Style = AnsiColor::Green.on_default().bold();
+const ERROR: Style = AnsiColor::Red.on_default().bold();
+const WARNING: Style = AnsiColor::Yellow.on_default().bold();
+const HINT: Style = AnsiColor::Cyan.on_default().bold();
+const DIM: Style = Style::new().dimmed();
+
+impl Output {
+    pub(crate) fn new(global: &Global) -> Self {
+        let choice = match global.color {
+            Color::Auto => ColorChoice::Auto,
+            Color::Always => ColorChoice::Always,
+            Color::Never => ColorChoice::Never,
+        };
+        Self {
+            stdout: AutoStream::new(io::stdout(), choice),
+            stderr: AutoStream::new(io::stderr(), choice),
+            format: global.message_format,
+            quiet: global.quiet,
+        }
+    }
+
+    /// Reports whether somebody can answer questions.
+    pub(crate) fn interactive(&self) -> bool {
+        io::stdin().is_terminal() && io::stderr().is_terminal()
+    }
+
+    pub(crate) fn is_json(&self) -> bool {
+        self.format == MessageFormat::Json
+    }
+
+    /// Writes data for people; nothing when the output is JSON.
+    pub(crate) fn say(&mut self, text: &str) {
+        if !self.is_json() {
+            // A closed pipe is the reader's way of saying "enough".
+            drop(writeln!(self.stdout, "{text}"));
+        }
+    }
+
+    /// Writes data as it is, in both formats.
+    pub(crate) fn raw(&mut self, bytes: &[u8]) {
+        drop(self.stdout.write_all(bytes));
+        drop(self.stdout.flush());
+    }
+
+    /// Writes a heading, then text.
+    pub(crate) fn heading(&mut self, heading: &str, text: &str) {
+        self.say(&format!("{HEADING}{heading}{HEADING:#} {text}"));
+    }
+
+    /// Writes one JSON line `{"reason": "newcol-…", "version": 1, …}`.
+    pub(crate) fn json<T: Serialize>(&mut self, reason: &str, body: &T) {
+        #[derive(Serialize)]
+        struct Line<'a, T> {
+            reason: &'a str,
+            version: u32,
+            #[serde(flatten)]
+            body: &'a T,
+        }
+        if self.is_json() {
+            let line = Line { reason, version: JSON_VERSION, body };
+            let text = serde_json::to_string(&line).expect("our own types have JSON forms");
+            drop(writeln!(self.stdout, "{text}"));
+        }
+    }
+
+    /// Tells what is going on.
+    pub(crate) fn status(&mut self, text: &str) {
+        if self.quiet == 0 {
+            drop(writeln!(self.stderr, "{text}"));
+        }
+    }
+
+    pub(crate) fn warn(&mut self, text: &str) {
+        if self.quiet < 2 {
+            drop(writeln!(self.stderr, "{WARNING}warning{WARNING:#}: {text}"));
+        }
+    }
+
+    /// Reports an error and returns its exit code.
+    pub(crate) fn error(&mut self, error: &CliError) -> Exit {
+        if self.is_json() {
+            self.json("newcol-error", &json::ErrorJson::of(error));
+        }
+        let err = &mut self.stderr;
+        drop(writeln!(err, "{ERROR}error{ERROR:#}: {}", error.message));
+        if let Some(place) = &error.place {
+            drop(writeln!(err, "  {DIM}-->{DIM:#} {place}"));
+        }
+        for cause in &error.causes {
+            drop(writeln!(err, "  {DIM}because{DIM:#}: {cause}"));
+        }
+        for hint in &error.hints {
+            drop(writeln!(err, "{HINT}help{HINT:#}: {hint}"));
+        }
+        error.exit
+    }
+
+    /// Shows a plan.
+    pub(crate) fn plan(&mut self, plan: &Plan) {
+        if self.is_json() {
+            self.json("newcol-plan", &PlanJson::of(plan));
+        } else {
+            let text = text::plan(plan);
+            self.say(&text);
+        }
+    }
+
+    /// Shows the files of a command: as a diff, or by name.
+    pub(crate) fn files(&mut self, patch: &FilePatch, dry_run: bool) {
+        for change in patch.changes() {
+            self.json("newcol-file", &FileJson::of(change, dry_run));
+        }
+        if dry_run {
+            for change in patch.changes() {
+                let diff = change.diff();
+                self.say(diff.trim_end());
+            }
+        } else {
+            for change in patch.changes() {
+                let what = match (&change.before, &change.after) {
+                    (None, _) => "created",
+                    (_, None) => "removed",
+                    (Some(_), Some(_)) => "changed",
+                };
+                self.heading(&format!("{what:>9}"), change.path.as_str());
+            }
+        }
+    }
+
+    /// Says what the user does next.
+    pub(crate) fn next_steps(&mut self, steps: &[String]) {
+        for step in steps {
+            self.status(&format!("{HINT}next{HINT:#}: {step}"));
+        }
+    }
+}
+
+/// Returns a stage's name with its place in the plan: `expand (1 of 4)`.
+pub(crate) fn stage_place(plan: &Plan, kind: StageKind) -> String {
+    let at = plan.stages.iter().position(|s| s.kind == kind).map_or(0, |at| at + 1);
+    format!("{} ({at} of {})", kind.name(), plan.stages.len())
+}

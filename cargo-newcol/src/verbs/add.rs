@@ -1,0 +1,357 @@
+//! `cargo newcol add`: from the wish to the first stage.
+
+use camino::Utf8PathBuf;
+use clap::Args;
+use newcol_core::{
+    backend::Backend,
+    contract::{
+        Contract, ContractError, Date, DefaultLife, DefaultWish, Draft, Expr, IndexWish, OldRows,
+        OldWriters, OnDelete, PerBackend, Presence, Reference, Replaces, SqlType, Uniqueness,
+        edit::write as write_contract,
+        read::{ContractFile, read as read_contract},
+    },
+    ident::{ColumnPath, Ident},
+    plan::StageKind,
+    render::release::{Target, release},
+};
+
+use crate::{
+    context::{Context, Project, Released, Wish, schema_sources},
+    error::{CliError, Exit, complaints},
+    output::{Output, stage_place},
+    verbs::ask,
+};
+
+/// Write down every decision about a new column, and release its first stage
+///
+/// Writes the contract, the migrations of the first stage and its edit of schema.rs; later stages
+/// are released one at a time by `next`. Where engines differ, put the engine before the value:
+/// `--type text --type mysql='varchar(255)'`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    cargo newcol add users.locale --type 'varchar(16)' --required --default \"'en'\" --why 'Language of e-mails'\n  \
+    cargo newcol add users.locale --type text --required --fill \"coalesce(settings->>'locale', 'en')\" --why 'Language of e-mails'\n  \
+    cargo newcol add posts.author_id --type bigint --references 'users(id)' --on-delete cascade --index --why 'Who wrote it'\n  \
+    cargo newcol add users.mail --type citext --replaces email --fill email --back mail --why 'Case never matters'")]
+pub(crate) struct AddArgs {
+    /// Column to add, as `table.column` or `schema.table.column`
+    column: ColumnPath,
+    /// SQL type
+    #[arg(long = "type", value_name = "SQL", help_heading = "Column")]
+    ty: Vec<String>,
+    /// Diesel type, where the derived one is not wanted
+    #[arg(long, value_name = "TYPE", help_heading = "Column")]
+    diesel: Option<String>,
+    /// The finished column is NOT NULL
+    #[arg(long, conflicts_with = "optional", help_heading = "Column")]
+    required: bool,
+    /// The finished column may be NULL
+    #[arg(long, help_heading = "Column")]
+    optional: bool,
+    /// Why the column exists; becomes its comment and documentation
+    #[arg(long, value_name = "TEXT", help_heading = "Column")]
+    why: Option<String>,
+    /// Default
+    #[arg(long, value_name = "EXPR", help_heading = "Values")]
+    default: Vec<String>,
+    /// The default only serves old programs: the last stage drops it
+    #[arg(long, requires = "default", help_heading = "Values")]
+    drop_default: bool,
+    /// What rows get that are there already: SQL over the row
+    #[arg(long, value_name = "EXPR", conflicts_with = "fill_rust", help_heading = "Values")]
+    fill: Vec<String>,
+    /// What rows get that are there already: path to code of the application
+    #[arg(long, value_name = "PATH", help_heading = "Values")]
+    fill_rust: Option<String>,
+    /// Who fills the column for programs that do not know it
+    #[arg(long, value_name = "WHO", value_parser = old_writers, help_heading = "Values")]
+    old_writers: Option<OldWriters>,
+    /// The value is always computed from the row, and not stored
+    #[arg(long, value_name = "EXPR", help_heading = "Values")]
+    generated: Vec<String>,
+    /// Build an index, with a method of the engine's if one is given
+    #[arg(long, value_name = "METHOD", num_args = 0..=1, default_missing_value = "", help_heading = "Index and constraints")]
+    index: Option<String>,
+    /// The index refuses duplicates
+    #[arg(long, help_heading = "Index and constraints")]
+    unique: bool,
+    /// Predicate of a partial index
+    #[arg(long, value_name = "EXPR", help_heading = "Index and constraints")]
+    index_where: Vec<String>,
+    /// Columns stored in the index beside the key
+    #[arg(long, value_name = "COLS", value_delimiter = ',', help_heading = "Index and constraints")]
+    include: Vec<String>,
+    /// Foreign key, as `table(column)`
+    #[arg(long, value_name = "TABLE(COLUMN)", help_heading = "Index and constraints")]
+    references: Option<String>,
+    /// What happens when the referenced row is deleted
+    #[arg(long, value_name = "ACTION", value_parser = on_delete, requires = "references", help_heading = "Index and constraints")]
+    on_delete: Option<OnDelete>,
+    /// Condition that every row must meet
+    #[arg(long, value_name = "EXPR", help_heading = "Index and constraints")]
+    check: Vec<String>,
+    /// Column that the new one replaces
+    #[arg(long, value_name = "COLUMN", requires = "back", help_heading = "Replacing a column")]
+    replaces: Option<String>,
+    /// SQL over the row that computes the replaced column from the new one
+    #[arg(long, value_name = "EXPR", requires = "replaces", help_heading = "Replacing a column")]
+    back: Vec<String>,
+    /// Day by which the scaffolding must be gone, as YYYY-MM-DD
+    #[arg(long, value_name = "DATE", value_parser = date, help_heading = "Column")]
+    retire_by: Option<Date>,
+    /// Database with the project's schema: asked, never changed
+    #[arg(long, value_name = "URL")]
+    database_url: Option<String>,
+    /// Show the files as a diff and write nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Scaffold no test of the column (none is scaffolded yet)
+    #[arg(long)]
+    no_tests: bool,
+    /// Ask nothing, even on a terminal
+    #[arg(long)]
+    no_input: bool,
+}
+
+fn old_writers(text: &str) -> Result<OldWriters, String> {
+    let found = OldWriters::ALL.into_iter().find(|w| w.name() == text);
+    found.ok_or_else(|| "it is `default`, `trigger` or `nobody`".to_owned())
+}
+
+fn on_delete(text: &str) -> Result<OnDelete, String> {
+    let text = text.replace(['-', '_'], " ").to_lowercase();
+    let found = OnDelete::ALL.into_iter().find(|a| a.name() == text);
+    found.ok_or_else(|| {
+        "it is `restrict`, `cascade`, `set null`, `set default` or `no action`".to_owned()
+    })
+}
+
+fn date(text: &str) -> Result<Date, String> {
+    Date::parse(text).ok_or_else(|| "it is a day, written YYYY-MM-DD".to_owned())
+}
+
+pub(crate) fn run(ctx: &Context, out: &mut Output, args: &AddArgs) -> Result<Exit, CliError> {
+    let project = ctx.project(out)?;
+    let schemas = project.schemas_of(&args.column.table)?;
+    let draft = draft(out, args)?;
+    let contract = contract(draft)?;
+    let file = project.contract_path(contract.path());
+    let released = Released::find(&project, contract.path());
+    let measured = match &args.database_url {
+        Some(url) => ctx.measure(&contract, url)?,
+        None => None,
+    };
+    if let Some(text) = project.read(&file)? {
+        return already(&project, out, &file, &text, &contract);
+    }
+    let wish = Wish {
+        contract: &contract,
+        schemas: &schemas,
+        released: &released,
+        measured: measured.as_ref(),
+    };
+    let targets = project.plan(ctx, &wish, args.database_url.as_deref())?;
+    for target in &targets {
+        for warning in &target.plan.warnings {
+            out.warn(warning);
+        }
+    }
+    let sources = schema_sources(&project, &schemas)?;
+    let version = ctx.version(&project)?;
+    let mut patch = release(&targets, &sources, StageKind::Expand, &version)?;
+    let contract_file = ContractFile { contract, measured };
+    patch.push(&file, None, Some(write_contract(&contract_file)));
+    let exit = ctx.commit(out, &project, &patch, args.dry_run)?;
+    if !args.dry_run {
+        out.next_steps(&what_now(&targets, &project));
+    }
+    Ok(exit)
+}
+
+/// Running a command twice changes nothing; another wish for the same column is a mistake.
+fn already(
+    project: &Project,
+    out: &mut Output,
+    file: &Utf8PathBuf,
+    text: &str,
+    contract: &Contract,
+) -> Result<Exit, CliError> {
+    let there = read_contract(text).map_err(|list| complaints(file, text, &list))?;
+    if there.contract != *contract {
+        return Err(CliError::usage(format!(
+            "`{}` has a contract already, and it says something else",
+            contract.path()
+        ))
+        .at(project.relative(file))
+        .hint("edit the contract, or take the column back with `cargo newcol undo`"));
+    }
+    out.status("nothing to do: the column has this very contract");
+    Ok(Exit::Nothing)
+}
+
+fn what_now(targets: &[Target], project: &Project) -> Vec<String> {
+    let mut steps = Vec::new();
+    let Some(target) = targets.first() else { return steps };
+    let plan = &target.plan;
+    let path = plan.contract.path();
+    steps.push(match project.engines.as_slice() {
+        [_] => "apply the stage: `diesel migration run`".to_owned(),
+        _ => "apply the stage to each engine: `diesel migration run --migration-dir ...`".to_owned(),
+    });
+    if plan.stages.len() > 1 {
+        steps.push(format!(
+            "this was {}; see the rest with `cargo newcol plan {path}`",
+            stage_place(plan, StageKind::Expand)
+        ));
+    }
+    steps
+}
+
+fn draft(out: &mut Output, args: &AddArgs) -> Result<Draft, CliError> {
+    let interactive = !args.no_input && out.interactive();
+    let mut ty = PerBackend::default();
+    for text in &args.ty {
+        let (backend, text) = split(text);
+        ty.set(backend, SqlType::new(text));
+    }
+    if ty.is_empty() && interactive {
+        ty = PerBackend::all(SqlType::new(&ask::text("SQL type")?));
+    }
+    let presence = match (args.required, args.optional) {
+        (true, _) => Presence::Required,
+        (_, true) => Presence::Optional,
+        (false, false) if interactive => ask::presence()?,
+        (false, false) => {
+            return Err(CliError::usage(format!(
+                "nothing says whether `{}` may be NULL",
+                args.column
+            ))
+            .hint("say `--required` or `--optional`"));
+        }
+    };
+    let why = match &args.why {
+        Some(why) => why.clone(),
+        None if interactive => ask::text("Why does the column exist")?,
+        None => String::new(),
+    };
+    let mut draft = Draft::new(args.column.clone(), ty, why);
+    draft.presence = presence;
+    draft.diesel.clone_from(&args.diesel);
+    draft.old_writers = args.old_writers;
+    draft.generated = exprs(&args.generated);
+    draft.check = exprs(&args.check);
+    draft.retire = args.retire_by;
+    draft.default = (!args.default.is_empty()).then(|| DefaultWish {
+        value: exprs(&args.default),
+        life: if args.drop_default { DefaultLife::UntilContract } else { DefaultLife::Kept },
+    });
+    draft.old_rows = match &args.fill_rust {
+        Some(path) => OldRows::Rust(path.clone()),
+        None if args.fill.is_empty() => OldRows::Unfilled,
+        None => OldRows::Sql(exprs(&args.fill)),
+    };
+    let unanswered = draft.presence == Presence::Required
+        && draft.default.is_none()
+        && draft.old_rows == OldRows::Unfilled
+        && draft.generated.is_empty();
+    if unanswered && interactive {
+        draft.old_rows = OldRows::Sql(PerBackend::all(Expr::new(&ask::text(
+            "What do the rows that are there already get (SQL over the row)",
+        )?)));
+    }
+    draft.index = index(args)?;
+    draft.references = args.references.as_deref().map(|text| reference(text, args)).transpose()?;
+    draft.replaces = match &args.replaces {
+        None => None,
+        Some(column) => {
+            let column = Ident::new(column.as_str()).map_err(|e| flag("--replaces", &e))?;
+            Some(Replaces { column, back: exprs(&args.back) })
+        }
+    };
+    Ok(draft)
+}
+
+/// Splits `mysql=varchar(255)` into engine and value; other texts are for every engine.
+fn split(text: &str) -> (Option<Backend>, &str) {
+    match text.split_once('=') {
+        Some((engine, value)) if !value.starts_with('=') => match engine.parse() {
+            Ok(backend) => (Some(backend), value),
+            Err(_) => (None, text),
+        },
+        Some(_) | None => (None, text),
+    }
+}
+
+fn exprs(texts: &[String]) -> PerBackend<Expr> {
+    let mut values = PerBackend::default();
+    for text in texts {
+        let (backend, text) = split(text);
+        values.set(backend, Expr::new(text));
+    }
+    values
+}
+
+fn index(args: &AddArgs) -> Result<Option<IndexWish>, CliError> {
+    let details = args.unique || !args.index_where.is_empty() || !args.include.is_empty();
+    if args.index.is_none() && !details {
+        return Ok(None);
+    }
+    let method = match args.index.as_deref() {
+        None | Some("") => None,
+        Some(method) => Some(Ident::new(method).map_err(|e| flag("--index", &e))?),
+    };
+    let include = args.include.iter().map(|c| Ident::new(c.trim()));
+    Ok(Some(IndexWish {
+        name: None,
+        method,
+        uniqueness: if args.unique { Uniqueness::Unique } else { Uniqueness::Plain },
+        predicate: exprs(&args.index_where),
+        include: include.collect::<Result<_, _>>().map_err(|e| flag("--include", &e))?,
+    }))
+}
+
+fn reference(text: &str, args: &AddArgs) -> Result<Reference, CliError> {
+    let parts = text.strip_suffix(')').and_then(|t| t.rsplit_once('('));
+    let Some((table, column)) = parts else {
+        return Err(CliError::usage(format!("`{text}` is not of the form `table(column)`"))
+            .at("--references")
+            .hint("for example `--references 'users(id)'`"));
+    };
+    Ok(Reference {
+        table: table.trim().parse().map_err(|e| flag("--references", &e))?,
+        column: Ident::new(column.trim()).map_err(|e| flag("--references", &e))?,
+        on_delete: args.on_delete,
+    })
+}
+
+fn flag(name: &str, error: &dyn std::error::Error) -> CliError {
+    CliError::of(Exit::Usage, error).at(name)
+}
+
+fn contract(draft: Draft) -> Result<Contract, CliError> {
+    Contract::new(draft).map_err(|error: ContractError| {
+        let place = place(error.answer());
+        CliError::from(error).at(place)
+    })
+}
+
+/// The flag that gives an answer.
+pub(crate) fn place(answer: newcol_core::contract::Answer) -> &'static str {
+    use newcol_core::contract::Answer;
+    match answer {
+        Answer::Path => "<COLUMN>",
+        Answer::Why => "--why",
+        Answer::Type => "--type",
+        Answer::Diesel => "--diesel",
+        Answer::Presence => "--required",
+        Answer::OldRows => "--fill",
+        Answer::OldWriters => "--old-writers",
+        Answer::Default => "--default",
+        Answer::Generated => "--generated",
+        Answer::Index => "--index",
+        Answer::References => "--references",
+        Answer::Check => "--check",
+        Answer::Replaces => "--replaces",
+        Answer::Retire => "--retire-by",
+    }
+}

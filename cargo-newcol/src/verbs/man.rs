@@ -1,0 +1,47 @@
+//! `cargo newcol man`: the manual in roff.
+
+use camino::Utf8PathBuf;
+use clap::Args;
+
+use crate::{
+    error::{CliError, Exit},
+    output::Output,
+};
+
+/// Print the manual page of a verb, or write all of them into a directory
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    cargo newcol man add | man -l -\n  \
+    cargo newcol man --out-dir ~/.local/share/man/man1")]
+pub(crate) struct ManArgs {
+    /// Verb whose page is printed; the tool's own page where none is given
+    verb: Option<String>,
+    /// Directory to write every page into
+    #[arg(long, value_name = "DIR", conflicts_with = "verb")]
+    out_dir: Option<Utf8PathBuf>,
+}
+
+pub(crate) fn run(out: &mut Output, args: &ManArgs) -> Result<Exit, CliError> {
+    let command = crate::command();
+    if let Some(dir) = &args.out_dir {
+        clap_mangen::generate_to(command, dir)
+            .map_err(|error| CliError::of(Exit::Failed, &error).at(dir))?;
+        return Ok(Exit::Done);
+    }
+    let command = match &args.verb {
+        None => command,
+        Some(verb) => command
+            .find_subcommand(verb)
+            .map(|found| found.clone().name(format!("cargo-newcol-{verb}")))
+            .ok_or_else(|| {
+                CliError::usage(format!("there is no verb `{verb}`"))
+                    .hint("`cargo newcol --help` lists them")
+            })?,
+    };
+    let mut bytes = Vec::new();
+    clap_mangen::Man::new(command)
+        .render(&mut bytes)
+        .map_err(|error| CliError::of(Exit::Failed, &error))?;
+    out.raw(&bytes);
+    Ok(Exit::Done)
+}

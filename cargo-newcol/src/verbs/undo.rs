@@ -1,0 +1,109 @@
+//! `cargo newcol undo`: takes back the files of a stage that is not applied yet.
+
+use std::fs;
+
+use clap::Args;
+use newcol_core::{
+    db::Access,
+    ident::ColumnPath,
+    plan::StageKind,
+    render::{
+        patch::FilePatch,
+        release::{delete_folder, retract},
+    },
+};
+
+use crate::{
+    context::{Column, Context, Project, stored_version},
+    error::{CliError, Exit},
+    output::Output,
+};
+
+/// Take back the last released stage: remove its migrations and its edit of schema.rs
+///
+/// Only for a stage that is not applied anywhere that matters; a database given with
+/// `--database-url` is asked. What is applied is undone by `diesel migration revert` first. Taking
+/// back the first stage removes the contract too.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    cargo newcol undo users.locale --database-url postgres://db/app\n  \
+    cargo newcol undo users.locale --yes")]
+pub(crate) struct UndoArgs {
+    /// Column to take back, as `table.column`
+    column: ColumnPath,
+    /// Database that must not have the stage: asked, never changed
+    #[arg(long, value_name = "URL")]
+    database_url: Option<String>,
+    /// The stage is applied nowhere
+    #[arg(long)]
+    yes: bool,
+    /// Show the files as a diff and write nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
+pub(crate) fn run(ctx: &Context, out: &mut Output, args: &UndoArgs) -> Result<Exit, CliError> {
+    let project = ctx.project(out)?;
+    let column = Column::load(ctx, &project, &args.column, None)?;
+    let Some(kind) = column.released.last() else {
+        out.status("nothing to do: no stage is released");
+        return Ok(Exit::Nothing);
+    };
+    let folders = column.released.folders(kind);
+    if let Some(url) = &args.database_url {
+        let mut session = ctx.session(&ctx.url(url)?, Access::Read)?;
+        let applied = session.migrations()?;
+        let there = folders.iter().find(|folder| {
+            let version = stored_version(folder.file_name().unwrap_or_default());
+            applied.iter().any(|m| m.version == version)
+        });
+        if let Some(folder) = there {
+            return Err(CliError {
+                exit: Exit::GateShut,
+                message: format!(
+                    "`{}` is applied to {}",
+                    kind.name(),
+                    session.url().describe()
+                ),
+                place: Some(folder.to_string()),
+                causes: Vec::new(),
+                hints: vec![format!(
+                    "revert it there first: `diesel migration revert --number {}`",
+                    folders.len()
+                )],
+            });
+        }
+    } else if !args.yes && !args.dry_run {
+        return Err(CliError {
+            exit: Exit::GateShut,
+            message: format!("nothing shows that `{}` is applied nowhere", kind.name()),
+            place: folders.first().map(ToString::to_string),
+            causes: Vec::new(),
+            hints: vec!["pass `--database-url` to have it checked, or say `--yes`".to_owned()],
+        });
+    }
+    let patch = patch(&project, &column, kind)?;
+    ctx.commit(out, &project, &patch, args.dry_run)
+}
+
+fn patch(project: &Project, column: &Column, kind: StageKind) -> Result<FilePatch, CliError> {
+    let mut patch = FilePatch::default();
+    for folder in column.released.folders(kind) {
+        let dir = project.root.join(folder);
+        let mut files = Vec::new();
+        let entries = dir.read_dir_utf8().map_err(|e| CliError::of(Exit::Failed, &e).at(folder))?;
+        for entry in entries.filter_map(Result::ok) {
+            let text = fs::read_to_string(entry.path())
+                .map_err(|e| CliError::of(Exit::Failed, &e).at(project.relative(entry.path())))?;
+            files.push((entry.file_name().to_owned(), text));
+        }
+        files.sort();
+        delete_folder(&mut patch, folder, files);
+    }
+    let sources = column.schema_sources(project)?;
+    retract(&mut patch, &column.targets, &sources, kind)?;
+    if column.stages().first() == Some(&kind) {
+        patch.push(&column.file, Some(column.text.clone()), None);
+    }
+    Ok(patch)
+}
