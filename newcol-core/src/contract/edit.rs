@@ -1,7 +1,7 @@
 //! Writes contract files: a whole one with comments for newcomers, or measured facts into one
 //! that exists.
 //!
-//! What [`write`] returns, [`super::read::read`] reads back as the same value. It writes answers,
+//! What [`write()`] returns, [`super::read::read`] reads back as the same value. It writes answers,
 //! not what was derived from them; who serves old writers is then said in a comment.
 
 use std::{fmt::Write as _, ops::Range};

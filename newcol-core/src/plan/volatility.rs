@@ -32,7 +32,7 @@ use crate::{
 /// Judges how often an engine must evaluate an expression.
 pub fn judge(expr: &Expr, backend: Backend) -> Volatility {
     match parse(expr, backend) {
-        Some(sql) => Judge { backend }.expr(&sql),
+        Some(sql) => Judge { backend, depth: 0 }.expr(&sql),
         None => Volatility::Unknown,
     }
 }
@@ -87,7 +87,7 @@ pub fn column_refs(expr: &Expr, backend: Backend) -> Option<Vec<Ident>> {
 
 /// Parses the whole text as one expression.
 fn parse(expr: &Expr, backend: Backend) -> Option<Sql> {
-    // Long chains of operators become trees as deep as they are long; no default is near this.
+    // Bounds the parser's work and the depth of its tree; no default is near this.
     const TOKENS: usize = 2000;
     let tokens = Tokenizer::new(dialect(backend), expr.as_str()).tokenize_with_location().ok()?;
     if tokens.len() > TOKENS {
@@ -112,6 +112,7 @@ fn worst(parts: impl IntoIterator<Item = Volatility>) -> Volatility {
 #[derive(Clone, Copy)]
 struct Judge {
     backend: Backend,
+    depth: u8,
 }
 
 impl Judge {
@@ -120,6 +121,15 @@ impl Judge {
     }
 
     fn expr(self, sql: &Sql) -> Volatility {
+        // A chain of operators is a tree as deep as it is long; no default is near this.
+        const DEEPEST: u8 = 200;
+        if self.depth == DEEPEST {
+            return Volatility::Unknown;
+        }
+        Self { depth: self.depth + 1, ..self }.parts(sql)
+    }
+
+    fn parts(self, sql: &Sql) -> Volatility {
         match sql {
             Sql::Value(value) => match value.value {
                 Value::Placeholder(_) => Volatility::Unknown,

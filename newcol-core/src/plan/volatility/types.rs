@@ -92,6 +92,13 @@ pub(super) fn field_of(backend: Backend, source: &Sql) -> Volatility {
 
 /// Returns what the text tells about an expression's type.
 pub(super) fn kind(backend: Backend, sql: &Sql) -> Kind {
+    // Types are looked up at every level, so how far down is bounded.
+    kind_within(backend, sql, 16)
+}
+
+fn kind_within(backend: Backend, sql: &Sql, levels: u8) -> Kind {
+    let Some(levels) = levels.checked_sub(1) else { return Kind::Unknown };
+    let kind = |backend, sql| kind_within(backend, sql, levels);
     match sql {
         Sql::Value(value) => match &value.value {
             Value::Number(..) | Value::Boolean(_) => Kind::Fixed,
