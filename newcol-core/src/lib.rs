@@ -7,3 +7,5 @@ pub mod backend;
 pub mod contract;
 
 pub mod plan;
+
+pub mod db;
