@@ -12,4 +12,6 @@ pub mod schema;
 
 pub mod render;
 
+pub mod db;
+
 pub mod execute;

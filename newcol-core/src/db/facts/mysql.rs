@@ -1,0 +1,128 @@
+//! Facts from the information schema of MySQL and MariaDB.
+
+use super::{Catalog, FactsError, Fields};
+use crate::{
+    backend::{Backend, Product},
+    db::quote::literal,
+    ident::{Ident, TableName},
+    plan::facts::{ColumnFacts, Source, TableFacts},
+};
+
+pub(super) fn read(catalog: &mut Catalog<'_>) -> Result<TableFacts, FactsError> {
+    let wanted = catalog.table.name.as_str();
+    let name = literal(Backend::Mysql, wanted);
+    let schema = match &catalog.table.schema {
+        Some(schema) => literal(Backend::Mysql, schema.as_str()),
+        None => "database()".to_owned(),
+    };
+    // The comparison of the information schema may ignore case where the server does not.
+    let found = catalog.ask(&format!(
+        "SELECT table_schema, table_name, table_type, table_rows, @@lower_case_table_names, \
+           concat(',', @@global.sql_mode, ',') \
+         FROM information_schema.tables WHERE table_schema = {schema} AND table_name = {name}"
+    ))?;
+    let found: Vec<Vec<String>> = found
+        .into_iter()
+        .map(|row| row.into_iter().map(Option::unwrap_or_default).collect())
+        .collect();
+    let exact = found.iter().find(|row| row[1] == wanted);
+    let Some(row) = exact.or_else(|| found.iter().find(|row| row[4] != "0")) else {
+        let all = tables(catalog, &schema)?;
+        return Err(catalog.no_table(all));
+    };
+    match row[2].as_str() {
+        "BASE TABLE" | "SYSTEM VERSIONED" => {}
+        "VIEW" => return Err(catalog.not_a_table("a view")),
+        "SEQUENCE" => return Err(catalog.not_a_table("a sequence")),
+        _ => return Err(catalog.not_a_table("a table of the system")),
+    }
+    let place =
+        Place { schema: literal(Backend::Mysql, &row[0]), name: literal(Backend::Mysql, &row[1]) };
+    let strict = ["STRICT_TRANS_TABLES", "STRICT_ALL_TABLES"]
+        .iter()
+        .any(|mode| row[5].contains(&format!(",{mode},")));
+    Ok(TableFacts {
+        server: catalog.session.server(),
+        source: Source::Server,
+        rows: row[3].parse().ok(),
+        columns: columns(catalog, &place)?,
+        primary_key: primary_key(catalog, &place)?,
+        children: children(catalog, &place)?,
+        partitioned: false,
+        default_volatility: None,
+        type_rewrites: None,
+        strict,
+        sqlite: None,
+    })
+}
+
+/// Schema and name as literals.
+struct Place {
+    schema: String,
+    name: String,
+}
+
+fn columns(catalog: &mut Catalog<'_>, place: &Place) -> Result<Vec<ColumnFacts>, FactsError> {
+    let Place { schema, name } = place;
+    let rows = catalog.ask(&format!(
+        "SELECT column_name, column_type, is_nullable, column_default, extra, column_comment \
+         FROM information_schema.columns WHERE table_schema = {schema} AND table_name = {name} \
+         ORDER BY ordinal_position"
+    ))?;
+    let mariadb = catalog.session.server().product == Product::Mariadb;
+    let read = |row| {
+        let mut fields = Fields::from(row);
+        let name = catalog.ident(fields.text())?;
+        let sql_type = fields.next();
+        let nullable = fields.yes();
+        // MariaDB prints an expression, and so the word NULL where there is none.
+        let default = fields.next().filter(|default| !(mariadb && default == "NULL"));
+        let extra = fields.text().to_ascii_uppercase();
+        let default = if extra.contains("AUTO_INCREMENT") {
+            Some("AUTO_INCREMENT".to_owned())
+        } else {
+            default
+        };
+        Ok(ColumnFacts {
+            name,
+            sql_type,
+            nullable,
+            default,
+            // `DEFAULT_GENERATED` is only a default that is an expression.
+            generated: ["STORED GENERATED", "VIRTUAL GENERATED", "PERSISTENT"]
+                .iter()
+                .any(|word| extra.contains(word)),
+            comment: fields.next().filter(|comment| !comment.is_empty()),
+        })
+    };
+    rows.into_iter().map(read).collect()
+}
+
+fn primary_key(catalog: &mut Catalog<'_>, place: &Place) -> Result<Vec<Ident>, FactsError> {
+    let Place { schema, name } = place;
+    catalog.idents(&format!(
+        "SELECT column_name FROM information_schema.statistics \
+         WHERE table_schema = {schema} AND table_name = {name} AND index_name = 'PRIMARY' \
+         ORDER BY seq_in_index"
+    ))
+}
+
+fn children(catalog: &mut Catalog<'_>, place: &Place) -> Result<Vec<TableName>, FactsError> {
+    let Place { schema, name } = place;
+    catalog.tables(&format!(
+        "SELECT DISTINCT CASE WHEN constraint_schema = database() THEN NULL \
+           ELSE constraint_schema END AS place, table_name \
+         FROM information_schema.referential_constraints \
+         WHERE unique_constraint_schema = {schema} AND referenced_table_name = {name} \
+         ORDER BY table_name, place"
+    ))
+}
+
+/// Every table that could have been meant.
+fn tables(catalog: &mut Catalog<'_>, schema: &str) -> Result<Vec<TableName>, FactsError> {
+    catalog.tables(&format!(
+        "SELECT CASE WHEN table_schema = database() THEN NULL ELSE table_schema END, table_name \
+         FROM information_schema.tables WHERE table_schema IN (database(), {schema}) \
+           AND table_type IN ('BASE TABLE', 'SYSTEM VERSIONED')"
+    ))
+}
