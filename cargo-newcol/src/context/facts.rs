@@ -148,16 +148,15 @@ impl Context {
             return Ok(None);
         }
         let Some(ty) = contract.sql_type(Backend::Postgres) else { return Ok(None) };
-        let mut session = self.session(&url, Access::Write)?;
+        let mut session = self.session(&url, Access::Read)?;
         let probe = probe::probe_default(
             &mut session,
-            contract.table(),
             ty,
             contract.default(Backend::Postgres),
         )?;
         Ok(Some(Measured {
             server: session.server().to_string(),
-            default_volatility: probe.volatility,
+            default_volatility: Some(probe.volatility),
             type_rewrites: Some(probe.type_rewrites),
         }))
     }

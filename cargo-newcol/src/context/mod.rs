@@ -10,8 +10,9 @@ use newcol_core::{
     execute::files,
     render::{migrations::Version, patch::FilePatch},
 };
-pub(crate) use project::{EngineDir, Project, SchemaFile};
-pub(crate) use released::{Column, Released};
+pub(crate) use facts::Wish;
+pub(crate) use project::{EngineDir, Project, SchemaFile, stored_version};
+pub(crate) use released::{Column, Released, engine_of, schema_sources};
 
 use crate::{
     cli::Global,
@@ -65,13 +66,7 @@ impl Context {
 
     /// What libpq would take from the environment.
     pub(crate) fn pg_env(&self) -> PgEnv {
-        PgEnv {
-            user: env("PGUSER").or_else(|| env("USER")),
-            password: env("PGPASSWORD"),
-            sslmode: env("PGSSLMODE"),
-            sslrootcert: env("PGSSLROOTCERT"),
-            ..PgEnv::default()
-        }
+        PgEnv::from_lookup(env)
     }
 
     /// Returns a version later than every migration of the project, as Diesel compares them: as

@@ -13,7 +13,7 @@ use serde::Serialize;
 use crate::error::CliError;
 
 #[derive(Debug, Serialize)]
-pub(crate) struct PlanJson {
+pub(super) struct PlanJson {
     column: String,
     backend: &'static str,
     server: String,
@@ -24,14 +24,14 @@ pub(crate) struct PlanJson {
 }
 
 #[derive(Debug, Serialize)]
-pub(crate) struct StageJson {
+struct StageJson {
     stage: &'static str,
     gates: Vec<String>,
     migrations: Vec<MigrationJson>,
 }
 
 #[derive(Debug, Serialize)]
-pub(crate) struct MigrationJson {
+struct MigrationJson {
     name: String,
     in_transaction: bool,
     steps: Vec<StepJson>,
@@ -99,7 +99,7 @@ impl StepJson {
 }
 
 #[derive(Debug, Serialize)]
-pub(crate) struct FileJson {
+pub(super) struct FileJson {
     path: String,
     action: &'static str,
     written: bool,

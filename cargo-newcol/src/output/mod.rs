@@ -7,7 +7,8 @@ use std::io::{self, IsTerminal, Write};
 
 use anstream::{AutoStream, ColorChoice};
 use anstyle::{AnsiColor, Style};
-pub(crate) use json::{FileJson, MigrationJson, PlanJson, StageJson, StatusJson};
+use json::{ErrorJson, FileJson, PlanJson};
+pub(crate) use json::{StageStatusJson, StatusJson};
 use newcol_core::{
     plan::{Plan, StageKind},
     render::patch::FilePatch,
@@ -110,7 +111,7 @@ impl Output {
     /// Reports an error and returns its exit code.
     pub(crate) fn error(&mut self, error: &CliError) -> Exit {
         if self.is_json() {
-            self.json("newcol-error", &json::ErrorJson::of(error));
+            self.json("newcol-error", &ErrorJson::of(error));
         }
         let err = &mut self.stderr;
         drop(writeln!(err, "{ERROR}error{ERROR:#}: {}", error.message));

@@ -32,7 +32,7 @@ pub(crate) fn run(out: &mut Output, args: &ManArgs) -> Result<Exit, CliError> {
         None => command,
         Some(verb) => command
             .find_subcommand(verb)
-            .map(|found| found.clone().name(format!("cargo-newcol-{verb}")))
+            .map(|found| found.clone().display_name(format!("cargo-newcol-{verb}")))
             .ok_or_else(|| {
                 CliError::usage(format!("there is no verb `{verb}`"))
                     .hint("`cargo newcol --help` lists them")

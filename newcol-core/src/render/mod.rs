@@ -16,8 +16,11 @@ use crate::{
     backend::Backend,
     contract::{Contract, Expr, SqlType},
     ident::{Ident, TableName},
-    plan::{Plan, Step, facts::TableFacts},
-    render::{names::Names, text::SqlText},
+    plan::{LEFTOVERS, Plan, StageKind, Step, facts::TableFacts},
+    render::{
+        names::Names,
+        text::{Hole, SqlText},
+    },
 };
 
 /// One statement (or a block that runs as one), with the question that tells whether it landed.
@@ -113,4 +116,34 @@ pub fn down(step: &Step, plan: &Plan) -> Vec<SqlText> {
         Backend::Mysql => mysql::down(step, &scope),
         Backend::Sqlite => sqlite::down(step, &scope),
     }
+}
+
+/// Returns the question how many rows a job still has to fill, counted up to a bound; `None` where
+/// nothing is filled.
+pub fn pending(plan: &Plan) -> Option<SqlText> {
+    plan.stage(StageKind::Backfill)?;
+    let scope = Scope::new(plan);
+    let backend = plan.backend();
+    let computed = match (plan.contract.sql_fill(backend), plan.contract.required()) {
+        // A required column may not stay empty, whatever the fill yields.
+        (_, true) | (None, false) => None,
+        (Some(fill), false) => Some(fill),
+    };
+    let holes = [
+        ("table", Hole::Table(scope.table())),
+        ("column", Hole::Name(scope.column())),
+        ("bound", Hole::Number(LEFTOVERS + 1)),
+    ];
+    Some(match computed {
+        None => text::sql(
+            backend,
+            "SELECT count(*) FROM (SELECT 1 FROM {table} WHERE {column} IS NULL LIMIT {bound}) AS newcol_pending",
+            &holes,
+        ),
+        Some(fill) => text::sql(
+            backend,
+            "SELECT count(*) FROM (SELECT 1 FROM {table} WHERE {column} IS NULL AND {fill} IS NOT NULL LIMIT {bound}) AS newcol_pending",
+            &[holes[0], holes[1], holes[2], ("fill", Hole::Expr(fill))],
+        ),
+    })
 }
