@@ -172,7 +172,7 @@ impl Builder<'_> {
             .into_iter()
             .filter(|s| s.kind == StageKind::Backfill || !s.migrations.is_empty())
             .collect();
-        gate(&mut stages, self.contract);
+        gate(&mut stages, self.contract, self.backend());
         Ok(Plan {
             contract: self.contract.clone(),
             facts: self.facts.clone(),
@@ -894,7 +894,10 @@ impl Stage {
 }
 
 /// Each stage waits for the one before; what enforces or removes waits for old programs too.
-fn gate(stages: &mut [Stage], contract: &Contract) {
+///
+/// SQLite's trigger fills the row right after it is inserted, and NOT NULL is checked before: once
+/// the column is constrained, nothing serves old writers there.
+fn gate(stages: &mut [Stage], contract: &Contract, backend: Backend) {
     let filled = stages.iter().any(|s| s.kind == StageKind::Backfill);
     let mut before = None;
     for stage in stages {
@@ -911,7 +914,9 @@ fn gate(stages: &mut [Stage], contract: &Contract) {
                 if filled && !stage.gates.contains(&Gate::Backfilled) {
                     stage.gates.push(Gate::Backfilled);
                 }
-                if contract.old_writers() == OldWriters::Nobody {
+                let unserved = contract.old_writers() == OldWriters::Nobody
+                    || (backend == Backend::Sqlite && contract.required());
+                if unserved {
                     stage.gates.push(Gate::OldWritersGone);
                 }
             }
