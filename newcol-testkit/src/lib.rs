@@ -16,7 +16,7 @@ pub mod scratch;
 mod settings;
 pub mod wait;
 
-//pub use command::{CommandOutput, Tool, diesel_cli};
-//pub use dump::{data_dump, schema_dump};
-//pub use project::{Layout, Project};
+pub use command::{CommandOutput, Tool, diesel_cli};
+pub use dump::{data_dump, schema_dump};
+pub use project::{Layout, Project};
 pub use scratch::{ScratchDb, ScratchError, Want};

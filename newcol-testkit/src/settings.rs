@@ -67,6 +67,38 @@ pub(crate) fn run_dir() -> Option<Utf8PathBuf> {
     var("NEWCOL_TEST_RUN_DIR").map(Utf8PathBuf::from)
 }
 
+/// Returns for how long a server outlives its last user, where the user says so.
+pub(crate) fn idle_seconds() -> Option<String> {
+    var("NEWCOL_TEST_IDLE_SECONDS").filter(|n| n.parse::<u32>().is_ok())
+}
+
+/// Returns the variables a program needs to find its own files; all others are withheld from tools.
+pub(crate) fn inherited() -> Vec<(&'static str, std::ffi::OsString)> {
+    [
+        "PATH",
+        "HOME",
+        "TMPDIR",
+        "TEMP",
+        "SystemRoot",
+        "CARGO_HOME",
+        "RUSTUP_HOME",
+        "RUSTUP_TOOLCHAIN",
+    ]
+    .into_iter()
+    .filter_map(|name| Some((name, env::var_os(name)?)))
+    .collect()
+}
+
+/// Returns the directories in which `target/tools` may be, the nearest first.
+pub(crate) fn tool_dirs() -> Vec<Utf8PathBuf> {
+    let target = var("CARGO_TARGET_DIR").map(|dir| Utf8PathBuf::from(dir).join("tools"));
+    let start = var("CARGO_MANIFEST_DIR")
+        .map(Utf8PathBuf::from)
+        .or_else(|| Utf8PathBuf::from_path_buf(env::current_dir().ok()?).ok());
+    let above = start.iter().flat_map(|dir| dir.ancestors().map(|dir| dir.join("target/tools")));
+    target.into_iter().chain(above).collect()
+}
+
 /// Returns the name of the running test as far as the test harness tells it.
 pub(crate) fn test_name() -> String {
     if let Some(name) = var("NEXTEST_TEST_NAME") {

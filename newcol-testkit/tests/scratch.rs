@@ -171,6 +171,7 @@ impl Other {
             .args(["--exact", "another_process", "--nocapture"])
             .env("NEWCOL_TESTKIT_OTHER", backend.name())
             .env("NEWCOL_TEST_RUN_DIR", run_dir)
+            .env("NEWCOL_TEST_IDLE_SECONDS", "2")
             .env_remove("NEWCOL_TEST_POSTGRES_URL")
             .env_remove("NEWCOL_TEST_MYSQL_URL")
             .stdin(Stdio::piped())

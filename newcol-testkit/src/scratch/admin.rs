@@ -139,7 +139,6 @@ fn on_own_thread<T: Send>(work: impl FnOnce() -> T + Send) -> T {
     })
 }
 
-#[expect(clippy::disallowed_methods, reason = "the one file that connects")]
 fn connect<C: diesel::Connection>(backend: Backend, url: &str) -> Result<C, AdminError> {
     C::establish(url).map_err(|source| AdminError::Connect { backend, source })
 }
@@ -160,7 +159,6 @@ fn run<C: diesel::Connection + SimpleConnection>(
     Ok(())
 }
 
-#[expect(clippy::disallowed_methods, reason = "the one file that runs SQL")]
 fn ask<C>(backend: Backend, url: &str, sql: &str) -> Result<Vec<TextRow>, AdminError>
 where
     C: diesel::connection::LoadConnection,

@@ -297,7 +297,6 @@ pub(crate) fn make_dir(dir: &Utf8Path) -> Result<(), ScratchError> {
 }
 
 /// Writes a file of ours whole or not at all.
-#[expect(clippy::disallowed_methods, reason = "a file of the testkit's own, renamed into place")]
 pub(crate) fn write(path: &Utf8Path, text: &str) -> Result<(), ScratchError> {
     let next = path.with_extension(format!("new{}", random_tag()));
     fs::write(&next, text)

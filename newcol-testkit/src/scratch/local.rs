@@ -33,8 +33,9 @@ use crate::{
     wait::{wait_for, wait_until},
 };
 
-/// How long a server outlives its last user: longer than a test runner pauses between processes.
-const IDLE_SECONDS: u32 = 10;
+/// How many seconds a server outlives its last user: longer than a test runner pauses between
+/// processes. `NEWCOL_TEST_IDLE_SECONDS` changes it.
+const IDLE_SECONDS: &str = "10";
 
 /// Longest start of a server, on a machine that is busy.
 const START_LIMIT: Duration = Duration::from_secs(60);
@@ -453,7 +454,6 @@ fn launch(
     Err(last.unwrap_or(ScratchError::Start { program: program.path.clone(), why }))
 }
 
-#[expect(clippy::zombie_processes, reason = "it outlives this process on purpose")]
 fn spawn(
     program: &Program,
     run: &Utf8Path,
@@ -504,13 +504,13 @@ fn answer(
 }
 
 /// Starts the supervisor of a home, which finds out itself whether there already is one.
-#[expect(clippy::zombie_processes, reason = "it outlives this process on purpose")]
 fn supervise(home: &Home, owner: Owner) {
     let kind = if owner == Owner::Private { "private" } else { "shared" };
     let keep = KEEP_FOR.as_secs() / 60;
     let started = Command::new("/bin/sh")
         .args(["-c", SUPERVISOR, "newcol-supervisor", home.dir.as_str()])
-        .args([IDLE_SECONDS.to_string(), keep.to_string(), kind.to_owned()])
+        .arg(settings::idle_seconds().as_deref().unwrap_or(IDLE_SECONDS))
+        .args([keep.to_string().as_str(), kind])
         .env_clear()
         .env("PATH", settings::path())
         .current_dir("/")

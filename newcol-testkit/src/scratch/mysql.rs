@@ -127,16 +127,16 @@ pub(super) fn server_args(
 
 /// Returns the SQL run at start: our user in, everybody without a password out.
 pub(super) fn init_sql(password: &str) -> String {
-    let mut sql = String::new();
     // Over TCP the host is the address, over the socket it is `localhost`.
-    for host in ["localhost", "127.0.0.1"] {
-        sql += &format!("CREATE USER IF NOT EXISTS {USER}@'{host}' IDENTIFIED BY '{password}';\n");
-        sql += &format!("GRANT ALL ON *.* TO {USER}@'{host}' WITH GRANT OPTION;\n");
-    }
-    for host in ["localhost", "127.0.0.1", "::1"] {
-        sql += &format!("DROP USER IF EXISTS root@'{host}';\n");
-    }
-    sql
+    let ours = ["localhost", "127.0.0.1"].map(|host| {
+        format!(
+            "CREATE USER IF NOT EXISTS {USER}@'{host}' IDENTIFIED BY '{password}';\n\
+             GRANT ALL ON *.* TO {USER}@'{host}' WITH GRANT OPTION;\n"
+        )
+    });
+    let roots = ["localhost", "127.0.0.1", "::1"]
+        .map(|host| format!("DROP USER IF EXISTS root@'{host}';\n"));
+    ours.concat() + &roots.concat()
 }
 
 /// Returns the directories under which packages put their servers.
