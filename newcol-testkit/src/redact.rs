@@ -15,8 +15,8 @@ pub const FILTERS: &[(&str, &str)] = &[
     (r"(?:/[\w.+-]+)*/(?:newcol-project-|\.tmp)[A-Za-z0-9]{6,}", "[TEMP]"),
     // `2026-08-21-091806-0000`, as the Diesel CLI names migrations; `20260821091806`, as it
     // stores them.
-    (r"\b20\d{2}-\d{2}-\d{2}-\d{6}(?:-\d{4})?\b", "[VERSION]"),
-    (r"\b20\d{12}(?:\d{4})?\b", "[VERSION]"),
+    (r"\b20\d{2}-\d{2}-\d{2}-\d{6}(?:-\d{4})?", "[VERSION]"),
+    (r"\b20\d{12}(?:\d{4})?", "[VERSION]"),
     (r"\b20\d{2}-\d{2}-\d{2}[T ]\d{2}:\d{2}:\d{2}(?:\.\d+)?(?:Z|[+-]\d{2}(?::?\d{2})?)?", "[TIME]"),
     (r"\b(PostgreSQL|MySQL|MariaDB|SQLite) \d+(?:\.\d+)*(?:[-+][\w.+~-]+)?", "$1 [SERVER]"),
     (r"\b(cargo-newcol|newcol|diesel|cargo|rustc) \d+\.\d+\.\d+(?:-[\w.]+)?", "$1 [RELEASE]"),

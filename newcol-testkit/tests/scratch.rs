@@ -1,5 +1,7 @@
 //! Databases from every provider, shared by processes and swept after killed ones.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests are tests")]
+
 use std::{
     io::{BufRead, BufReader},
     path::PathBuf,

@@ -54,7 +54,7 @@ const QUERIES: &[&str] = &[
      WHERE (k.contype <> 'n' OR NOT k.convalidated) AND k.contype <> 't'
        AND {user_schema} AND {own c pg_class}",
     "SELECT 'index ' || {name} || '.' || quote_ident(i.relname::text)
-        || ' ' || regexp_replace(pg_get_indexdef(x.indexrelid), ' INDEX .* USING ', ' INDEX USING ')
+        || ' ' || regexp_replace(pg_get_indexdef(x.indexrelid), ' INDEX .*? USING ', ' INDEX USING ')
         || CASE WHEN x.indisvalid THEN '' ELSE ' invalid' END
         || CASE WHEN x.indisready THEN '' ELSE ' not-ready' END
         || CASE WHEN x.indisreplident THEN ' replica-identity' ELSE '' END
