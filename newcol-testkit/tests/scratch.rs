@@ -1,6 +1,6 @@
 //! Databases from every provider, shared by processes and swept after killed ones.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests are tests")]
+#![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
 use std::{
     io::{BufRead, BufReader},
@@ -168,14 +168,19 @@ struct Other {
 }
 
 impl Other {
+    /// Starts a process that looks for servers under a directory of its own.
     fn start(backend: Backend, run_dir: &str) -> Self {
+        let none = ["NEWCOL_TEST_POSTGRES_URL", "NEWCOL_TEST_MYSQL_URL"].map(|name| (name, ""));
+        Self::start_with(backend, run_dir, none)
+    }
+
+    fn start_with(backend: Backend, run_dir: &str, urls: [(&str, &str); 2]) -> Self {
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "another_process", "--nocapture"])
             .env("NEWCOL_TESTKIT_OTHER", backend.name())
             .env("NEWCOL_TEST_RUN_DIR", run_dir)
             .env("NEWCOL_TEST_IDLE_SECONDS", "2")
-            .env_remove("NEWCOL_TEST_POSTGRES_URL")
-            .env_remove("NEWCOL_TEST_MYSQL_URL")
+            .envs(urls)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -205,6 +210,11 @@ impl Other {
         };
         let rows = newcol_testkit::scratch::rows(&self.url, sql).unwrap();
         rows.into_iter().flatten().flatten().collect()
+    }
+
+    fn end(mut self) {
+        drop(self.child.stdin.take());
+        assert!(self.child.wait().unwrap().success());
     }
 
     fn kill(mut self) {
@@ -316,6 +326,37 @@ fn a_server_without_supervisor_is_swept_by_the_next_start_only_when_free() {
     starter.kill();
     wait_until("end of the server", LIMIT, || server_processes(run) == 0).unwrap();
     wait_until("removal of its data", LIMIT, || runs(run) == 0).unwrap();
+}
+
+#[test]
+fn a_given_server_is_left_as_it_was() {
+    for backend in [Backend::Postgres, Backend::Mysql] {
+        if !has_server(backend) {
+            continue;
+        }
+        let server = ScratchDb::new(Want::from(backend).private()).unwrap();
+        let dir = run_dir();
+        let run = dir.path().to_str().unwrap();
+        let urls =
+            ["NEWCOL_TEST_POSTGRES_URL", "NEWCOL_TEST_MYSQL_URL"].map(|name| (name, server.url()));
+        let start = || Other::start_with(backend, run, urls);
+        let first = start();
+        assert_eq!(first.server(), server.url().rsplit_once('/').unwrap().0);
+        assert_eq!(server_processes(run), 0, "no server of our own");
+        let before = first.databases();
+        let second = start();
+        let killed = second.name().to_owned();
+        second.kill();
+        let third = start();
+        wait_until("sweep", LIMIT, || !first.databases().contains(&killed)).unwrap();
+        third.end();
+        assert_eq!(first.databases(), before);
+        assert!(before.iter().any(|name| name == first.name()));
+        first.end();
+        let left = Other { child: Command::new("true").spawn().unwrap(), url: server.url().into() };
+        let left = left.databases();
+        assert_eq!(left.iter().filter(|name| name.starts_with("newcol_d_")).count(), 1, "{left:?}");
+    }
 }
 
 fn runs(dir: &str) -> usize {

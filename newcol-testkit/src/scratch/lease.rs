@@ -304,6 +304,11 @@ pub(crate) fn write(path: &Utf8Path, text: &str) -> Result<(), ScratchError> {
         .map_err(|source| ScratchError::file(path, source))
 }
 
+/// Returns a file of ours without its line ends, nothing if it cannot be read.
+pub(crate) fn read(path: &Utf8Path) -> String {
+    fs::read_to_string(path).unwrap_or_default().trim().to_owned()
+}
+
 /// Removes a file that may be gone already.
 pub(crate) fn remove_file(path: &Utf8Path) {
     drop(fs::remove_file(path));

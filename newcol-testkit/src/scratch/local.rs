@@ -7,25 +7,27 @@
 
 use std::{
     fs::{self, File},
-    io,
     net::TcpListener,
-    os::unix::{fs::PermissionsExt, process::CommandExt},
+    os::unix::process::CommandExt,
     process::{Child, Command, Stdio},
     sync::Arc,
     time::Duration,
 };
 
 use camino::{Utf8Path, Utf8PathBuf};
-use newcol_core::backend::{Backend, Product, Server as ServerVersion};
+use newcol_core::backend::Product;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use rustix::process::{Pid, Signal, WaitOptions, kill_process};
+use rustix::process::Signal;
 
 use super::{
     admin,
     error::{ScratchError, Tried, chain},
     lease::{self, Home, KEEP_FOR},
     mysql, postgres,
+    program::{Program, candidates},
+    running::{END_LIMIT, State, end_run, is_running, reaped, signal},
     server::{self, Address, Owner, Server, tried_at},
+    service::{Service, copy_tree, make_service_dir},
     want::{Sharing, Want},
 };
 use crate::{
@@ -39,9 +41,6 @@ const IDLE_SECONDS: &str = "10";
 
 /// Longest start of a server, on a machine that is busy.
 const START_LIMIT: Duration = Duration::from_secs(60);
-
-/// Longest end of a server before it is killed.
-const END_LIMIT: Duration = Duration::from_secs(10);
 
 /// Changes when cached data directories must be made anew.
 const GOLDEN_FORMAT: u32 = 1;
@@ -100,22 +99,6 @@ if [ -n "$run" ]; then
 fi
 [ "$kind" != private ] || rm -rf -- "$home"
 "#;
-
-/// A server program whose version is known.
-struct Program {
-    path: Utf8PathBuf,
-    version: ServerVersion,
-    /// Names the program with its version in file names.
-    key: String,
-}
-
-/// A running server, as its home remembers it.
-struct State {
-    address: Address,
-    run: Utf8PathBuf,
-    data: Utf8PathBuf,
-    pid: i32,
-}
 
 /// Returns a server of ours that satisfies a wish, started if need be; notes what does not serve.
 pub(super) fn find(
@@ -176,7 +159,7 @@ pub(super) fn crash(server: &Server) -> Result<(), ScratchError> {
     });
     gone.map_err(|source| ScratchError::Busy { path: state.run.clone(), source })?;
     let program = Program {
-        path: Utf8PathBuf::from(read(&state.run.join("program"))),
+        path: Utf8PathBuf::from(lease::read(&state.run.join("program"))),
         version: server.version,
         key: String::new(),
     };
@@ -199,10 +182,7 @@ fn attach(program: &Program, home: Home, owner: Owner) -> Result<Server, Scratch
         supervise(&home, owner);
     }
     drop(turn);
-    let admin = address.database(match program.version.backend() {
-        Backend::Postgres => "postgres",
-        Backend::Mysql | Backend::Sqlite => "mysql",
-    });
+    let admin = address.database(program.admin_database());
     Server::new(program.version, address, owner, home, lease, admin)
 }
 
@@ -232,93 +212,6 @@ fn sweep(home: &Home) {
 
 fn is_private(home: &Home) -> bool {
     home.dir.file_name().is_some_and(|name| name.contains("-x"))
-}
-
-fn end_run(run: &Utf8Path) {
-    for pid in pids_of(run) {
-        signal(pid, Signal::QUIT);
-        let gone = wait_until("end of server", END_LIMIT, || !is_running(pid, run));
-        if gone.is_err() {
-            signal(pid, Signal::KILL);
-        }
-        reaped(pid);
-    }
-    let data = run.join("data");
-    if let Ok(disk) = data.read_link_utf8() {
-        drop(fs::remove_dir_all(disk));
-    }
-    drop(fs::remove_dir_all(run));
-}
-
-/// Returns the servers that run in a directory: those whose command line names it, so that a
-/// server is found even if its starter was killed before it could write anything down.
-fn pids_of(run: &Utf8Path) -> Vec<i32> {
-    let proc = Utf8Path::new("/proc");
-    if proc.join("self/cmdline").exists() {
-        let pids = lease::dir_names(proc).into_iter().filter_map(|name| name.parse().ok());
-        return pids.filter(|pid| is_running(*pid, run)).collect();
-    }
-    read(&run.join("pid")).parse().ok().into_iter().collect()
-}
-
-/// Reports whether the process exists and is a server of this directory, not a later process that
-/// got its number.
-fn is_running(pid: i32, run: &Utf8Path) -> bool {
-    if Utf8Path::new("/proc/self/cmdline").exists() {
-        let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-        let needle = run.as_str().as_bytes();
-        let mut args = line.split(|byte| *byte == 0);
-        let is_server = args.next().is_some_and(|program| {
-            ["postgres", "mysqld", "mariadbd"].iter().any(|s| program.ends_with(s.as_bytes()))
-        });
-        return is_server && line.windows(needle.len()).any(|part| part == needle);
-    }
-    Pid::from_raw(pid).is_some_and(|pid| rustix::process::test_kill_process(pid).is_ok())
-}
-
-fn signal(pid: i32, signal: Signal) {
-    if let Some(pid) = Pid::from_raw(pid) {
-        // Gone already is as good.
-        kill_process(pid, signal).ok();
-    }
-}
-
-/// Takes the exit status of a child of this process, whose number would otherwise stay in use;
-/// reports whether none is left.
-fn reaped(pid: i32) -> bool {
-    let Some(pid) = Pid::from_raw(pid) else { return true };
-    // An error says that it is not our child: then its parent does this.
-    !matches!(rustix::process::waitpid(Some(pid), WaitOptions::NOHANG), Ok(None))
-}
-
-impl State {
-    fn read(home: &Home) -> Option<Self> {
-        let text = fs::read_to_string(home.dir.join("state")).ok()?;
-        let value = |key: &str| {
-            text.lines()
-                .find_map(|line| line.split_once(' ').filter(|(k, _)| *k == key))
-                .map(|(_, v)| v)
-        };
-        Some(Self {
-            address: Address { prefix: value("prefix")?.to_owned(), suffix: String::new() },
-            run: value("run")?.into(),
-            data: value("data")?.into(),
-            pid: value("pid")?.parse().ok()?,
-        })
-    }
-
-    fn write(&self, home: &Home) -> Result<(), ScratchError> {
-        let Self { address: Address { prefix, .. }, run, data, pid } = self;
-        // QUIT ends PostgreSQL at once and MySQL in order; both take milliseconds.
-        lease::write(
-            &home.dir.join("state"),
-            &format!("prefix {prefix}\nrun {run}\ndata {data}\npid {pid}\nsignal QUIT\n"),
-        )
-    }
-
-    fn is_running(&self) -> bool {
-        is_running(self.pid, &self.run)
-    }
 }
 
 /// Starts a server on a fresh copy of the golden data directory.
@@ -483,11 +376,7 @@ fn answer(
     address: &Address,
     child: &mut Child,
 ) -> Result<(), ScratchError> {
-    let database = match program.version.product {
-        Product::Postgres => "postgres",
-        Product::Mysql | Product::Mariadb | Product::Sqlite => "mysql",
-    };
-    let url = address.database(database);
+    let url = address.database(program.admin_database());
     let log = || last_words(&fs::read(run.join("log")).unwrap_or_default());
     let fails = |why: String| ScratchError::Start { program: program.path.clone(), why };
     let answered = wait_for("answer", START_LIMIT, || {
@@ -533,153 +422,6 @@ fn free_port() -> Result<u16, ScratchError> {
 
 fn port_of(prefix: &str) -> u16 {
     prefix.trim_end_matches('/').rsplit(':').next().and_then(|p| p.parse().ok()).unwrap_or(3306)
-}
-
-impl Program {
-    /// Asks a program for its version; the answer is remembered until the file changes.
-    fn probe(backend: Backend, path: &Utf8Path) -> Result<Self, ScratchError> {
-        let failed = |source| ScratchError::file(path, source);
-        let meta = fs::metadata(path).map_err(failed)?;
-        let stamp = format!("{path} {} {:?}", meta.len(), meta.modified().ok());
-        let tag = format!("{:08x}", lease::hash(stamp.as_bytes()) >> 32);
-        let memory = lease::base_dir()?.join(format!("version-{tag}"));
-        let mut said = read(&memory);
-        if said.is_empty() {
-            let output = Service::of(backend).command(path).arg("--version").output();
-            let output = output.map_err(failed)?;
-            said = String::from_utf8_lossy(&output.stdout).into_owned();
-            lease::write(&memory, &said)?;
-        }
-        // `mariadbd  Ver 10.11.19-MariaDB…`, `postgres (PostgreSQL) 15.20 (Debian…)`
-        let version = ServerVersion::parse(backend, &said)
-            .ok_or_else(|| failed(io::Error::other("does not tell its version")))?;
-        let short = match version.product {
-            Product::Postgres => "pg",
-            Product::Mysql => "mysql",
-            Product::Mariadb => "mariadb",
-            Product::Sqlite => "sqlite",
-        };
-        Ok(Self { path: path.to_owned(), version, key: format!("{short}{}-{tag}", version.major) })
-    }
-}
-
-/// Returns the server programs of this machine, the user's choice first.
-fn candidates(backend: Backend, tried: &mut Vec<Tried>) -> Vec<Utf8PathBuf> {
-    let (variable, names, usual): (_, &[&str], _) = match backend {
-        Backend::Postgres => ("NEWCOL_PG_BIN", &["postgres"], postgres::usual_dirs()),
-        Backend::Mysql | Backend::Sqlite => {
-            ("NEWCOL_MYSQL_BIN", &["mariadbd", "mysqld"], mysql::usual_dirs())
-        }
-    };
-    let mut found: Vec<Utf8PathBuf> = Vec::new();
-    let mut look = |dir: &Utf8Path| {
-        let before = found.len();
-        for name in names {
-            let Ok(path) = dir.join(name).canonicalize_utf8() else { continue };
-            // Client packages ship neither program; a stray `postgres` without `initdb` is of no
-            // use.
-            let complete = backend != Backend::Postgres || path.with_file_name("initdb").exists();
-            if complete && !found.contains(&path) {
-                found.push(path);
-            }
-        }
-        found.len() > before
-    };
-    for dir in settings::dirs(variable) {
-        // An installation directory and an unpacked npm bundle serve as well as its `bin`.
-        let places = [dir.clone(), dir.join("bin"), dir.join("native/bin")];
-        if !places.iter().any(|place| look(place)) {
-            tried.push(tried_at(&format!("{variable}={dir}"), "has no server program"));
-        }
-    }
-    for dir in settings::dirs("PATH").iter().chain(&usual) {
-        look(dir);
-    }
-    if found.is_empty() {
-        tried.push(tried_at("PATH and the usual directories", "have no server program"));
-    }
-    found
-}
-
-/// The user a server runs as: PostgreSQL refuses to run as root.
-#[derive(Debug, Clone, Copy)]
-struct Service {
-    /// User and group, where the caller is root and so can and must choose another.
-    user: Option<(u32, u32)>,
-}
-
-impl Service {
-    fn of(backend: Backend) -> Self {
-        if !rustix::process::geteuid().is_root() {
-            return Self { user: None };
-        }
-        let names = match backend {
-            Backend::Postgres => ["postgres", "nobody"],
-            Backend::Mysql | Backend::Sqlite => ["mysql", "nobody"],
-        };
-        let passwd = fs::read_to_string("/etc/passwd").unwrap_or_default();
-        let user = names.iter().find_map(|name| {
-            let line = passwd.lines().find(|line| line.split(':').next() == Some(name))?;
-            let mut ids = line.split(':').skip(2).map(str::parse);
-            Some((ids.next()?.ok()?, ids.next()?.ok()?))
-        });
-        // The number of `nobody` where there is no list of users.
-        Self { user: user.or(Some((65_534, 65_534))) }
-    }
-
-    /// The caller as it is.
-    fn caller() -> Self {
-        let user = rustix::process::geteuid().is_root().then_some((0, 0));
-        Self { user }
-    }
-
-    /// Returns a command that runs as this user in an environment without surprises.
-    fn command(self, program: &Utf8Path) -> Command {
-        let mut command = Command::new(program);
-        command.env_clear().env("PATH", settings::path()).env("LC_ALL", "C");
-        command.envs(settings::var("LD_LIBRARY_PATH").map(|path| ("LD_LIBRARY_PATH", path)));
-        if let Some((uid, gid)) = self.user {
-            command.uid(uid).gid(gid);
-        }
-        command
-    }
-
-    /// Makes this user the owner of a file.
-    fn give(self, path: &Utf8Path) -> Result<(), ScratchError> {
-        let Some((uid, gid)) = self.user else { return Ok(()) };
-        std::os::unix::fs::lchown(path, Some(uid), Some(gid))
-            .map_err(|source| ScratchError::file(path, source))
-    }
-}
-
-/// Makes a directory that only the server's user (and root) can enter.
-fn make_service_dir(dir: &Utf8Path, service: Service) -> Result<(), ScratchError> {
-    lease::make_dir(dir)?;
-    fs::set_permissions(dir, fs::Permissions::from_mode(0o700))
-        .map_err(|source| ScratchError::file(dir, source))?;
-    service.give(dir)
-}
-
-/// Copies a directory with modes, for a user.
-fn copy_tree(from: &Utf8Path, to: &Utf8Path, service: Service) -> Result<(), ScratchError> {
-    make_service_dir(to, service)?;
-    let entries = from.read_dir_utf8().map_err(|source| ScratchError::file(from, source))?;
-    for entry in entries {
-        let entry = entry.map_err(|source| ScratchError::file(from, source))?;
-        let target = to.join(entry.file_name());
-        let kind = entry.file_type().map_err(|e| ScratchError::file(entry.path(), e))?;
-        if kind.is_dir() {
-            copy_tree(entry.path(), &target, service)?;
-        } else if kind.is_file() {
-            fs::copy(entry.path(), &target).map_err(|e| ScratchError::file(&target, e))?;
-            service.give(&target)?;
-        }
-    }
-    Ok(())
-}
-
-fn read(path: &Utf8Path) -> String {
-    fs::read_to_string(path).unwrap_or_default().trim().to_owned()
 }
 
 /// Returns the end of a log on one line.

@@ -16,7 +16,13 @@ mod lease;
 mod local;
 mod mysql;
 mod postgres;
+#[cfg(unix)]
+mod program;
+#[cfg(unix)]
+mod running;
 mod server;
+#[cfg(unix)]
+mod service;
 mod sqlite;
 mod want;
 
