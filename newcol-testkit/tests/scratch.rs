@@ -5,7 +5,7 @@
 use std::{
     io::{BufRead, BufReader},
     path::PathBuf,
-    process::{Child, Command, Stdio},
+    process::{Child, ChildStdout, Command, Stdio},
     time::{Duration, Instant},
 };
 
@@ -164,6 +164,8 @@ fn a_database_can_be_made_and_dropped_inside_a_runtime() {
 /// A process of its own that makes a database, prints the URL and lives until it is told to end.
 struct Other {
     child: Child,
+    /// Kept open: a process that cannot print its result fails.
+    _stdout: ChildStdout,
     url: String,
 }
 
@@ -185,12 +187,13 @@ impl Other {
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut stdout = child.stdout.take().unwrap();
+        let lines = BufReader::new(&mut stdout).lines();
         let url = lines
             .map_while(Result::ok)
             .find_map(|line| Some(line.split_once("OTHER ")?.1.to_owned()))
             .unwrap();
-        Self { child, url }
+        Self { child, _stdout: stdout, url }
     }
 
     fn server(&self) -> &str {
@@ -202,14 +205,7 @@ impl Other {
     }
 
     fn databases(&self) -> Vec<String> {
-        let sql = match Backend::of_url(&self.url) {
-            Backend::Postgres => "SELECT datname::text FROM pg_database",
-            Backend::Mysql | Backend::Sqlite => {
-                "SELECT CAST(schema_name AS CHAR) FROM information_schema.schemata"
-            }
-        };
-        let rows = newcol_testkit::scratch::rows(&self.url, sql).unwrap();
-        rows.into_iter().flatten().flatten().collect()
+        databases(&self.url)
     }
 
     fn end(mut self) {
@@ -228,6 +224,17 @@ impl Drop for Other {
         drop(self.child.kill());
         drop(self.child.wait());
     }
+}
+
+fn databases(url: &str) -> Vec<String> {
+    let sql = match Backend::of_url(url) {
+        Backend::Postgres => "SELECT datname::text FROM pg_database ORDER BY 1",
+        Backend::Mysql | Backend::Sqlite => {
+            "SELECT CAST(schema_name AS CHAR) FROM information_schema.schemata ORDER BY 1"
+        }
+    };
+    let rows = newcol_testkit::scratch::rows(url, sql).unwrap();
+    rows.into_iter().flatten().flatten().collect()
 }
 
 /// Not a test of its own: what [`Other`] runs.
@@ -353,8 +360,7 @@ fn a_given_server_is_left_as_it_was() {
         assert_eq!(first.databases(), before);
         assert!(before.iter().any(|name| name == first.name()));
         first.end();
-        let left = Other { child: Command::new("true").spawn().unwrap(), url: server.url().into() };
-        let left = left.databases();
+        let left = databases(server.url());
         assert_eq!(left.iter().filter(|name| name.starts_with("newcol_d_")).count(), 1, "{left:?}");
     }
 }

@@ -4,6 +4,11 @@
 //! of their own, which panics on a thread that already drives one, so each call gets a thread:
 //! this is what lets a [`super::ScratchDb`] be made and dropped inside an asynchronous test.
 
+#![cfg_attr(
+    not(any(feature = "postgres", feature = "mysql", feature = "sqlite")),
+    expect(unused_variables, dead_code, reason = "there is nothing to run SQL with")
+)]
+
 use diesel::{
     QueryableByName, RunQueryDsl,
     connection::SimpleConnection,

@@ -45,6 +45,9 @@ const START_LIMIT: Duration = Duration::from_secs(60);
 /// Changes when cached data directories must be made anew.
 const GOLDEN_FORMAT: u32 = 1;
 
+/// How long a cached data directory is good.
+const GOLDEN_AGE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
 /// What must be encoded in a path that takes the place of a host.
 const HOST: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
@@ -280,6 +283,14 @@ fn publish(data: &Utf8Path, golden: &Utf8Path) -> Result<(), ScratchError> {
     let draft = golden.with_extension(lease::random_tag());
     let parent = golden.parent().unwrap_or(golden);
     fs::create_dir_all(parent).map_err(|source| ScratchError::file(parent, source))?;
+    // Programs are updated and move: what was made long ago is made again if it is still used.
+    for name in lease::dir_names(parent) {
+        let old = parent.join(name);
+        let age = fs::metadata(&old).ok().and_then(|meta| meta.modified().ok()?.elapsed().ok());
+        if age.is_some_and(|age| age > GOLDEN_AGE) {
+            drop(fs::remove_dir_all(&old));
+        }
+    }
     let done = copy_tree(data, &draft, Service::caller())
         .and_then(|()| fs::rename(&draft, golden).map_err(|e| ScratchError::file(golden, e)));
     if done.is_err() {
