@@ -1,0 +1,70 @@
+//! What a database holds, as sorted text that two servers of different versions agree on.
+//!
+//! Read from the catalog, not from a dump tool: no client is needed, and nothing in the text names
+//! an object number, a database or a run. One line per object, so that a diff of two dumps is a
+//! list of what changed. Texts that servers themselves reword between versions (view bodies) are
+//! printed as the server prints them.
+
+mod mysql;
+mod postgres;
+mod sqlite;
+
+use newcol_core::{backend::Backend, ident::TableName};
+
+use crate::scratch::{AdminError, rows};
+
+/// Returns every table, column, constraint, index, trigger, function, type and view of the
+/// database, one per line, sorted.
+pub fn schema_dump(url: &str) -> Result<String, AdminError> {
+    let lines = match Backend::of_url(url) {
+        Backend::Postgres => postgres::schema(url)?,
+        Backend::Mysql => mysql::schema(url)?,
+        Backend::Sqlite => sqlite::schema(url)?,
+    };
+    Ok(sorted(lines))
+}
+
+/// Returns every row of a table, one per line, sorted: `column='value'` in the order of column
+/// names, so that neither the physical order of rows nor that of columns matters.
+pub fn data_dump(url: &str, table: &TableName) -> Result<String, AdminError> {
+    let sql = match Backend::of_url(url) {
+        Backend::Postgres => postgres::data_sql(url, table)?,
+        Backend::Mysql => mysql::data_sql(url, table)?,
+        Backend::Sqlite => sqlite::data_sql(url, table)?,
+    };
+    Ok(sorted(first_column(rows(url, &sql)?)))
+}
+
+/// Writes a line per object, line breaks inside it escaped.
+fn sorted(lines: Vec<String>) -> String {
+    let mut lines: Vec<String> = lines
+        .into_iter()
+        .map(|line| line.trim_end().replace("\r\n", "\\n").replace('\n', "\\n") + "\n")
+        .collect();
+    lines.sort();
+    lines.concat()
+}
+
+/// Returns the first value of each row, NULL as nothing.
+fn first_column(rows: Vec<Vec<Option<String>>>) -> Vec<String> {
+    rows.into_iter().filter_map(|row| row.into_iter().next().flatten()).collect()
+}
+
+/// Writes a text as an SQL literal.
+fn literal(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}
+
+/// Writes a name in the quotes of a dialect.
+fn quoted(name: &str, quote: char) -> String {
+    format!("{quote}{}{quote}", name.replace(quote, &format!("{quote}{quote}")))
+}
+
+/// Writes a table's name in the quotes of a dialect.
+fn quoted_table(table: &TableName, quote: char) -> String {
+    let name = quoted(table.name.as_str(), quote);
+    match &table.schema {
+        Some(schema) => format!("{}.{name}", quoted(schema.as_str(), quote)),
+        None => name,
+    }
+}
