@@ -8,6 +8,9 @@ use crate::output::Output;
 /// Lines of prose are broken here.
 const WIDTH: usize = 96;
 
+/// Steps and statements of a plan are indented by at least so much.
+const STATEMENTS: usize = 5;
+
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Step {
     number: usize,
@@ -29,6 +32,9 @@ struct Command {
     stdout: String,
     stderr: String,
     exit_code: i32,
+    /// Whether people see only the outline of a plan.
+    #[serde(skip)]
+    brief: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -100,7 +106,15 @@ impl Step {
         exit_code: i32,
     ) -> Self {
         let (stdout, stderr) = (stdout.to_owned(), stderr.to_owned());
-        self.command = Some(Command { line, stdout, stderr, exit_code });
+        self.command = Some(Command { line, stdout, stderr, exit_code, brief: false });
+        self
+    }
+
+    /// Leaves out, for people, what follows stage by stage: the steps and statements of a plan.
+    pub(super) fn outline(mut self) -> Self {
+        if let Some(command) = &mut self.command {
+            command.brief = true;
+        }
         self
     }
 
@@ -154,9 +168,10 @@ impl Step {
     pub(super) fn show(mut self, out: &mut Output, number: usize) {
         self.number = number;
         out.json("newcol-tour-step", &self);
-        let rule = "─".repeat(WIDTH.saturating_sub(self.title.chars().count() + 5));
+        let title = format!("{number}. {}", self.title);
+        let rule = "─".repeat(WIDTH.saturating_sub(title.chars().count() + 1));
         out.say("");
-        out.heading(&format!("{number}. {}", self.title), &rule);
+        out.heading(&title, &rule);
         for note in &self.notes {
             out.say("");
             for line in wrapped(note) {
@@ -206,7 +221,9 @@ impl Command {
             }
         }
         for line in self.stdout.lines().chain(self.stderr.lines()) {
-            clipped(out, line);
+            if !self.brief || line.is_empty() || indent(line) < STATEMENTS {
+                clipped(out, line);
+            }
         }
         if self.exit_code != 0 {
             out.say(&format!("    (exit code {})", self.exit_code));
@@ -220,14 +237,14 @@ impl File {
         let runs = self.path.starts_with("migrations/") && self.path.ends_with("/up.sql");
         out.say("");
         if runs {
-            out.heading("file", &format!("{} (below, as it runs)", self.path));
+            out.heading("file", &format!("{} (runs below)", self.path));
             return;
         }
         out.heading("file", &self.path);
         let head = |line: &&str| {
             !(line.starts_with("---") || line.starts_with("+++") || line.starts_with("@@"))
         };
-        for line in self.diff.lines().filter(head) {
+        for line in self.diff.trim_end().lines().filter(head) {
             clipped(out, line);
         }
     }
@@ -288,6 +305,10 @@ fn clipped(out: &mut Output, line: &str) {
     }
 }
 
+fn indent(line: &str) -> usize {
+    line.chars().take_while(|c| *c == ' ').count()
+}
+
 /// Breaks prose into lines.
 fn wrapped(text: &str) -> Vec<String> {
     broken(text, WIDTH)
@@ -298,13 +319,17 @@ fn broken(text: &str, width: usize) -> Vec<String> {
     if text.chars().count() <= width {
         return vec![text.to_owned()];
     }
-    let indent: String = text.chars().take_while(|c| *c == ' ').collect();
+    // The sign of a diff belongs to the indentation of its line.
+    let lead = |(at, c): &(usize, char)| *c == ' ' || *at == 0 && (*c == '+' || *c == '-');
+    let first: String = text.char_indices().take_while(lead).map(|(_, c)| c).collect();
+    let indent = " ".repeat(first.len());
     let mut lines = Vec::new();
     let mut line = String::new();
-    for word in text.split(' ').filter(|word| !word.is_empty()) {
+    for word in text[first.len()..].split(' ').filter(|word| !word.is_empty()) {
         let room = width.saturating_sub(indent.len());
         if !line.is_empty() && line.chars().count() + 1 + word.chars().count() > room {
-            lines.push(format!("{indent}{line}"));
+            let lead = if lines.is_empty() { &first } else { &indent };
+            lines.push(format!("{lead}{line}"));
             line.clear();
         }
         if !line.is_empty() {
