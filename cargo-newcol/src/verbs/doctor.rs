@@ -52,9 +52,8 @@ pub(crate) fn run(ctx: &Context, out: &mut Output, args: &DoctorArgs) -> Result<
     out.say(&match (errors, warnings) {
         (0, 0) => "no findings".to_owned(),
         (errors, warnings) => {
-            let counted = |n: usize, word: &str| {
-                format!("{n} {word}{}", if n == 1 { "" } else { "s" })
-            };
+            let counted =
+                |n: usize, word: &str| format!("{n} {word}{}", if n == 1 { "" } else { "s" });
             format!("{}, {}", counted(errors, "error"), counted(warnings, "warning"))
         }
     });

@@ -6,8 +6,8 @@
 
 mod database;
 mod sample;
-mod story;
 mod step;
+mod story;
 
 use std::{fs, io};
 
@@ -49,8 +49,9 @@ pub(crate) fn run(ctx: &Context, out: &mut Output, args: &TourArgs) -> Result<Ex
         .prefix("newcol-tour-")
         .tempdir()
         .map_err(|e| CliError::of(Exit::Failed, &e).at("the temporary directory"))?;
-    let root = Utf8PathBuf::from_path_buf(dir.path().to_owned())
-        .map_err(|path| CliError::failed("the temporary directory has no readable name").at(path.display()))?;
+    let root = Utf8PathBuf::from_path_buf(dir.path().to_owned()).map_err(|path| {
+        CliError::failed("the temporary directory has no readable name").at(path.display())
+    })?;
     let database = Database::make(backend, &root)?;
     let mut tour = Tour { out, root, database, steps: 0 };
     let told = story::tell(&mut tour);

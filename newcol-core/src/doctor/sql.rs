@@ -38,7 +38,7 @@ pub(super) fn statements(text: &str, backend: Backend) -> Vec<Statement> {
                     blocks += usize::from(upper == "BEGIN" || blocks > 0);
                 } else if inside && upper == "END" {
                     blocks = blocks.saturating_sub(1);
-                } else if blocks > 0
+                } else if inside
                     && matches!(upper.as_str(), "IF" | "LOOP" | "REPEAT" | "WHILE")
                     && one.last_word().as_deref() == Some("END")
                 {
@@ -95,7 +95,10 @@ impl Statement {
     }
 
     /// Returns every name that follows these words.
-    pub(super) fn names_after<'a>(&'a self, words: &'a [&str]) -> impl Iterator<Item = String> + 'a {
+    pub(super) fn names_after<'a>(
+        &'a self,
+        words: &'a [&str],
+    ) -> impl Iterator<Item = String> + 'a {
         self.places_after(words).filter_map(|at| self.name_at(at))
     }
 
@@ -106,12 +109,13 @@ impl Statement {
         for (n, at) in places.iter().enumerate() {
             let end = places.get(n + 1).copied().unwrap_or(self.tokens.len());
             let clause = Self { tokens: self.tokens[*at..end].to_vec() };
-            let action = clause.places_after(&["ON", "DELETE"]).next().and_then(|at| {
-                match &clause.tokens.get(at)?.token {
-                    Token::Word(word) => Some(word.value.to_ascii_uppercase()),
-                    _ => None,
-                }
-            });
+            let action =
+                clause.places_after(&["ON", "DELETE"]).next().and_then(|at| {
+                    match &clause.tokens.get(at)?.token {
+                        Token::Word(word) => Some(word.value.to_ascii_uppercase()),
+                        _ => None,
+                    }
+                });
             found.extend(self.name_at(*at).map(|name| (name, action)));
         }
         found
@@ -126,9 +130,10 @@ impl Statement {
     }
 
     fn name_at(&self, mut at: usize) -> Option<String> {
-        while ["IF", "NOT", "EXISTS"].iter().any(|word| {
-            self.tokens.get(at).is_some_and(|token| is(&token.token, word))
-        }) {
+        while ["IF", "NOT", "EXISTS"]
+            .iter()
+            .any(|word| self.tokens.get(at).is_some_and(|token| is(&token.token, word)))
+        {
             at += 1;
         }
         let mut name = None;
@@ -147,7 +152,10 @@ impl Statement {
 
     fn creates_code(&self) -> bool {
         self.starts(&["CREATE"])
-            && self.words().iter().any(|w| matches!(w.as_str(), "TRIGGER" | "FUNCTION" | "PROCEDURE" | "EVENT"))
+            && self
+                .words()
+                .iter()
+                .any(|w| matches!(w.as_str(), "TRIGGER" | "FUNCTION" | "PROCEDURE" | "EVENT"))
     }
 
     fn last_word(&self) -> Option<String> {
@@ -178,8 +186,16 @@ mod tests {
             (Postgres, "SELECT ';'; -- a; b\n/* ; */ SELECT 2;;", 2),
             (Postgres, "CREATE FUNCTION f() RETURNS int AS $$ BEGIN; END; $$ LANGUAGE sql;", 1),
             (Postgres, "BEGIN; SELECT 1; COMMIT;", 3),
-            (Sqlite, "CREATE TRIGGER t AFTER INSERT ON a BEGIN UPDATE a SET b = CASE WHEN 1 THEN 2 END; DELETE FROM c; END; SELECT 1", 2),
-            (Mysql, "CREATE PROCEDURE p() BEGIN IF 1 THEN SELECT 1; END IF; SELECT 2; END; SELECT 3;", 2),
+            (
+                Sqlite,
+                "CREATE TRIGGER t AFTER INSERT ON a BEGIN UPDATE a SET b = CASE WHEN 1 THEN 2 END; DELETE FROM c; END; SELECT 1",
+                2,
+            ),
+            (
+                Mysql,
+                "CREATE PROCEDURE p() BEGIN IF 1 THEN SELECT 1; END IF; SELECT 2; END; SELECT 3;",
+                2,
+            ),
             (Sqlite, "-- only a comment\n", 0),
         ] {
             assert_eq!(count(text, backend), wanted, "{text}");
@@ -197,6 +213,9 @@ mod tests {
             one(sql).references(),
             [(own("users"), Some(own("SET"))), (own("x"), None), (own("y"), Some(own("CASCADE")))]
         );
-        assert_eq!(one("ALTER TABLE a RENAME TO b").name_after(&["RENAME", "TO"]).as_deref(), Some("b"));
+        assert_eq!(
+            one("ALTER TABLE a RENAME TO b").name_after(&["RENAME", "TO"]).as_deref(),
+            Some("b")
+        );
     }
 }

@@ -31,7 +31,8 @@ pub(super) fn sources(ctx: &Context, url: Option<&str>) -> Result<Sources, CliEr
     if let Some(session) = &session
         && !project.engines.iter().any(|e| e.backend == session.backend())
     {
-        let message = format!("the URL is for {}, which the project does not use", session.backend());
+        let message =
+            format!("the URL is for {}, which the project does not use", session.backend());
         return Err(CliError::usage(message)
             .at("--database-url")
             .hint("pass a URL of the project's engine"));
@@ -40,7 +41,13 @@ pub(super) fn sources(ctx: &Context, url: Option<&str>) -> Result<Sources, CliEr
     let schemas = schemas(&project)?;
     let mut sources = Sources {
         migrations: migrations(&project, session.as_mut())?,
-        configs: project.config.print_schema.values().filter(|c| c.file.is_some()).cloned().collect(),
+        configs: project
+            .config
+            .print_schema
+            .values()
+            .filter(|c| c.file.is_some())
+            .cloned()
+            .collect(),
         contracts: contracts(&project)?,
         packages: packages(&project),
         journal: project.root.join(JOURNAL).exists().then(|| JOURNAL.into()),
@@ -169,7 +176,8 @@ fn find_embeds(project: &Project, package: &Utf8Path, dir: &Utf8Path, found: &mu
     for name in names(dir) {
         let path = dir.join(&name);
         let Ok(kind) = fs::symlink_metadata(&path) else { continue };
-        if kind.is_dir() && !ELSEWHERE.contains(&name.as_str()) && !path.join("Cargo.toml").exists() {
+        if kind.is_dir() && !ELSEWHERE.contains(&name.as_str()) && !path.join("Cargo.toml").exists()
+        {
             find_embeds(project, package, &path, found);
         } else if kind.is_file() && path.extension() == Some("rs") {
             let text = fs::read_to_string(&path).unwrap_or_default();
@@ -180,9 +188,10 @@ fn find_embeds(project: &Project, package: &Utf8Path, dir: &Utf8Path, found: &mu
 
 /// The nearest pin, from the project's directory upwards, as rustup looks for it.
 fn toolchain(project: &Project) -> Option<Toolchain> {
-    let candidates = project.base.ancestors().flat_map(|dir| {
-        ["rust-toolchain", "rust-toolchain.toml"].map(|name| dir.join(name))
-    });
+    let candidates = project
+        .base
+        .ancestors()
+        .flat_map(|dir| ["rust-toolchain", "rust-toolchain.toml"].map(|name| dir.join(name)));
     let path = candidates.into_iter().find(|path| path.is_file())?;
     let listed = Command::new("rustup").args(["toolchain", "list"]).output();
     let installed = listed.ok().filter(|said| said.status.success()).map(|said| {
@@ -205,9 +214,7 @@ fn databases(project: &Project, session: Option<&mut Session>) -> Vec<DatabaseFa
         let place = engine.dir.clone();
         found.push(match db::sqlite_replay(&dir) {
             Ok(mut session) => facts(&mut session, place),
-            Err(error) => {
-                DatabaseFacts { place, keyless: Vec::new(), broken: Some(chain(&error)) }
-            }
+            Err(error) => DatabaseFacts { place, keyless: Vec::new(), broken: Some(chain(&error)) },
         });
     }
     found

@@ -78,8 +78,7 @@ fn replayed(migrations: &Utf8Path) -> Result<Database, String> {
     let path = dir.path().join("replay.db");
     let path = path.to_str().ok_or("the temporary directory has no readable name")?;
     let url = DatabaseUrl::parse(path).map_err(|error| error.to_string())?;
-    let mut session =
-        Session::open(&url, &OpenOptions::create()).map_err(|error| chain(&error))?;
+    let mut session = Session::open(&url, &OpenOptions::create()).map_err(|error| chain(&error))?;
     session
         .run_pending(migrations)
         .map_err(|_| "the migrations do not run on an empty database".to_owned())?;

@@ -78,8 +78,8 @@ impl Database {
 
     /// Returns the schema, one object a line.
     pub(super) fn schema(&self) -> Result<Vec<String>, CliError> {
-        let dump = schema_dump(self.url.expose())
-            .map_err(|error| CliError::of(Exit::Failed, &error))?;
+        let dump =
+            schema_dump(self.url.expose()).map_err(|error| CliError::of(Exit::Failed, &error))?;
         let bookkeeping = |line: &&str| !line.contains("__diesel_schema_migrations");
         Ok(dump.lines().filter(bookkeeping).map(str::to_owned).collect())
     }

@@ -46,8 +46,7 @@ fn manifest(backend: Backend) -> String {
 const DIESEL_TOML: &str = "[print_schema]\nfile = \"src/schema.rs\"\n\n\
                            [migrations_directory]\ndir = \"migrations\"\n";
 
-const BUILD: &str =
-    "fn main() {\n    println!(\"cargo:rerun-if-changed=migrations\");\n}\n";
+const BUILD: &str = "fn main() {\n    println!(\"cargo:rerun-if-changed=migrations\");\n}\n";
 
 fn lib(backend: Backend) -> String {
     let id = match backend {
@@ -125,7 +124,8 @@ pub(super) fn files(root: &Utf8Path) -> Result<Files, CliError> {
             let entry = entry.map_err(file_error(&dir))?;
             let path = entry.path();
             let name = path.strip_prefix(root).unwrap_or(path).to_owned();
-            if entry.file_name().starts_with('.') || entry.file_name().starts_with(super::database::FILE)
+            if entry.file_name().starts_with('.')
+                || entry.file_name().starts_with(super::database::FILE)
             {
                 continue;
             } else if path.is_dir() {
@@ -140,7 +140,8 @@ pub(super) fn files(root: &Utf8Path) -> Result<Files, CliError> {
 
 /// Returns what differs between two states of the project.
 pub(super) fn changes(before: &Files, after: &Files) -> Vec<Change> {
-    let paths: std::collections::BTreeSet<&Utf8PathBuf> = before.keys().chain(after.keys()).collect();
+    let paths: std::collections::BTreeSet<&Utf8PathBuf> =
+        before.keys().chain(after.keys()).collect();
     let mut patch = FilePatch::default();
     for path in paths {
         patch.push(path, before.get(path).cloned(), after.get(path).cloned());

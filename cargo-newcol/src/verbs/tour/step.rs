@@ -129,11 +129,8 @@ impl Step {
     }
 
     pub(super) fn files(mut self, changes: Vec<Change>) -> Self {
-        let file = |c: &Change| File {
-            path: c.path.to_string(),
-            diff: c.diff(),
-            after: c.after.clone(),
-        };
+        let file =
+            |c: &Change| File { path: c.path.to_string(), diff: c.diff(), after: c.after.clone() };
         self.files.extend(changes.iter().map(file));
         self
     }
@@ -301,7 +298,9 @@ impl Table {
 /// Writes a line of a program or file, indented and broken where a terminal would break it badly.
 fn clipped(out: &mut Output, line: &str) {
     for (at, part) in broken(line, WIDTH - 4).iter().enumerate() {
-        out.say(&format!("{}{part}", if at == 0 { "    " } else { "      " }).trim_end().to_owned());
+        out.say(
+            &format!("{}{part}", if at == 0 { "    " } else { "      " }).trim_end().to_owned(),
+        );
     }
 }
 

@@ -7,7 +7,8 @@ use crate::error::CliError;
 
 /// The wish: users get a locale, computed from what their rows hold already.
 const COLUMN: &str = "users.locale";
-const FILL: &str = "CASE country WHEN 'AT' THEN 'de' WHEN 'DE' THEN 'de' WHEN 'FR' THEN 'fr' ELSE 'en' END";
+const FILL: &str =
+    "CASE country WHEN 'AT' THEN 'de' WHEN 'DE' THEN 'de' WHEN 'FR' THEN 'fr' ELSE 'en' END";
 const WHY: &str = "E-mails go out in the reader's language";
 
 pub(super) fn tell(tour: &mut Tour<'_>) -> Result<(), CliError> {
@@ -60,8 +61,18 @@ fn expand(tour: &mut Tour<'_>) -> Result<(), CliError> {
          there, and, while old programs still run, for the rows they insert.",
     );
     let args = [
-        "add", COLUMN, "--type", "varchar(16)", "--required", "--fill", FILL, "--old-writers",
-        "trigger", "--index", "--why", WHY,
+        "add",
+        COLUMN,
+        "--type",
+        "varchar(16)",
+        "--required",
+        "--fill",
+        FILL,
+        "--old-writers",
+        "trigger",
+        "--index",
+        "--why",
+        WHY,
     ];
     let step = tour.newcol(step, &args)?;
     must(&step)?;
@@ -158,7 +169,9 @@ fn about(stage: &str, backend: Backend) -> &'static str {
              old ones without a lock that anybody waits for, then said of the column."
         }
         ("constrain", Backend::Mysql) => "From here on every row must have a locale.",
-        ("contract", _) => "The scaffolding goes: the last old program is gone, and with it the trigger.",
+        ("contract", _) => {
+            "The scaffolding goes: the last old program is gone, and with it the trigger."
+        }
         _ => "The next stage of the plan.",
     }
 }
@@ -177,9 +190,8 @@ fn the_end(tour: &mut Tour<'_>) -> Result<(), CliError> {
     must(&step)?;
     let users = tour.database.query("SELECT count(*) FROM users WHERE locale IS NULL")?;
     let posts = tour.database.query("SELECT count(*) FROM posts")?;
-    let step = step
-        .table("users without a locale", &["count"], users)
-        .table("posts", &["count"], posts);
+    let step =
+        step.table("users without a locale", &["count"], users).table("posts", &["count"], posts);
     tour.show(step)?;
 
     let step = Step::new("On your own project")

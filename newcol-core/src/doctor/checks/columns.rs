@@ -19,7 +19,9 @@ pub(in crate::doctor) static FULL: Check = Check {
     run: |sources, report| {
         each(sources, report, |count, limit| {
             (count == limit).then(|| {
-                format!("has {count} columns, all that diesel is built for: the next does not compile")
+                format!(
+                    "has {count} columns, all that diesel is built for: the next does not compile"
+                )
             })
         });
     },

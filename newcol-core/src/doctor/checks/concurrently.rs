@@ -54,9 +54,8 @@ fn is_concurrent(statement: &Statement) -> bool {
     let words = statement.words();
     let at = |word: &str| words.iter().position(|w| w == word);
     match words.first().map(String::as_str) {
-        Some("CREATE" | "DROP") => {
-            at("INDEX").is_some_and(|index| words.get(index + 1).is_some_and(|w| w == "CONCURRENTLY"))
-        }
+        Some("CREATE" | "DROP") => at("INDEX")
+            .is_some_and(|index| words.get(index + 1).is_some_and(|w| w == "CONCURRENTLY")),
         Some("REINDEX") => at("CONCURRENTLY").is_some(),
         Some("ALTER") => at("DETACH").is_some() && at("CONCURRENTLY").is_some(),
         _ => false,

@@ -50,7 +50,8 @@ fn drift(sources: &Sources, report: &mut Report<'_>) {
                 (a, b) => break (a, b),
             }
         };
-        let show = |line: Option<&str>| line.map_or("nothing".to_owned(), |l| format!("`{}`", l.trim()));
+        let show =
+            |line: Option<&str>| line.map_or("nothing".to_owned(), |l| format!("`{}`", l.trim()));
         let message = if mine.is_none() && theirs.is_none() {
             "differs from what `diesel print-schema` prints in its line ends".to_owned()
         } else {

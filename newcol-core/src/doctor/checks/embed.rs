@@ -70,15 +70,16 @@ fn walk(path: &Utf8Path, text: &str, tokens: TokenStream, found: &mut Vec<Embed>
     let tokens: Vec<TokenTree> = tokens.into_iter().collect();
     for (at, token) in tokens.iter().enumerate() {
         match (token, tokens.get(at + 1), tokens.get(at + 2)) {
-            (TokenTree::Ident(name), Some(TokenTree::Punct(bang)), Some(TokenTree::Group(group)))
-                if name == "embed_migrations" && bang.as_char() == '!' =>
-            {
+            (
+                TokenTree::Ident(name),
+                Some(TokenTree::Punct(bang)),
+                Some(TokenTree::Group(group)),
+            ) if name == "embed_migrations" && bang.as_char() == '!' => {
                 let argument = group.stream().to_string();
                 found.push(Embed {
                     path: path.to_owned(),
                     at: Place::new(text, name.span().byte_range()),
-                    argument: (!argument.is_empty())
-                        .then(|| argument.trim_matches('"').to_owned()),
+                    argument: (!argument.is_empty()).then(|| argument.trim_matches('"').to_owned()),
                 });
             }
             (TokenTree::Group(group), ..) => walk(path, text, group.stream(), found),

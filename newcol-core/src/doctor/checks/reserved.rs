@@ -37,7 +37,9 @@ fn run(sources: &Sources, report: &mut Report<'_>) {
             report.add(
                 &contract.path,
                 None,
-                format!("`diesel print-schema` writes a column called `{rust}`, which does not compile"),
+                format!(
+                    "`diesel print-schema` writes a column called `{rust}`, which does not compile"
+                ),
                 "choose another name for the column",
             );
         }

@@ -93,13 +93,8 @@ fn folders_hold_an_up_sql_with_something_in_it() {
     let folders = [folder("1_a", ""), folder("2_b", "-- nothing\n"), missing];
     assert_eq!(
         found(&migrations(Backend::Postgres, folders)),
-        ["missing-up-sql m/3_c", "empty-up-sql m/1_a/up.sql"].map(sorted_by_path).concat()
+        ["empty-up-sql m/1_a/up.sql", "missing-up-sql m/3_c"]
     );
-}
-
-/// Errors come by path, so an expectation may be written in any order.
-fn sorted_by_path(one: &str) -> Vec<String> {
-    vec![one.to_owned()]
 }
 
 #[test]
@@ -128,13 +123,28 @@ fn concurrent_statements_are_alone_and_outside() {
         (bare("1_a", "CREATE INDEX CONCURRENTLY i ON t (a);;\n-- done; really\n"), &[]),
         (folder("1_a", INDEX), &["concurrently-in-transaction m/1_a/up.sql:2"]),
         (bare("1_a", &company), &["concurrently-in-company m/1_a/up.sql:2"]),
-        (folder("1_a", "DROP INDEX CONCURRENTLY IF EXISTS i"), &["concurrently-in-transaction m/1_a/up.sql:1"]),
-        (unreadable, &["concurrently-in-transaction m/1_a/up.sql:2", "metadata-unreadable m/1_a/metadata.toml"]),
+        (
+            folder("1_a", "DROP INDEX CONCURRENTLY IF EXISTS i"),
+            &["concurrently-in-transaction m/1_a/up.sql:1"],
+        ),
+        (
+            unreadable,
+            &[
+                "concurrently-in-transaction m/1_a/up.sql:2",
+                "metadata-unreadable m/1_a/metadata.toml",
+            ],
+        ),
         // Not statements, and one that is allowed.
         (folder("1_a", "-- CREATE INDEX CONCURRENTLY\nSELECT 'CREATE INDEX CONCURRENTLY'"), &[]),
         (folder("1_a", "CREATE INDEX \"concurrently\" ON t (a)"), &[]),
         (folder("1_a", "REFRESH MATERIALIZED VIEW CONCURRENTLY v"), &[]),
-        (folder("1_a", "CREATE FUNCTION f() RETURNS trigger AS $$ begin DROP INDEX CONCURRENTLY i; end $$ LANGUAGE plpgsql"), &[]),
+        (
+            folder(
+                "1_a",
+                "CREATE FUNCTION f() RETURNS trigger AS $$ begin DROP INDEX CONCURRENTLY i; end $$ LANGUAGE plpgsql",
+            ),
+            &[],
+        ),
         (folder("1_a", "CREATE TABLE index_concurrently (a INT); CREATE INDEX i ON t (a)"), &[]),
     ] {
         let mut seen = found(&migrations(Backend::Postgres, [one.clone()]));
@@ -154,7 +164,8 @@ const REBUILD: &str = "PRAGMA foreign_keys = OFF;\nCREATE TABLE new_users (id IN
 #[test]
 fn a_rebuild_in_a_transaction_deletes_children() {
     let trap = ["rebuild-in-transaction m/2_b/up.sql:4"];
-    let seen = |second: Folder, backend| found(&migrations(backend, [folder("1_a", PARENT), second]));
+    let seen =
+        |second: Folder, backend| found(&migrations(backend, [folder("1_a", PARENT), second]));
     assert_eq!(seen(folder("2_b", REBUILD), Backend::Sqlite), trap);
     assert_eq!(seen(folder("2_b", REBUILD), Backend::Postgres), NONE);
     assert_eq!(seen(bare("2_b", REBUILD), Backend::Sqlite), NONE);
@@ -162,14 +173,16 @@ fn a_rebuild_in_a_transaction_deletes_children() {
     assert_eq!(seen(folder("2_b", "DROP TABLE users;"), Backend::Sqlite), NONE);
     // The old table set aside: references follow it.
     let aside = "ALTER TABLE users RENAME TO old;\nCREATE TABLE users (id INTEGER PRIMARY KEY);\nDROP TABLE old;";
-    assert_eq!(seen(folder("2_b", aside), Backend::Sqlite), ["rebuild-in-transaction m/2_b/up.sql:3"]);
+    assert_eq!(
+        seen(folder("2_b", aside), Backend::Sqlite),
+        ["rebuild-in-transaction m/2_b/up.sql:3"]
+    );
     // A child without such an action loses nothing, and neither does a parent without children.
     let plain = PARENT.replace(" ON DELETE CASCADE", "");
     let folders = [folder("1_a", &plain), folder("2_b", REBUILD)];
     assert_eq!(found(&migrations(Backend::Sqlite, folders)), NONE);
     // Where it has run, it cannot run again.
-    let mut sources =
-        migrations(Backend::Sqlite, [folder("1_a", PARENT), folder("2_b", REBUILD)]);
+    let mut sources = migrations(Backend::Sqlite, [folder("1_a", PARENT), folder("2_b", REBUILD)]);
     sources.migrations[0].applied = Some(["1", "2"].map(str::to_owned).into());
     assert_eq!(found(&sources), NONE);
 }
@@ -210,18 +223,31 @@ fn databases_tell_of_keys_and_replays() {
 fn schemas_are_readable() {
     let merge = "a\n<<<<<<< HEAD\nb\n=======\nc\n>>>>>>> x\n";
     assert_eq!(found(&schema(merge)), ["unreadable-schema s.rs:2"]);
-    assert_eq!(found(&schema("diesel::table! { users (id) { id -> } }")), ["unreadable-schema s.rs:1"]);
+    assert_eq!(
+        found(&schema("diesel::table! { users (id) { id -> } }")),
+        ["unreadable-schema s.rs:1"]
+    );
     assert_eq!(found(&schema("// <<<<<<< not a merge\n")), NONE);
 }
 
 #[test]
 fn names_that_table_needs_itself() {
-    let table = |column: &str| format!("diesel::table! {{\n    users (id) {{\n        id -> Integer,\n        {column}\n    }}\n}}\n");
-    for name in ["star", "all_columns", "dsl", "SqlType", "BoxedQuery", "users", "table", "columns"] {
+    let table = |column: &str| {
+        format!(
+            "diesel::table! {{\n    users (id) {{\n        id -> Integer,\n        {column}\n    }}\n}}\n"
+        )
+    };
+    for name in ["star", "all_columns", "dsl", "SqlType", "BoxedQuery", "users", "table", "columns"]
+    {
         let text = table(&format!("{name} -> Text,"));
         assert_eq!(found(&schema(&text)), ["reserved-name s.rs:4"], "{name}");
     }
-    for fine in ["#[sql_name = \"star\"]\n        star_ -> Text,", "filter -> Text,", "r#type -> Text,", "__x -> Text,"] {
+    for fine in [
+        "#[sql_name = \"star\"]\n        star_ -> Text,",
+        "filter -> Text,",
+        "r#type -> Text,",
+        "__x -> Text,",
+    ] {
         assert_eq!(found(&schema(&table(fine))), NONE, "{fine}");
     }
 }
@@ -262,7 +288,13 @@ fn types_have_their_features() {
         packages: vec![diesel(features)],
         ..Sources { migrations: migrations(backend, []).migrations, ..schema(TYPES) }
     };
-    let all = ["missing-feature s.rs:3", "missing-feature s.rs:4", "missing-feature s.rs:5", "missing-feature s.rs:6", "missing-feature s.rs:7"];
+    let all = [
+        "missing-feature s.rs:3",
+        "missing-feature s.rs:4",
+        "missing-feature s.rs:5",
+        "missing-feature s.rs:6",
+        "missing-feature s.rs:7",
+    ];
     assert_eq!(found(&with(&[], Backend::Postgres)), all);
     let numeric = &examine(&with(&[], Backend::Postgres))[1];
     assert!(numeric.message.contains("(and 1 more)"), "{numeric:?}");
@@ -279,7 +311,7 @@ fn types_have_their_features() {
 
 #[test]
 fn schemas_are_what_diesel_prints() {
-    let text = "// @generated\n\ndiesel::table! {}\n";
+    let text = "// @generated\n\nuse diesel::table;\n";
     let with = |printing| Sources {
         printed: vec![Printed { schema: "s.rs".into(), printing }],
         ..schema("")
@@ -290,7 +322,7 @@ fn schemas_are_what_diesel_prints() {
     same.schemas = vec![SchemaSource::new("s.rs", text.replace("table", "view"))];
     assert_eq!(found(&same), ["schema-drift s.rs:3"]);
     let message = examine(&same)[0].message.clone();
-    assert!(message.contains("`diesel::view! {}`") && message.contains("`diesel::table! {}`"));
+    assert!(message.contains("`use diesel::view;`") && message.contains("`use diesel::table;`"));
     same.schemas = vec![SchemaSource::new("s.rs", text.trim_end())];
     assert_eq!(found(&same), ["schema-drift s.rs:3"]);
     same.schemas = vec![SchemaSource::new("s.rs", "")];
@@ -336,7 +368,12 @@ fn embedded_migrations_are_watched() {
 
 #[test]
 fn a_pinned_toolchain_is_there() {
-    let installed = ["stable-x86_64-unknown-linux-gnu", "1.95.0-x86_64-unknown-linux-gnu", "nightly-2026-01-01-x86_64-unknown-linux-gnu", "mine"];
+    let installed = [
+        "stable-x86_64-unknown-linux-gnu",
+        "1.95.0-x86_64-unknown-linux-gnu",
+        "nightly-2026-01-01-x86_64-unknown-linux-gnu",
+        "mine",
+    ];
     let missing = ["missing-toolchain rust-toolchain.toml"];
     let pin = |channel: &str| format!("[toolchain]\nchannel = \"{channel}\"\n");
     for (text, wanted) in [
@@ -353,7 +390,11 @@ fn a_pinned_toolchain_is_there() {
         ("[toolchain]\npath = \"/opt/rust\"\n".to_owned(), &[]),
         (String::new(), &[]),
     ] {
-        let toolchain = |installed| Toolchain { path: "rust-toolchain.toml".into(), text: text.clone(), installed };
+        let toolchain = |installed| Toolchain {
+            path: "rust-toolchain.toml".into(),
+            text: text.clone(),
+            installed,
+        };
         let list = Some(installed.map(str::to_owned).to_vec());
         let sources = Sources { toolchain: Some(toolchain(list)), ..Sources::default() };
         assert_eq!(found(&sources), wanted, "{text}");
@@ -377,7 +418,10 @@ const USERS: &str = "diesel::table! {\n    users (id) {\n        id -> Integer,\
 fn contracts_are_readable_and_known_to_the_schema() {
     let with = |contract: &str, rust: &str, up: &str| Sources {
         contracts: vec![ContractSource { path: "c.toml".into(), text: contract.to_owned() }],
-        ..Sources { migrations: migrations(Backend::Postgres, [folder("1_a", up)]).migrations, ..schema(rust) }
+        ..Sources {
+            migrations: migrations(Backend::Postgres, [folder("1_a", up)]).migrations,
+            ..schema(rust)
+        }
     };
     let expand = "-- cargo newcol: users.locale, stage expand\nSELECT 1;";
     let without = USERS.replace("        locale -> Nullable<Text>,\n", "");
@@ -387,7 +431,7 @@ fn contracts_are_readable_and_known_to_the_schema() {
     let other = USERS.replace("users", "people");
     assert_eq!(found(&with(CONTRACT, &other, expand)), ["column-not-in-schema c.toml"]);
     let odd = CONTRACT.replace("required", "requird");
-    assert_eq!(found(&with(&odd, USERS, expand))[0], "unreadable-contract c.toml:6");
+    assert_eq!(found(&with(&odd, USERS, expand)).last().unwrap(), "unreadable-contract c.toml:6");
     assert_eq!(found(&with("format = ", USERS, expand)), ["unreadable-contract c.toml:1"]);
     let star = CONTRACT.replace("locale", "star");
     assert_eq!(found(&with(&star, USERS, "SELECT 1;")), ["reserved-name c.toml"]);
@@ -400,7 +444,10 @@ fn contracts_are_readable_and_known_to_the_schema() {
 
 #[test]
 fn the_worst_comes_first() {
-    let mut sources = migrations(Backend::Mysql, [folder("1_a", "CREATE TABLE a (id INT); DROP TABLE a"), folder("9_z", "")]);
+    let mut sources = migrations(
+        Backend::Mysql,
+        [folder("1_a", "CREATE TABLE a (id INT); DROP TABLE a"), folder("9_z", "")],
+    );
     sources.journal = Some(".newcol-journal".into());
     let severities: Vec<Severity> = examine(&sources).iter().map(|f| f.check.severity).collect();
     assert!(severities.is_sorted_by(|a, b| a >= b), "{severities:?}");
@@ -411,9 +458,33 @@ fn the_worst_comes_first() {
 fn arbitrary_text_never_panics() {
     use proptest::{collection::vec, prelude::*, test_runner::TestRunner};
     let word = prop::sample::select(vec![
-        "CREATE TRIGGER t BEGIN ", "END;", "CASE ", "END IF", ";", "'", "\"", "$$", "--", "/*", "\n", "DROP TABLE IF",
-        " CONCURRENTLY INDEX ", "REFERENCES ", "ON DELETE", "ä", "table! {", "}", "embed_migrations!", "(", "=", "[toolchain]",
-        "channel", "REINDEX", "ALTER TABLE x RENAME TO", ".", "🦀",
+        "CREATE TRIGGER t BEGIN ",
+        "END;",
+        "CASE ",
+        "END IF",
+        ";",
+        "'",
+        "\"",
+        "$$",
+        "--",
+        "/*",
+        "\n",
+        "DROP TABLE IF",
+        " CONCURRENTLY INDEX ",
+        "REFERENCES ",
+        "ON DELETE",
+        "ä",
+        "table! {",
+        "}",
+        "embed_migrations!",
+        "(",
+        "=",
+        "[toolchain]",
+        "channel",
+        "REINDEX",
+        "ALTER TABLE x RENAME TO",
+        ".",
+        "🦀",
     ]);
     let text = vec(word, 0..24).prop_map(|words| words.concat());
     let run = |text: String| {
@@ -422,10 +493,16 @@ fn arbitrary_text_never_panics() {
             let mut sources = migrations(backend, [one, folder("2_b", &text)]);
             sources.schemas = vec![SchemaSource::new("s.rs", text.as_str())];
             sources.contracts = vec![ContractSource { path: "c".into(), text: text.clone() }];
-            sources.printed = vec![Printed { schema: "s.rs".into(), printing: Printing::Text("x".into()) }];
-            sources.toolchain = Some(Toolchain { path: "t".into(), text: text.clone(), installed: Some(Vec::new()) });
+            sources.printed =
+                vec![Printed { schema: "s.rs".into(), printing: Printing::Text("x".into()) }];
+            sources.toolchain = Some(Toolchain {
+                path: "t".into(),
+                text: text.clone(),
+                installed: Some(Vec::new()),
+            });
             let embeds = Embed::find("a.rs".into(), &text);
-            sources.packages = vec![PackageFacts { embeds, build_script: Some(text.clone()), ..diesel(&[]) }];
+            sources.packages =
+                vec![PackageFacts { embeds, build_script: Some(text.clone()), ..diesel(&[]) }];
             examine(&sources);
         }
         Ok(())

@@ -33,8 +33,11 @@ impl Toolchain {
         }
         // The old form: one line with the name.
         let line = self.text.trim();
-        (!line.is_empty() && line.lines().count() == 1 && !line.contains('=') && !line.contains('['))
-            .then(|| line.to_owned())
+        (!line.is_empty()
+            && line.lines().count() == 1
+            && !line.contains('=')
+            && !line.contains('['))
+        .then(|| line.to_owned())
     }
 
     /// Reports whether rustup has it; yes where nobody can know.
@@ -50,9 +53,9 @@ impl Toolchain {
 fn is(installed: &str, channel: &str) -> bool {
     match installed.strip_prefix(channel) {
         Some("") => true,
-        Some(rest) => {
-            rest.strip_prefix('-').is_some_and(|triple| !triple.starts_with(|c: char| c.is_ascii_digit()))
-        }
+        Some(rest) => rest
+            .strip_prefix('-')
+            .is_some_and(|triple| !triple.starts_with(|c: char| c.is_ascii_digit())),
         None => false,
     }
 }

@@ -12,9 +12,11 @@ pub(in crate::doctor) static CHECK: Check = Check {
         for schema in &sources.schemas {
             let Err(error) = &schema.parsed else { continue };
             let (at, message, help) = match error {
-                SchemaError::Conflict { at } => {
-                    (Some(at), "a merge is not resolved".to_owned(), "resolve it, or let `diesel print-schema` write the file")
-                }
+                SchemaError::Conflict { at } => (
+                    Some(at),
+                    "a merge is not resolved".to_owned(),
+                    "resolve it, or let `diesel print-schema` write the file",
+                ),
                 SchemaError::Syntax { at, message } => (Some(at), message.clone(), ""),
                 other => (None, other.to_string(), ""),
             };
