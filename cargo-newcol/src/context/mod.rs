@@ -5,12 +5,12 @@ mod project;
 mod released;
 
 use camino::{Utf8Path, Utf8PathBuf};
+pub(crate) use facts::Wish;
 use newcol_core::{
     db::{DatabaseUrl, PgEnv},
     execute::files,
     render::{migrations::Version, patch::FilePatch},
 };
-pub(crate) use facts::Wish;
 pub(crate) use project::{EngineDir, Project, SchemaFile, stored_version};
 pub(crate) use released::{Column, Released, engine_of, schema_sources};
 

@@ -77,8 +77,7 @@ impl Project {
             }
         };
         let migrations = migrations_dir(&config, &base, &root);
-        let mut project =
-            Self { root, base, diesel_toml, config, engines: Vec::new(), packages };
+        let mut project = Self { root, base, diesel_toml, config, engines: Vec::new(), packages };
         project.engines = project.engines(ctx, migrations)?;
         Ok(project)
     }
@@ -253,7 +252,9 @@ pub(super) fn read(path: &Utf8Path) -> Result<String, CliError> {
 pub(crate) fn schema_error(path: &Utf8Path, error: &SchemaError) -> CliError {
     let hint = match error {
         SchemaError::Conflict { .. } => Some("resolve the merge first"),
-        SchemaError::TwoTables { .. } => Some("say which one with its schema: `schema.table.column`"),
+        SchemaError::TwoTables { .. } => {
+            Some("say which one with its schema: `schema.table.column`")
+        }
         _ => None,
     };
     CliError::of(crate::error::Exit::Usage, error).at(path).hint_maybe(hint.map(str::to_owned))
@@ -383,11 +384,7 @@ fn diesel_package(
 }
 
 /// As the diesel CLI looks for it: environment, diesel.toml, then upwards from the project.
-fn migrations_dir(
-    config: &DieselConfig,
-    base: &Utf8Path,
-    root: &Utf8Path,
-) -> Option<Utf8PathBuf> {
+fn migrations_dir(config: &DieselConfig, base: &Utf8Path, root: &Utf8Path) -> Option<Utf8PathBuf> {
     if let Some(dir) = env("MIGRATION_DIRECTORY") {
         return Some(base.join(dir));
     }

@@ -8,7 +8,7 @@ use newcol_core::{
         Contract, ContractError, Date, DefaultLife, DefaultWish, Draft, Expr, IndexWish, OldRows,
         OldWriters, OnDelete, PerBackend, Presence, Reference, Replaces, SqlType, Uniqueness,
         edit::write as write_contract,
-        read::{ContractFile, read as read_contract},
+        read::{ContractFile, Measured, ReplacedColumn, read as read_contract},
     },
     ident::{ColumnPath, Ident},
     plan::StageKind,
@@ -79,7 +79,12 @@ pub(crate) struct AddArgs {
     #[arg(long, value_name = "EXPR", help_heading = "Index and constraints")]
     index_where: Vec<String>,
     /// Columns stored in the index beside the key
-    #[arg(long, value_name = "COLS", value_delimiter = ',', help_heading = "Index and constraints")]
+    #[arg(
+        long,
+        value_name = "COLS",
+        value_delimiter = ',',
+        help_heading = "Index and constraints"
+    )]
     include: Vec<String>,
     /// Foreign key, as `table(column)`
     #[arg(long, value_name = "TABLE(COLUMN)", help_heading = "Index and constraints")]
@@ -137,10 +142,8 @@ pub(crate) fn run(ctx: &Context, out: &mut Output, args: &AddArgs) -> Result<Exi
     let contract = contract(draft)?;
     let file = project.contract_path(contract.path());
     let released = Released::find(&project, contract.path());
-    let measured = match &args.database_url {
-        Some(url) => ctx.measure(&contract, url)?,
-        None => None,
-    };
+    let measured =
+        args.database_url.as_deref().map(|url| ctx.measure(&contract, url)).transpose()?;
     if let Some(text) = project.read(&file)? {
         return already(&project, out, &file, &text, &contract);
     }
@@ -159,6 +162,7 @@ pub(crate) fn run(ctx: &Context, out: &mut Output, args: &AddArgs) -> Result<Exi
     let sources = schema_sources(&project, &schemas)?;
     let version = ctx.version(&project)?;
     let mut patch = release(&targets, &sources, StageKind::Expand, &version)?;
+    let measured = measured.or_else(|| replayed(&targets));
     let contract_file = ContractFile { contract, measured };
     patch.push(&file, None, Some(write_contract(&contract_file)));
     let exit = ctx.commit(out, &project, &patch, args.dry_run)?;
@@ -166,6 +170,20 @@ pub(crate) fn run(ctx: &Context, out: &mut Output, args: &AddArgs) -> Result<Exi
         out.next_steps(&what_now(&targets, &project));
     }
     Ok(exit)
+}
+
+/// Once a replaced column is dropped, its definition can only be read from the contract.
+fn replayed(targets: &[Target]) -> Option<Measured> {
+    targets.iter().find_map(|target| {
+        let facts = &target.plan.facts;
+        let replaces = target.plan.contract.answers().replaces.as_ref()?;
+        Some(Measured {
+            server: facts.server.to_string(),
+            default_volatility: None,
+            type_rewrites: None,
+            replaced: Some(ReplacedColumn::of(facts.column(&replaces.column)?)?),
+        })
+    })
 }
 
 /// Running a command twice changes nothing; another wish for the same column is a mistake.
@@ -196,7 +214,9 @@ fn what_now(targets: &[Target], project: &Project) -> Vec<String> {
     let path = plan.contract.path();
     steps.push(match project.engines.as_slice() {
         [_] => "apply the stage: `diesel migration run`".to_owned(),
-        _ => "apply the stage to each engine: `diesel migration run --migration-dir ...`".to_owned(),
+        _ => {
+            "apply the stage to each engine: `diesel migration run --migration-dir ...`".to_owned()
+        }
     });
     if plan.stages.len() > 1 {
         steps.push(format!(

@@ -156,7 +156,9 @@ fn gate_error(column: &Column, kind: StageKind, shut: &[Shut], args: &NextArgs) 
         hints: Vec::new(),
     };
     if args.database_url.is_none() {
-        error.hints.push("pass `--database-url` of the database the stages are applied to".to_owned());
+        error
+            .hints
+            .push("pass `--database-url` of the database the stages are applied to".to_owned());
     }
     if shut.iter().any(|s| matches!(s.gate, Gate::OldWritersGone | Gate::ReplacedUnused))
         || args.database_url.is_none()

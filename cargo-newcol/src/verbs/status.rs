@@ -120,7 +120,9 @@ fn show(out: &mut Output, report: &StatusJson) {
         out.say(&format!("  {:<10} {}", stage.stage, stage.state));
     }
     match report.next {
-        Some(next) => out.say(&format!("  next: {next}, with `cargo newcol next {}`", report.column)),
+        Some(next) => {
+            out.say(&format!("  next: {next}, with `cargo newcol next {}`", report.column))
+        }
         None => out.say("  every stage is released"),
     }
     if let Some(days) = report.overdue_days {

@@ -60,11 +60,7 @@ pub(crate) fn run(ctx: &Context, out: &mut Output, args: &UndoArgs) -> Result<Ex
         if let Some(folder) = there {
             return Err(CliError {
                 exit: Exit::GateShut,
-                message: format!(
-                    "`{}` is applied to {}",
-                    kind.name(),
-                    session.url().describe()
-                ),
+                message: format!("`{}` is applied to {}", kind.name(), session.url().describe()),
                 place: Some(folder.to_string()),
                 causes: Vec::new(),
                 hints: vec![format!(
