@@ -876,6 +876,12 @@ impl Builder<'_> {
                 "`json` has no equality: DISTINCT, UNION and GROUP BY over the whole row start to fail; `jsonb` has one".to_owned(),
             );
         }
+        if let Some(replaces) = &self.contract.answers().replaces {
+            self.warnings.push(format!(
+                "dropping `{}` also drops its indexes and constraints; undoing that puts the column and its values back, at the end of the table and without them",
+                replaces.column
+            ));
+        }
         if self.contract.answers().presence == Presence::Optional
             && self.contract.old_writers() == OldWriters::Trigger
             && self.contract.answers().replaces.is_none()

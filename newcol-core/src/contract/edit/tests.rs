@@ -1,3 +1,4 @@
+use crate::contract::read::ReplacedColumn;
 use proptest::{option, prelude::*, sample::select};
 
 use super::*;
