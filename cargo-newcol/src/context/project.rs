@@ -299,7 +299,9 @@ fn metadata(ctx: &Context) -> Result<Metadata, CliError> {
             cargo_metadata::Error::CargoMetadata { stderr } => stderr.trim().to_owned(),
             other => other.to_string(),
         };
-        let mut lines = text.lines().map(|l| l.trim_start_matches("error: ").to_owned());
+        // Cargo's causes are worth showing, rustup's stack is not.
+        let told = text.lines().take_while(|line| !line.starts_with("Stack backtrace"));
+        let mut lines = told.map(|line| line.trim_start_matches("error: ").trim().to_owned());
         let mut failed = CliError::usage(lines.next().unwrap_or_default())
             .hint("run the command inside a Cargo project, or pass `--manifest-path`");
         failed.causes.extend(lines.filter(|line| !line.trim().is_empty()));
