@@ -136,12 +136,28 @@ fn position(
 }
 
 /// Compares names as the server sorts them: PostgreSQL and SQLite by bytes, MySQL in lowercase
-/// (`utf8_tolower_ci`), MariaDB in uppercase (`utf8mb3_general_ci`).
+/// (`utf8_tolower_ci`), MariaDB in uppercase without accents (`utf8mb3_general_ci`).
 fn compare(product: Product, a: &str, b: &str) -> Ordering {
     match product {
         Product::Postgres | Product::Sqlite => a.cmp(b),
         Product::Mysql => a.to_lowercase().cmp(&b.to_lowercase()),
-        Product::Mariadb => a.to_uppercase().cmp(&b.to_uppercase()),
+        Product::Mariadb => a.chars().map(general_ci).cmp(b.chars().map(general_ci)),
+    }
+}
+
+/// Returns the weight of a character in `utf8mb3_general_ci`, exact for Latin-1.
+fn general_ci(c: char) -> char {
+    match c {
+        'à'..='å' | 'À'..='Å' => 'A',
+        'ç' | 'Ç' => 'C',
+        'è'..='ë' | 'È'..='Ë' => 'E',
+        'ì'..='ï' | 'Ì'..='Ï' => 'I',
+        'ñ' | 'Ñ' => 'N',
+        'ò'..='ö' | 'Ò'..='Ö' => 'O',
+        'ù'..='ü' | 'Ù'..='Ü' => 'U',
+        'ý' | 'ÿ' | 'Ý' => 'Y',
+        'ß' => 'S',
+        c => c.to_uppercase().next().unwrap_or(c),
     }
 }
 
@@ -161,11 +177,7 @@ fn insert(text: &str, table: &Table, at: usize, lines: &[String], docs: usize) -
     let inline = || {
         let mut out = Vec::new();
         for (n, line) in lines.iter().enumerate() {
-            out.push(if n < docs {
-                format!("#[doc = {:?}]", format!(" {line}"))
-            } else {
-                line.clone()
-            });
+            out.push(if n < docs { print::doc_attr(line) } else { line.clone() });
         }
         out.join(" ")
     };
@@ -285,8 +297,13 @@ fn retype(_printer: &Printer<'_>, text: &str, table: &Table, column: &Column, ty
     if column.docs == generated(&column.ty) {
         let docs = column.attrs.iter().filter(|attr| attr.name == "doc");
         for (attr, line) in docs.zip(generated(ty)) {
-            if text[attr.range.clone()] != print::doc_line(&line) {
-                splices.replace(attr.range.clone(), print::doc_line(&line));
+            let old = &text[attr.range.clone()];
+            let new = match old.starts_with("///") {
+                true => print::doc_line(&line),
+                false => print::doc_attr(&line),
+            };
+            if old != new {
+                splices.replace(attr.range.clone(), new);
             }
         }
     }
@@ -325,7 +342,7 @@ pub(super) fn set_docs(
             (lines.iter().map(|line| print::doc_line(line)).collect(), format!("{newline}{indent}"))
         }
         None => {
-            let attr = |line: &String| format!("#[doc = {:?}]", format!(" {line}"));
+            let attr = |line: &String| print::doc_attr(line);
             (lines.iter().map(attr).collect(), " ".to_owned())
         }
     };

@@ -337,7 +337,9 @@ impl Parser<'_> {
             if inner {
                 continue;
             }
-            let range = start..bytes(group.span()).end;
+            // The span of a doc comment holds the carriage return of its line ending.
+            let end = bytes(group.span()).end;
+            let range = start..start + self.source[start..end].trim_end_matches('\r').len();
             let tokens: Vec<TokenTree> = group.stream().into_iter().collect();
             let mut value = None;
             if let [TokenTree::Ident(_), TokenTree::Punct(equals), TokenTree::Literal(literal)] =

@@ -44,6 +44,11 @@ pub(super) fn doc_line(line: &str) -> String {
     if line.is_empty() { "///".to_owned() } else { format!("/// {line}") }
 }
 
+/// Returns a line of documentation as an attribute, for tables on one line.
+pub(super) fn doc_attr(line: &str) -> String {
+    format!("#[doc = {:?}]", format!(" {line}"))
+}
+
 /// Returns the struct that stands for a type, as lines without indentation.
 pub(super) fn stub(custom: &CustomType, config: &PrintSchemaConfig, indent: usize) -> Vec<String> {
     let escape = |text: &str| text.replace('\n', "\\n");
