@@ -148,7 +148,8 @@ pub(super) fn together(prefix: &str, tables: &[String], indent: usize) -> Vec<St
     if tables.iter().all(|name| name.chars().count() <= SHORT) {
         let mut line = String::new();
         for name in tables {
-            if !line.is_empty() && indent + 4 + line.len() + name.len() + 2 > WIDTH {
+            // Filled lines leave the last column free.
+            if !line.is_empty() && indent + 4 + line.len() + name.len() + 2 >= WIDTH {
                 lines.push(format!("    {line}"));
                 line.clear();
             }

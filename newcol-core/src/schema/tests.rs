@@ -315,14 +315,10 @@ fn style() -> impl Strategy<Value = Style> {
 
 /// Writes tables with the columns given, as a person of this style would.
 fn write(style: &Style, tables: &[Vec<String>]) -> String {
-    let mut out = String::new();
-    if style.bom {
-        out.push('\u{feff}');
-    }
-    out.push_str("// größe: ⌘\n");
+    let mut lines = vec!["// größe: ⌘".to_owned()];
     for (at, columns) in tables.iter().enumerate() {
         let mut seen = Vec::new();
-        let mut written = Vec::new();
+        let mut written = vec!["id__ -> Integer".to_owned()];
         for name in columns {
             let rust = names::column_name(name, &format!("t{at}"));
             if seen.contains(&rust) || names::breaks_table(&rust) {
@@ -337,31 +333,28 @@ fn write(style: &Style, tables: &[Vec<String>]) -> String {
             written.push(format!("{attr}{rust} -> Nullable<Text>"));
             seen.push(rust);
         }
-        written.insert(0, "id__ -> Integer".to_owned());
         let count = written.len();
         if style.one_line {
             let comma = if style.trailing_comma { "," } else { "" };
-            out.push_str(&format!(
-                "table! {{ t{at} (id__) {{ {}{comma} }} }}\n",
-                written.join(", ")
-            ));
-        } else {
-            out.push_str(&format!("diesel::table! {{\n    t{at} (id__) {{\n"));
-            for (n, column) in written.iter().enumerate() {
-                if style.comments {
-                    out.push_str("        // é, } ->\n");
-                }
-                let comma = if n + 1 < count || style.trailing_comma { "," } else { "" };
-                let note = if style.comments { " /* ß\n */ // x," } else { "" };
-                out.push_str(&format!("        {column}{comma}{note}\n"));
-            }
-            out.push_str("    }\n}\n\n");
+            let columns = written.join(", ");
+            lines.push(format!("table! {{ t{at} (id__) {{ {columns}{comma} }} }}"));
+            continue;
         }
+        lines.push(format!("diesel::table! {{\n    t{at} (id__) {{"));
+        for (n, column) in written.iter().enumerate() {
+            if style.comments {
+                lines.push("        // é, } ->".to_owned());
+            }
+            let comma = if n + 1 < count || style.trailing_comma { "," } else { "" };
+            let note = if style.comments { " /* ß\n */ // x," } else { "" };
+            lines.push(format!("        {column}{comma}{note}"));
+        }
+        lines.push("    }\n}\n".to_owned());
     }
-    if !style.end {
-        out.truncate(out.trim_end().len());
-    }
-    if style.crlf { out.replace('\n', "\r\n") } else { out }
+    let bom = if style.bom { "\u{feff}" } else { "" };
+    let text = format!("{bom}{}", lines.join("\n"));
+    let text = if style.end { text } else { text.trim_end().to_owned() };
+    if style.crlf { text.replace('\n', "\r\n") } else { text }
 }
 
 fn tables() -> impl Strategy<Value = Vec<Vec<String>>> {
