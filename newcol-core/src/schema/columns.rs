@@ -8,7 +8,9 @@ use super::{
     error::{Place, SchemaError},
     layout::{Splices, eol, indent, line_end, previous_line_end},
     model::{Column, SchemaFile, Table},
-    names, print, stubs,
+    names,
+    parse::is_type,
+    print, stubs,
 };
 use crate::{
     backend::Product,
@@ -47,10 +49,10 @@ pub(super) fn add(
             at: Place::new(text, present.range.clone()),
         });
     }
-    if names::breaks_table(&rust_name) {
+    if names::breaks_table(new.name.as_str(), &rust_name) {
         return Err(SchemaError::ColumnReserved { table: name.clone(), column: new.name.clone() });
     }
-    if syn::parse_str::<syn::TypePath>(&new.ty).is_err() {
+    if !is_type(&new.ty) {
         return Err(SchemaError::NotAType { ty: new.ty.clone() });
     }
     let mut lines = print::column_docs(
@@ -256,7 +258,6 @@ pub(super) fn drop(
 }
 
 pub(super) fn set_nullable(
-    printer: &Printer<'_>,
     text: &str,
     table: &TableName,
     column: &Ident,
@@ -272,11 +273,10 @@ pub(super) fn set_nullable(
     // The type of a struct of one's own may have a path in which there is no `Nullable`.
     let path = if path.trim_end_matches(':').ends_with("sql_types") { path } else { "" };
     let path = if path.contains("super") || path.contains("crate") { "" } else { path };
-    Ok(retype(printer, text, table, column, &format!("{path}Nullable<{}>", column.ty)))
+    Ok(retype(text, table, column, &format!("{path}Nullable<{}>", column.ty)))
 }
 
 pub(super) fn set_not_null(
-    printer: &Printer<'_>,
     text: &str,
     table: &TableName,
     column: &Ident,
@@ -286,12 +286,12 @@ pub(super) fn set_not_null(
     let column = &table.columns[at];
     Ok(match &column.nullable {
         None => text.to_owned(),
-        Some(inner) => retype(printer, text, table, column, &text[inner.clone()]),
+        Some(inner) => retype(text, table, column, &text[inner.clone()]),
     })
 }
 
 /// Changes the type, and with it the generated doc comment that names it.
-fn retype(_printer: &Printer<'_>, text: &str, table: &Table, column: &Column, ty: &str) -> String {
+fn retype(text: &str, table: &Table, column: &Column, ty: &str) -> String {
     let mut splices = Splices::default();
     let generated = |ty: &str| print::generated_docs(&column.sql_name, &table.full_sql_name(), ty);
     if column.docs == generated(&column.ty) {
