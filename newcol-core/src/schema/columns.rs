@@ -6,6 +6,7 @@ use super::{
     diesel_toml::{ColumnSorting, Docs},
     edit::{NewColumn, Position, Printer, is_generated},
     error::{Place, SchemaError},
+    joins,
     layout::{Splices, eol, indent, line_end, previous_line_end},
     model::{Column, SchemaFile, Table},
     names,
@@ -254,6 +255,7 @@ pub(super) fn drop(
         (_, None) => splices.remove(dropped.range.start..next),
     }
     let without = splices.apply(text);
+    let without = joins::forget(printer, &without, name, &dropped.rust_name)?;
     stubs::forget(printer, &without, name, &table.columns, dropped)
 }
 

@@ -27,7 +27,8 @@ pub enum SchemaEdit {
         /// The column.
         column: NewColumn,
     },
-    /// Removes a column, and the struct for its type if no other column has that type.
+    /// Removes a column with its `joinable!`, and the struct for its type if no other column has
+    /// that type.
     DropColumn {
         /// The table.
         table: TableName,

@@ -224,11 +224,12 @@ fn foreign_keys_join_groups() {
     );
     let edit =
         SchemaEdit::AddJoinable { child: table("a"), column: ident("b_id"), parent: table("b") };
-    check(
-        "allow_tables_to_appear_in_same_query_config = \"fk_related_tables\"",
-        before,
-        edit,
-        &after,
+    let toml = "allow_tables_to_appear_in_same_query_config = \"fk_related_tables\"";
+    check(toml, before, edit, &after);
+    let drop = SchemaEdit::DropColumn { table: table("a"), column: ident("b_id") };
+    assert_eq!(
+        apply(&after, Product::Postgres, &config(toml), &[drop]).unwrap(),
+        before.replace("        b_id -> Integer,\n", "")
     );
 }
 
