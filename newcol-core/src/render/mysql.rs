@@ -369,6 +369,11 @@ fn add_foreign_key(scope: &Scope<'_>) -> Vec<Statement> {
             &holes,
         )),
         Statement::repeatable(sql("DROP TEMPORARY TABLE {guard}", &holes)),
+        // An application may migrate with the checks off, and must find them as they were.
+        Statement::repeatable(sql(
+            "SET @newcol_foreign_key_checks = @@SESSION.foreign_key_checks",
+            &[],
+        )),
         Statement::repeatable(sql("SET SESSION foreign_key_checks = 0", &[])),
         Statement::proven(
             sql(
@@ -378,7 +383,10 @@ REFERENCES {parent} ({key}){on_delete}, ALGORITHM=INPLACE, LOCK=NONE",
             ),
             proof,
         ),
-        Statement::repeatable(sql("SET SESSION foreign_key_checks = 1", &[])),
+        Statement::repeatable(sql(
+            "SET SESSION foreign_key_checks = @newcol_foreign_key_checks",
+            &[],
+        )),
     ]
 }
 
