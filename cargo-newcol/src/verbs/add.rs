@@ -16,7 +16,7 @@ use newcol_core::{
 };
 
 use crate::{
-    context::{Context, Project, Released, Wish, schema_sources},
+    context::{Context, Intent, Origin, Project, Released, Wish, schema_sources},
     error::{CliError, Exit, complaints},
     output::{Output, stage_place},
     verbs::ask,
@@ -136,7 +136,7 @@ fn date(text: &str) -> Result<Date, String> {
 }
 
 pub(crate) fn run(ctx: &Context, out: &mut Output, args: &AddArgs) -> Result<Exit, CliError> {
-    let project = ctx.project(out)?;
+    let project = ctx.project(out, Intent::of_dry_run(args.dry_run))?;
     let schemas = project.schemas_of(&args.column.table)?;
     let draft = draft(out, args)?;
     let contract = contract(draft)?;
@@ -152,6 +152,7 @@ pub(crate) fn run(ctx: &Context, out: &mut Output, args: &AddArgs) -> Result<Exi
         schemas: &schemas,
         released: &released,
         measured: measured.as_ref(),
+        origin: Origin::Flags,
     };
     let targets = project.plan(ctx, &wish, args.database_url.as_deref())?;
     for target in &targets {
@@ -161,7 +162,8 @@ pub(crate) fn run(ctx: &Context, out: &mut Output, args: &AddArgs) -> Result<Exi
     }
     let sources = schema_sources(&project, &schemas)?;
     let version = ctx.version(&project)?;
-    let mut patch = release(&targets, &sources, StageKind::Expand, &version)?;
+    let mut patch = release(&targets, &sources, StageKind::Expand, &version)
+        .map_err(|error| wish.blame_release(error))?;
     let measured = measured.or_else(|| replayed(&targets));
     let contract_file = ContractFile { contract, measured };
     patch.push(&file, None, Some(write_contract(&contract_file)));
@@ -284,7 +286,7 @@ fn draft(out: &mut Output, args: &AddArgs) -> Result<Draft, CliError> {
     draft.replaces = match &args.replaces {
         None => None,
         Some(column) => {
-            let column = Ident::new(column.as_str()).map_err(|e| flag("--replaces", &e))?;
+            let column = Ident::new(column.as_str()).map_err(|e| wrong_name("--replaces", &e))?;
             Some(Replaces { column, back: exprs(&args.back) })
         }
     };
@@ -318,7 +320,7 @@ fn index(args: &AddArgs) -> Result<Option<IndexWish>, CliError> {
     }
     let method = match args.index.as_deref() {
         None | Some("") => None,
-        Some(method) => Some(Ident::new(method).map_err(|e| flag("--index", &e))?),
+        Some(method) => Some(Ident::new(method).map_err(|e| wrong_name("--index", &e))?),
     };
     let include = args.include.iter().map(|c| Ident::new(c.trim()));
     Ok(Some(IndexWish {
@@ -326,7 +328,7 @@ fn index(args: &AddArgs) -> Result<Option<IndexWish>, CliError> {
         method,
         uniqueness: if args.unique { Uniqueness::Unique } else { Uniqueness::Plain },
         predicate: exprs(&args.index_where),
-        include: include.collect::<Result<_, _>>().map_err(|e| flag("--include", &e))?,
+        include: include.collect::<Result<_, _>>().map_err(|e| wrong_name("--include", &e))?,
     }))
 }
 
@@ -338,25 +340,25 @@ fn reference(text: &str, args: &AddArgs) -> Result<Reference, CliError> {
             .hint("for example `--references 'users(id)'`"));
     };
     Ok(Reference {
-        table: table.trim().parse().map_err(|e| flag("--references", &e))?,
-        column: Ident::new(column.trim()).map_err(|e| flag("--references", &e))?,
+        table: table.trim().parse().map_err(|e| wrong_name("--references", &e))?,
+        column: Ident::new(column.trim()).map_err(|e| wrong_name("--references", &e))?,
         on_delete: args.on_delete,
     })
 }
 
-fn flag(name: &str, error: &dyn std::error::Error) -> CliError {
-    CliError::of(Exit::Usage, error).at(name)
+fn wrong_name(name: &str, error: &dyn std::error::Error) -> CliError {
+    CliError::of(Exit::Usage, error).at(name).hint("write one name, as the database has it")
 }
 
 fn contract(draft: Draft) -> Result<Contract, CliError> {
     Contract::new(draft).map_err(|error: ContractError| {
-        let place = place(error.answer());
+        let place = flag(error.answer());
         CliError::from(error).at(place)
     })
 }
 
 /// The flag that gives an answer.
-pub(crate) fn place(answer: newcol_core::contract::Answer) -> &'static str {
+pub(crate) fn flag(answer: newcol_core::contract::Answer) -> &'static str {
     use newcol_core::contract::Answer;
     match answer {
         Answer::Path => "<COLUMN>",

@@ -8,7 +8,7 @@ use newcol_core::{
 };
 
 use crate::{
-    context::{Column, Context, Project, engine_of, stored_version},
+    context::{Column, Context, Intent, Project, engine_of, stored_version},
     error::{CliError, Exit},
     output::{Output, StageStatusJson, StatusJson},
 };
@@ -34,7 +34,7 @@ pub(crate) struct StatusArgs {
 }
 
 pub(crate) fn run(ctx: &Context, out: &mut Output, args: &StatusArgs) -> Result<Exit, CliError> {
-    let project = ctx.project(out)?;
+    let project = ctx.project(out, Intent::Read)?;
     let columns = if args.columns.is_empty() {
         Column::all(ctx, &project)?
     } else {

@@ -102,6 +102,12 @@ pub fn read_draft(text: &str) -> Result<Draft, Vec<Complaint>> {
     answers(text).map(|answers| answers.draft)
 }
 
+/// Returns the bytes in which a contract file gives an answer: the value, or its section, or the
+/// start of the file where the answer is missing.
+pub fn place(text: &str, answer: Answer) -> Range<usize> {
+    answers(text).map_or(0..0, |answers| answers.places.of(answer))
+}
+
 /// Returns line and column of a byte offset, both from 1; a column is a character.
 ///
 /// Offsets past the end or inside a character count as the place before.

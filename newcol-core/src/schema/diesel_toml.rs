@@ -146,6 +146,18 @@ impl Default for DieselConfig {
     }
 }
 
+impl DieselTomlError {
+    /// Returns the place in the text.
+    pub fn place(&self) -> &Place {
+        match self {
+            Self::Syntax { at, .. }
+            | Self::UnknownKey { at, .. }
+            | Self::Value { at, .. }
+            | Self::Pattern { at, .. } => at,
+        }
+    }
+}
+
 impl DieselConfig {
     /// Reads the text of a `diesel.toml`.
     pub fn parse(text: &str) -> Result<Self, DieselTomlError> {
