@@ -159,13 +159,16 @@ pub(crate) fn run(ctx: &Context, out: &mut Output, args: &AddArgs) -> Result<Exi
         for warning in &target.plan.warnings {
             out.warn(warning);
         }
+        for reason in &target.plan.reasons {
+            out.detail(reason);
+        }
     }
     let sources = schema_sources(&project, &schemas)?;
     let version = ctx.version(&project)?;
     let mut patch = release(&targets, &sources, StageKind::Expand, &version)
         .map_err(|error| wish.blame_release(error))?;
     let measured = measured.or_else(|| replayed(&targets));
-    let contract_file = ContractFile { contract, measured };
+    let contract_file = ContractFile { contract, measured, confirmed: Vec::new() };
     patch.push(&file, None, Some(write_contract(&contract_file)));
     let exit = ctx.commit(out, &project, &patch, args.dry_run)?;
     if !args.dry_run {
