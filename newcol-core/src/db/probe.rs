@@ -43,7 +43,7 @@ pub struct Probe {
 const BUDGET: &str = "SET LOCAL lock_timeout = '500ms'; SET LOCAL statement_timeout = '5s'";
 
 /// Measures a type and a default on PostgreSQL. An error of class `Statement` means that the server
-/// refuses the type or the default, and says why.
+/// refuses the type or the default, and says why. Both must have passed their `check`.
 pub fn probe_default(
     session: &mut Session,
     ty: &SqlType,
