@@ -6,18 +6,23 @@ use camino::{Utf8Path, Utf8PathBuf};
 use newcol_core::{
     contract::{
         Contract,
+        edit::with_confirmation,
         read::{ContractFile, Measured, read as read_contract},
     },
     ident::ColumnPath,
     plan::{Plan, StageKind},
-    render::{migrations, release::{SchemaSource, Target}},
+    render::{
+        migrations,
+        patch::FilePatch,
+        release::{SchemaSource, Target},
+    },
 };
 
 use super::{
-    Context, EngineDir, Project, SchemaFile,
+    Context, EngineDir, Origin, Project, SchemaFile, Wish,
     project::{migration_folders, read},
 };
-use crate::error::{CliError, complaints};
+use crate::error::{CliError, Exit, complaints};
 
 /// One column of the project: its contract, its plans, and how far it is.
 pub(crate) struct Column {
@@ -108,7 +113,7 @@ impl Column {
         text: String,
         url: Option<&str>,
     ) -> Result<Self, CliError> {
-        let ContractFile { contract, measured } =
+        let ContractFile { contract, measured, .. } =
             read_contract(&text).map_err(|list| complaints(&file, &text, &list))?;
         let expected = project.contract_path(contract.path());
         if expected != file {
@@ -123,13 +128,37 @@ impl Column {
         let released = Released::find(project, contract.path());
         let mut column =
             Self { file, text, contract, measured, targets: Vec::new(), schemas, released };
-        column.targets = project.targets(ctx, &column, url)?;
+        column.targets = project.plan(ctx, &column.wish(), url)?;
         Ok(column)
+    }
+
+    /// Returns the contract with what the project holds of it.
+    pub(crate) fn wish(&self) -> Wish<'_> {
+        Wish {
+            contract: &self.contract,
+            schemas: &self.schemas,
+            released: &self.released,
+            measured: self.measured.as_ref(),
+            origin: Origin::File { path: &self.file, text: &self.text },
+        }
     }
 
     /// Returns the schema files as releasing wants them.
     pub(crate) fn schema_sources(&self, project: &Project) -> Result<Vec<SchemaSource>, CliError> {
         schema_sources(project, &self.schemas)
+    }
+
+    /// Writes down in the contract why a stage was released, or strikes it out again.
+    pub(crate) fn confirm(
+        &self,
+        patch: &mut FilePatch,
+        kind: StageKind,
+        reason: Option<&str>,
+    ) -> Result<(), CliError> {
+        let text = with_confirmation(&self.text, kind, reason)
+            .map_err(|error| CliError::of(Exit::Usage, &error).at(&self.file))?;
+        patch.push(&self.file, Some(self.text.clone()), Some(text));
+        Ok(())
     }
 
     /// Returns the stages of all engines, in order.

@@ -36,6 +36,7 @@ pub(crate) struct Output {
     stderr: AutoStream<io::Stderr>,
     format: MessageFormat,
     quiet: u8,
+    verbose: u8,
 }
 
 const HEADING: Style = AnsiColor::Green.on_default().bold();
@@ -56,6 +57,7 @@ impl Output {
             stderr: AutoStream::new(io::stderr(), choice),
             format: global.message_format,
             quiet: global.quiet,
+            verbose: global.verbose,
         }
     }
 
@@ -117,6 +119,13 @@ impl Output {
     pub(crate) fn status(&mut self, text: &str) {
         if self.quiet == 0 {
             drop(writeln!(self.stderr, "{text}"));
+        }
+    }
+
+    /// Tells what only the curious want to know.
+    pub(crate) fn detail(&mut self, text: &str) {
+        if self.verbose > 0 {
+            self.status(text);
         }
     }
 

@@ -2,14 +2,15 @@
 
 use clap::Args;
 use newcol_core::{
+    contract::OldRows,
     db::{Access, Session},
     ident::ColumnPath,
-    plan::{Gate, StageKind, explain},
+    plan::{Gate, LEFTOVERS, StageKind, explain},
     render::release::release,
 };
 
 use crate::{
-    context::{Column, Context, Project, engine_of, stored_version},
+    context::{Column, Context, Intent, Project, engine_of, stored_version},
     error::{CliError, Exit},
     output::Output,
 };
@@ -28,7 +29,7 @@ pub(crate) struct NextArgs {
     /// Database that the stages are applied to: asked, never changed
     #[arg(long, value_name = "URL")]
     database_url: Option<String>,
-    /// Vouch for what no database was asked or can tell; the reason is written into the migration
+    /// Vouch for what no database was asked or can tell; the reason is kept in the contract
     #[arg(long, value_name = "REASON")]
     confirm_release: Option<String>,
     /// Show the files as a diff and write nothing
@@ -37,7 +38,7 @@ pub(crate) struct NextArgs {
 }
 
 pub(crate) fn run(ctx: &Context, out: &mut Output, args: &NextArgs) -> Result<Exit, CliError> {
-    let project = ctx.project(out)?;
+    let project = ctx.project(out, Intent::of_dry_run(args.dry_run))?;
     let column = Column::load(ctx, &project, &args.column, args.database_url.as_deref())?;
     let Some(kind) = column.next() else {
         out.status("nothing to do: every stage is released");
@@ -51,10 +52,17 @@ pub(crate) fn run(ctx: &Context, out: &mut Output, args: &NextArgs) -> Result<Ex
         for warning in &plan.warnings {
             out.warn(warning);
         }
+        for reason in &plan.reasons {
+            out.detail(reason);
+        }
     }
     let sources = column.schema_sources(&project)?;
     let version = ctx.version(&project)?;
-    let patch = release(&column.targets, &sources, kind, &version)?;
+    let mut patch = release(&column.targets, &sources, kind, &version)
+        .map_err(|error| column.wish().blame_release(error))?;
+    if let Some(reason) = &args.confirm_release {
+        column.confirm(&mut patch, kind, Some(&format!("{}: {reason}", ctx.today())))?;
+    }
     let exit = ctx.commit(out, &project, &patch, args.dry_run)?;
     if !args.dry_run {
         out.next_steps(&["apply the stage: `diesel migration run`".to_owned()]);
@@ -137,8 +145,16 @@ fn backfilled(session: &mut Session, column: &Column) -> Result<Option<String>, 
         return Ok(None);
     };
     let rows = session.value(question.as_str())?.unwrap_or_default();
-    Ok((rows != "0").then(|| match rows.as_str() {
-        "1" => "1 row is empty".to_owned(),
+    let rows: u64 = rows.parse().unwrap_or(u64::MAX);
+    let Some(target) = target else { return Ok(None) };
+    // The migration computes a bounded number of rows itself, where SQL can.
+    let bound = match target.plan.contract.answers().old_rows {
+        OldRows::Rust(_) => 0,
+        OldRows::Sql(_) | OldRows::Unfilled => LEFTOVERS,
+    };
+    Ok((rows > bound).then(|| match rows {
+        1 => "1 row is empty".to_owned(),
+        rows if rows > LEFTOVERS => format!("more than {LEFTOVERS} rows are empty"),
         rows => format!("{rows} rows are empty"),
     }))
 }
@@ -156,7 +172,9 @@ fn gate_error(column: &Column, kind: StageKind, shut: &[Shut], args: &NextArgs) 
         hints: Vec::new(),
     };
     if args.database_url.is_none() {
-        error.hints.push("pass `--database-url` of the database the stages are applied to".to_owned());
+        error
+            .hints
+            .push("pass `--database-url` of the database the stages are applied to".to_owned());
     }
     if shut.iter().any(|s| matches!(s.gate, Gate::OldWritersGone | Gate::ReplacedUnused))
         || args.database_url.is_none()
