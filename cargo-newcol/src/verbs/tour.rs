@@ -53,7 +53,7 @@ pub(crate) fn run(ctx: &Context, out: &mut Output, args: &TourArgs) -> Result<Ex
         CliError::failed("the temporary directory has no readable name").at(path.display())
     })?;
     let database = Database::make(backend, &root)?;
-    let mut tour = Tour { out, root, database, steps: 0 };
+    let mut tour = Tour { out, root, database, steps: 0, migrations: 0 };
     let told = story::tell(&mut tour);
     let Tour { out, root, database, .. } = tour;
     if args.keep {
@@ -79,6 +79,8 @@ struct Tour<'a> {
     root: Utf8PathBuf,
     database: Database,
     steps: usize,
+    /// How many migrations were applied.
+    migrations: usize,
 }
 
 impl Tour<'_> {
@@ -121,6 +123,7 @@ impl Tour<'_> {
     fn migrate(&mut self, step: Step) -> Result<Step, CliError> {
         let before = self.database.schema()?;
         let ran = self.database.migrate(&self.root.join("migrations"))?;
+        self.migrations += ran.len();
         let mut migrations = Vec::new();
         for version in ran {
             migrations.extend(sample::migration(&self.root, &version)?);
