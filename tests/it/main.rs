@@ -2,3 +2,5 @@
 
 mod bad_input;
 mod desk;
+mod doctor;
+mod tour;

@@ -350,8 +350,12 @@ fn metadata(ctx: &Context) -> Result<Metadata, CliError> {
         // Cargo's causes are worth showing, rustup's stack is not.
         let told = text.lines().take_while(|line| !line.starts_with("Stack backtrace"));
         let mut lines = told.map(|line| line.trim_start_matches("error: ").trim().to_owned());
-        let mut failed = CliError::usage(lines.next().unwrap_or_default())
-            .hint("run the command inside a Cargo project, or pass `--manifest-path`");
+        let hint = if text.contains("toolchain") && text.contains("is not installed") {
+            "the project pins it: install it, or use another with `cargo +stable newcol ...`"
+        } else {
+            "run the command inside a Cargo project, or pass `--manifest-path`"
+        };
+        let mut failed = CliError::usage(lines.next().unwrap_or_default()).hint(hint);
         failed.causes.extend(lines.filter(|line| !line.trim().is_empty()));
         failed
     })

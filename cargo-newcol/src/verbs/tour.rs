@@ -67,7 +67,7 @@ fn keep(out: &mut Output, dir: TempDir, root: &Utf8Path, database: Database) {
     drop(dir.keep());
     out.status(&format!("kept: the project in {root}"));
     if let Some(note) = database.keep() {
-        out.status(&format!("kept: the database, for an hour: {note}"));
+        out.status(&format!("kept: the database: {note}"));
     } else {
         out.status(&format!("kept: the database in {root}/{}", database::FILE));
     }
@@ -136,7 +136,7 @@ impl Tour<'_> {
 const URL: &str = "$DATABASE_URL";
 
 fn interrupted() -> CliError {
-    CliError::failed("interrupted; the tour has cleaned up behind itself")
+    CliError::failed("interrupted")
 }
 
 /// Returns a command line as one types it.
