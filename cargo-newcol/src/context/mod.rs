@@ -87,6 +87,11 @@ impl Context {
         Ok(project)
     }
 
+    /// Finds the project and leaves alone what a killed command left, which is then reported.
+    pub(crate) fn project_as_it_is(&self) -> Result<Project, CliError> {
+        Project::find(self)
+    }
+
     /// Parses `--database-url`.
     pub(crate) fn url(&self, text: &str) -> Result<DatabaseUrl, CliError> {
         DatabaseUrl::parse(text).map_err(|error| CliError::from(error).at("--database-url"))

@@ -161,6 +161,23 @@ impl Project {
 
     /// Returns every schema.rs that diesel.toml names, or that lies in the base package.
     pub(crate) fn schema_files(&self) -> Result<Vec<SchemaFile>, CliError> {
+        let named = self.named_schemas()?;
+        let mut files = Vec::new();
+        for (path, config) in named {
+            let relative = self.relative(&path);
+            let text = read(&path)?;
+            let parsed = Parsed::parse(&text).map_err(|error| schema_error(&relative, &error))?;
+            files.push(SchemaFile { path: relative, text, config, parsed });
+        }
+        Ok(files)
+    }
+
+    /// Returns the paths of the schema files, read or not.
+    pub(crate) fn schema_paths(&self) -> Result<Vec<Utf8PathBuf>, CliError> {
+        Ok(self.named_schemas()?.into_iter().map(|(path, _)| self.relative(&path)).collect())
+    }
+
+    fn named_schemas(&self) -> Result<Vec<(Utf8PathBuf, PrintSchemaConfig)>, CliError> {
         let mut named: Vec<(Utf8PathBuf, PrintSchemaConfig)> = Vec::new();
         for config in self.config.print_schema.values() {
             if let Some(file) = &config.file {
@@ -178,14 +195,7 @@ impl Project {
                 .at(&self.base)
                 .hint("name it in diesel.toml: `[print_schema]` with `file = \"src/schema.rs\"`"));
         }
-        let mut files = Vec::new();
-        for (path, config) in named {
-            let relative = self.relative(&path);
-            let text = read(&path)?;
-            let parsed = Parsed::parse(&text).map_err(|error| schema_error(&relative, &error))?;
-            files.push(SchemaFile { path: relative, text, config, parsed });
-        }
-        Ok(files)
+        Ok(named)
     }
 
     /// Returns the schema files that declare a table.

@@ -23,6 +23,14 @@ use crate::{
 /// Version of the JSON form; raised when a field changes its meaning or goes away.
 const JSON_VERSION: u32 = 1;
 
+/// How much a line of data matters; decides its color.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Level {
+    Error,
+    Warning,
+    Note,
+}
+
 pub(crate) struct Output {
     stdout: AutoStream<io::Stdout>,
     stderr: AutoStream<io::Stderr>,
@@ -79,6 +87,16 @@ impl Output {
     /// Writes a heading, then text.
     pub(crate) fn heading(&mut self, heading: &str, text: &str) {
         self.say(&format!("{HEADING}{heading}{HEADING:#} {text}"));
+    }
+
+    /// Writes data after a label that stands out as much as it matters.
+    pub(crate) fn label(&mut self, level: Level, label: &str, text: &str) {
+        let style = match level {
+            Level::Error => ERROR,
+            Level::Warning => WARNING,
+            Level::Note => HINT,
+        };
+        self.say(&format!("{style}{label}{style:#}: {text}"));
     }
 
     /// Writes one JSON line `{"reason": "newcol-…", "version": 1, …}`.
