@@ -73,7 +73,11 @@ impl Project {
         wish: &Wish<'_>,
     ) -> Result<TableFacts, CliError> {
         let facts = read_table(session, wish.contract.table())
-            .map_err(|error| CliError::of(Exit::Usage, &error).at(session.url().describe()))?;
+            .map_err(|error| {
+                CliError::of(Exit::Usage, &error)
+                    .at(session.url().describe())
+                    .hint("pass the URL of a database to which the project's migrations are applied")
+            })?;
         Ok(facts)
     }
 
@@ -102,7 +106,12 @@ impl Project {
                 .hint("the project's own migrations must run on an empty database; or pass `--database-url`")
         })?;
         let mut facts = read_table(&mut session, wish.contract.table())
-            .map_err(|error| CliError::of(Exit::Usage, &error).at(&engine.dir))?;
+            .map_err(|error| {
+                CliError::of(Exit::Usage, &error)
+                    .saying(format!("the migrations do not build `{}`", wish.contract.table()))
+                    .at(&engine.dir)
+                    .hint("pass `--database-url` of a database that has the table")
+            })?;
         facts.source = Source::Replay;
         adapt(&mut facts, wish);
         wish.build(&facts)

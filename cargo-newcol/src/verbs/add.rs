@@ -228,6 +228,7 @@ fn draft(out: &mut Output, args: &AddArgs) -> Result<Draft, CliError> {
                 "nothing says whether `{}` may be NULL",
                 args.column
             ))
+            .at("--required")
             .hint("say `--required` or `--optional`"));
         }
     };
