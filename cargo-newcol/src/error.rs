@@ -200,5 +200,8 @@ pub(crate) fn complaints(path: &camino::Utf8Path, text: &str, list: &[Complaint]
         error.causes.push(format!("also at {}: {}", line(complaint), complaint.message));
         error.hints.extend(complaint.hint.clone());
     }
+    if error.hints.is_empty() {
+        error.hints.push("correct it there; `cargo newcol explain contract` tells more".to_owned());
+    }
     error
 }

@@ -90,7 +90,12 @@ impl Project {
                 .hint("the project's own migrations must run on an empty database; or pass `--database-url`")
         })?;
         let mut facts = read_table(&mut session, wish.contract.table())
-            .map_err(|error| CliError::of(Exit::Usage, &error).at(&engine.dir))?;
+            .map_err(|error| {
+                CliError::of(Exit::Usage, &error)
+                    .saying(format!("the migrations do not build `{}`", wish.contract.table()))
+                    .at(&engine.dir)
+                    .hint("pass `--database-url` of a database that has the table")
+            })?;
         facts.source = Source::Replay;
         adapt(&mut facts, wish);
         wish.build(&facts)
@@ -260,8 +265,11 @@ impl Context {
 }
 
 fn table_facts(session: &mut Session, contract: &Contract) -> Result<TableFacts, CliError> {
-    read_table(session, contract.table())
-        .map_err(|error| CliError::of(Exit::Usage, &error).at(session.url().describe()))
+    read_table(session, contract.table()).map_err(|error| {
+        CliError::of(Exit::Usage, &error)
+            .at(session.url().describe())
+            .hint("pass the URL of a database to which the project's migrations are applied")
+    })
 }
 
 /// Adds what was measured earlier, and plans as if our own column were not there yet, whatever

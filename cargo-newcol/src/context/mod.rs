@@ -107,7 +107,7 @@ impl Context {
     pub(crate) fn version(&self, project: &Project) -> Result<Version, CliError> {
         let text = |at: jiff::Timestamp| at.strftime("%Y-%m-%d-%H%M%S").to_string();
         let now = Version { second: text(self.now), sub: 0 };
-        let Some(latest) = project.latest_version() else { return Ok(now) };
+        let Some((latest, folder)) = project.latest_version() else { return Ok(now) };
         if now.stored() > latest {
             return Ok(now);
         }
@@ -120,6 +120,7 @@ impl Context {
             .filter(|version| version.stored() > latest);
         later.ok_or_else(|| {
             CliError::usage(format!("the migration version `{latest}` sorts after every date"))
+                .at(folder)
                 .hint("Diesel compares versions as text; rename that migration first")
         })
     }

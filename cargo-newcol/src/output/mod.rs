@@ -146,6 +146,8 @@ impl Output {
             drop(writeln!(err, "  {DIM}-->{DIM:#} {place}"));
         }
         for cause in &error.causes {
+            // Some causes draw a picture over several lines.
+            let cause = cause.replace('\n', "\n    ");
             drop(writeln!(err, "  {DIM}because{DIM:#}: {cause}"));
         }
         for hint in &error.hints {

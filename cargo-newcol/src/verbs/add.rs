@@ -251,6 +251,7 @@ fn draft(out: &mut Output, args: &AddArgs) -> Result<Draft, CliError> {
                 "nothing says whether `{}` may be NULL",
                 args.column
             ))
+            .at("--required")
             .hint("say `--required` or `--optional`"));
         }
     };

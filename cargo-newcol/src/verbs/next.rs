@@ -30,11 +30,16 @@ pub(crate) struct NextArgs {
     #[arg(long, value_name = "URL")]
     database_url: Option<String>,
     /// Vouch for what no database was asked or can tell; the reason is kept in the contract
-    #[arg(long, value_name = "REASON")]
+    #[arg(long, value_name = "REASON", value_parser = reason)]
     confirm_release: Option<String>,
     /// Show the files as a diff and write nothing
     #[arg(long)]
     dry_run: bool,
+}
+
+fn reason(text: &str) -> Result<String, &'static str> {
+    let text = text.trim();
+    if text.is_empty() { Err("say why it is safe") } else { Ok(text.to_owned()) }
 }
 
 pub(crate) fn run(ctx: &Context, out: &mut Output, args: &NextArgs) -> Result<Exit, CliError> {
@@ -164,7 +169,7 @@ fn gate_error(column: &Column, kind: StageKind, shut: &[Shut], args: &NextArgs) 
     let mut error = CliError {
         exit: Exit::GateShut,
         message: format!("`{}` of `{path}` cannot be released yet", kind.name()),
-        place: None,
+        place: Some(column.file.to_string()),
         causes: shut
             .iter()
             .map(|s| format!("not shown that {} ({})", explain::gate(s.gate), s.found))

@@ -82,7 +82,10 @@ impl Case {
     }
 
     /// Replaces a text in a file, after the commands.
-    const fn edited(self, edits: &'static [(&'static str, &'static str, &'static str)]) -> Self {
+    const fn edited(
+        self,
+        edits: &'static [(&'static str, &'static str, &'static str)],
+    ) -> Self {
         Self { edits, ..self }
     }
 
@@ -124,12 +127,12 @@ impl Case {
         if !changes.is_empty() {
             wrong.push(format!("files changed:\n{changes}"));
         }
-        let shown: Vec<String> =
-            self.args.iter().map(|arg| arg.escape_debug().to_string()).collect();
-        let text =
-            format!("## {}\n$ cargo newcol {}\n{}\n", self.name, shown.join(" "), stderr(&output));
-        let wrong = wrong.into_iter().map(|w| format!("{}: {w}\n{output}", self.name));
-        (text, wrong.collect())
+        let shown: Vec<String> = self.args.iter().map(|arg| arg.escape_debug().to_string()).collect();
+        let text = format!("## {}\n$ cargo newcol {}\n{}\n", self.name, shown.join(" "), stderr(&output));
+        if !wrong.is_empty() {
+            wrong = vec![format!("{}: {}\n{output}", self.name, wrong.join("; "))];
+        }
+        (text, wrong)
     }
 }
 
@@ -180,10 +183,7 @@ fn faults(output: &CommandOutput, code: i32) -> Vec<String> {
     must(output.stdout.is_empty(), "stdout is not empty");
     must(!text.contains("panicked"), "it panicked");
     must(!text.contains(PASSWORD), "the password is shown");
-    must(
-        !text.chars().any(|c| c.is_control() && c != '\n'),
-        "control characters reach the terminal",
-    );
+    must(!text.chars().any(|c| c.is_control() && !"\n\t".contains(c)), "control characters reach the terminal");
     wrong
 }
 

@@ -33,7 +33,7 @@ fn run(sources: &Sources, report: &mut Report<'_>) {
         let Ok(draft) = read_draft(&contract.text) else { continue };
         let table = names::table_name(draft.path.table.name.as_str());
         let rust = names::column_name(draft.path.column.as_str(), &table);
-        if names::breaks_table(&rust) {
+        if names::breaks_table(draft.path.column.as_str(), &rust) {
             report.add(
                 &contract.path,
                 None,
@@ -48,5 +48,5 @@ fn run(sources: &Sources, report: &mut Report<'_>) {
 
 /// Names that print-schema evades, it evades because they do not compile.
 fn breaks(rust: &str, table: &str) -> bool {
-    names::breaks_table(rust) || rust == table || ["table", "columns"].contains(&rust)
+    names::breaks_table(rust, rust) || rust == table || ["table", "columns"].contains(&rust)
 }
