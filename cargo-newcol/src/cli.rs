@@ -61,10 +61,23 @@ pub(crate) struct Global {
     #[arg(long, global = true, help_heading = "Project")]
     pub(crate) offline: bool,
     /// Form of the output on stdout
-    #[arg(long, global = true, value_name = "FMT", default_value = "human", help_heading = "Output")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "FMT",
+        default_value = "human",
+        help_heading = "Output"
+    )]
     pub(crate) message_format: MessageFormat,
     /// When to use color
-    #[arg(long, global = true, value_name = "WHEN", default_value = "auto", env = "CARGO_TERM_COLOR", help_heading = "Output")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "WHEN",
+        default_value = "auto",
+        env = "CARGO_TERM_COLOR",
+        help_heading = "Output"
+    )]
     pub(crate) color: Color,
     /// Say less; twice: errors only
     #[arg(short, long, global = true, action = ArgAction::Count, help_heading = "Output")]

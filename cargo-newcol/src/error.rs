@@ -95,6 +95,13 @@ impl CliError {
         Self { causes, ..Self::new(exit, error.to_string()) }
     }
 
+    /// Says what failed; what was the message becomes its cause.
+    pub(crate) fn saying(mut self, message: impl Into<String>) -> Self {
+        let cause = std::mem::replace(&mut self.message, message.into());
+        self.causes.insert(0, cause);
+        self
+    }
+
     pub(crate) fn at(mut self, place: impl fmt::Display) -> Self {
         self.place = Some(place.to_string());
         self
@@ -125,7 +132,12 @@ impl From<PlanError> for CliError {
 
 impl From<ReleaseError> for CliError {
     fn from(error: ReleaseError) -> Self {
-        Self::of(Exit::Usage, &error).hint_maybe(error.hint())
+        let place = error.place();
+        let report = Self::of(Exit::Usage, &error).hint_maybe(error.hint());
+        match place {
+            Some(place) => report.at(place),
+            None => report,
+        }
     }
 }
 
@@ -133,16 +145,37 @@ impl From<FilesError> for CliError {
     fn from(error: FilesError) -> Self {
         let hint = match &error {
             FilesError::Changed { .. } => "run the command again",
+            FilesError::Busy { .. } => "wait until it is done, then run the command again",
             FilesError::Io { .. } => "nothing was changed; run the command again when it is mended",
             FilesError::Stuck { .. } => "move the backup back by hand, then run the command again",
         };
-        Self::of(Exit::Failed, &error).hint(hint)
+        let place = match &error {
+            FilesError::Changed { path }
+            | FilesError::Busy { path }
+            | FilesError::Io { path, .. }
+            | FilesError::Stuck { path, .. } => path.clone(),
+        };
+        Self::of(Exit::Failed, &error).at(place).hint(hint)
     }
 }
 
 impl From<DbError> for CliError {
     fn from(error: DbError) -> Self {
-        Self::of(Exit::Failed, &error)
+        let exit = match &error {
+            DbError::Url { .. }
+            | DbError::NotBuiltIn { .. }
+            | DbError::Parameter { .. }
+            | DbError::NoFile { .. } => Exit::Usage,
+            DbError::CredentialFile { .. }
+            | DbError::Connect { .. }
+            | DbError::Version { .. }
+            | DbError::Statement { .. }
+            | DbError::Answer { .. }
+            | DbError::ReadOnly { .. }
+            | DbError::MigrationSource { .. }
+            | DbError::Migration { .. } => Exit::Failed,
+        };
+        Self::of(exit, &error).hint_maybe(error.hint())
     }
 }
 

@@ -1,1 +1,4 @@
+//! Tests of the whole tool through its command line.
 
+mod bad_input;
+mod desk;

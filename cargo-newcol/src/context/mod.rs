@@ -5,12 +5,12 @@ mod project;
 mod released;
 
 use camino::{Utf8Path, Utf8PathBuf};
+pub(crate) use facts::{Origin, Wish};
 use newcol_core::{
     db::{DatabaseUrl, PgEnv},
     execute::files,
     render::{migrations::Version, patch::FilePatch},
 };
-pub(crate) use facts::Wish;
 pub(crate) use project::{EngineDir, Project, SchemaFile, stored_version};
 pub(crate) use released::{Column, Released, engine_of, schema_sources};
 
@@ -26,6 +26,22 @@ pub(crate) struct Context {
     global: Global,
     cwd: Utf8PathBuf,
     now: jiff::Timestamp,
+}
+
+/// Whether a command may write files of the project.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Intent {
+    /// It only shows something.
+    Read,
+    /// It writes what it shows.
+    Write,
+}
+
+impl Intent {
+    /// What a command with `--dry-run` is about to do.
+    pub(crate) fn of_dry_run(dry_run: bool) -> Self {
+        if dry_run { Self::Read } else { Self::Write }
+    }
 }
 
 impl Context {
@@ -50,18 +66,30 @@ impl Context {
         self.now.to_zoned(jiff::tz::TimeZone::UTC).date()
     }
 
-    /// Finds the project; a command that was killed while it wrote is undone first.
-    pub(crate) fn project(&self, out: &mut Output) -> Result<Project, CliError> {
+    /// Finds the project. A command that was killed while it wrote is undone first, unless nothing
+    /// may be written.
+    pub(crate) fn project(&self, out: &mut Output, intent: Intent) -> Result<Project, CliError> {
         let project = Project::find(self)?;
-        for path in files::recover(&project.root)? {
-            out.warn(&format!("a command was killed while it wrote {path}; it was put back"));
+        match intent {
+            Intent::Read if files::interrupted(&project.root) => {
+                return Err(CliError::failed("a command was killed while it wrote its files")
+                    .at(files::JOURNAL)
+                    .hint("run that command again: it puts the files back first"));
+            }
+            Intent::Read => {}
+            Intent::Write => {
+                for path in files::recover(&project.root)? {
+                    let path = project.relative(&path);
+                    out.warn(&format!("a command was killed while it wrote {path}: put back"));
+                }
+            }
         }
         Ok(project)
     }
 
     /// Parses `--database-url`.
     pub(crate) fn url(&self, text: &str) -> Result<DatabaseUrl, CliError> {
-        Ok(DatabaseUrl::parse(text)?)
+        DatabaseUrl::parse(text).map_err(|error| CliError::from(error).at("--database-url"))
     }
 
     /// What libpq would take from the environment.

@@ -21,7 +21,7 @@ use newcol_core::{
 };
 
 use super::{Context, env};
-use crate::error::CliError;
+use crate::error::{CliError, Exit};
 
 /// The files of a Diesel project.
 pub(crate) struct Project {
@@ -57,6 +57,52 @@ pub(crate) struct SchemaFile {
     pub(crate) parsed: Parsed,
 }
 
+/// Diesel's lock on a migrations directory; a file made for it goes with it.
+pub(crate) struct MigrationsLock {
+    path: Utf8PathBuf,
+    origin: LockOrigin,
+    _held: File,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum LockOrigin {
+    /// The diesel CLI leaves the file behind, so it may be there, and even committed.
+    Found,
+    Made,
+}
+
+impl MigrationsLock {
+    fn take(path: Utf8PathBuf, project: &Project) -> Result<Self, CliError> {
+        let place = project.relative(&path);
+        let failed = |error: io::Error| {
+            CliError::of(Exit::Failed, &error)
+                .saying(format!("could not lock {}", place.parent().unwrap_or(&place)))
+                .at(&place)
+                .hint("make the directory writable, then run the command again")
+        };
+        let (file, origin) = match File::create_new(&path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                (File::open(&path).map_err(failed)?, LockOrigin::Found)
+            }
+            other => (other.map_err(failed)?, LockOrigin::Made),
+        };
+        if fs4::FileExt::try_lock(&file).is_err() {
+            return Err(CliError::failed("another command is creating migrations")
+                .at(place)
+                .hint("wait until it is done, then run the command again"));
+        }
+        Ok(Self { path, origin, _held: file })
+    }
+}
+
+impl Drop for MigrationsLock {
+    fn drop(&mut self) {
+        if self.origin == LockOrigin::Made {
+            drop(fs::remove_file(&self.path));
+        }
+    }
+}
+
 impl Project {
     pub(super) fn find(ctx: &Context) -> Result<Self, CliError> {
         let metadata = metadata(ctx)?;
@@ -72,13 +118,19 @@ impl Project {
             None => DieselConfig::default(),
             Some(path) => {
                 let text = read(path)?;
-                DieselConfig::parse(&text)
-                    .map_err(|error| CliError::of(crate::error::Exit::Usage, &error).at(path))?
+                DieselConfig::parse(&text).map_err(|error| {
+                    CliError::of(Exit::Usage, &error)
+                        .at(format!(
+                            "{}:{}",
+                            path.strip_prefix(&root).unwrap_or(path),
+                            error.place()
+                        ))
+                        .hint("correct it: the diesel CLI refuses the file too")
+                })?
             }
         };
         let migrations = migrations_dir(&config, &base, &root);
-        let mut project =
-            Self { root, base, diesel_toml, config, engines: Vec::new(), packages };
+        let mut project = Self { root, base, diesel_toml, config, engines: Vec::new(), packages };
         project.engines = project.engines(ctx, migrations)?;
         Ok(project)
     }
@@ -103,7 +155,7 @@ impl Project {
         match fs::read_to_string(self.root.join(path)) {
             Ok(text) => Ok(Some(text)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(CliError::of(crate::error::Exit::Failed, &error).at(path)),
+            Err(_) => read(&self.root.join(path)).map(Some),
         }
     }
 
@@ -141,6 +193,7 @@ impl Project {
         let files = self.schema_files()?;
         let mut holding = Vec::new();
         let mut known: BTreeSet<String> = BTreeSet::new();
+        let paths: Vec<String> = files.iter().map(|file| file.path.to_string()).collect();
         for file in files {
             known.extend(file.parsed.tables.iter().map(|t| t.full_sql_name()));
             match file.parsed.table(&file.text, table) {
@@ -159,7 +212,10 @@ impl Project {
             } else {
                 error.hint(format!("did you mean {}?", near.join(" or ")))
             };
-            return Err(error);
+            return Err(match paths.as_slice() {
+                [only] => error.at(only),
+                several => error.at(several.join(", ")),
+            });
         }
         Ok(holding)
     }
@@ -171,31 +227,10 @@ impl Project {
     }
 
     /// Takes Diesel's own lock on every migrations directory until the guards are dropped.
-    pub(crate) fn lock(&self) -> Result<Vec<File>, CliError> {
-        let mut locks = Vec::new();
-        for engine in &self.engines {
-            let dir = self.root.join(&engine.dir);
-            if !dir.is_dir() {
-                continue;
-            }
-            let path = dir.join(".diesel_lock");
-            let failed = |error: io::Error| {
-                CliError::of(crate::error::Exit::Failed, &error).at(self.relative(&path))
-            };
-            let file = match File::create_new(&path) {
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                    File::open(&path).map_err(failed)?
-                }
-                other => other.map_err(failed)?,
-            };
-            if fs4::FileExt::try_lock(&file).is_err() {
-                return Err(CliError::failed("another command is creating migrations")
-                    .at(self.relative(&path))
-                    .hint("wait until it is done, then run the command again"));
-            }
-            locks.push(file);
-        }
-        Ok(locks)
+    pub(crate) fn lock(&self) -> Result<Vec<MigrationsLock>, CliError> {
+        let dirs = self.engines.iter().map(|engine| self.root.join(&engine.dir));
+        let dirs = dirs.filter(|dir| dir.is_dir());
+        dirs.map(|dir| MigrationsLock::take(dir.join(".diesel_lock"), self)).collect()
     }
 
     fn engines(
@@ -242,21 +277,25 @@ impl Project {
 pub(super) fn read(path: &Utf8Path) -> Result<String, CliError> {
     fs::read_to_string(path).map_err(|error| {
         let error = match error.kind() {
-            io::ErrorKind::NotFound => CliError::usage("a file of the project is missing"),
-            io::ErrorKind::InvalidData => CliError::usage("the file is not UTF-8"),
-            _ => CliError::of(crate::error::Exit::Failed, &error),
+            io::ErrorKind::NotFound => CliError::usage("a file of the project is missing")
+                .hint("diesel.toml names it; create it, or correct the name"),
+            io::ErrorKind::InvalidData => {
+                CliError::usage("the file is not UTF-8").hint("save it as UTF-8")
+            }
+            _ => CliError::of(Exit::Failed, &error)
+                .saying("could not read a file of the project")
+                .hint("mend that, then run the command again"),
         };
         error.at(path)
     })
 }
 
 pub(crate) fn schema_error(path: &Utf8Path, error: &SchemaError) -> CliError {
-    let hint = match error {
-        SchemaError::Conflict { .. } => Some("resolve the merge first"),
-        SchemaError::TwoTables { .. } => Some("say which one with its schema: `schema.table.column`"),
-        _ => None,
+    let place = match error.place() {
+        Some(at) => format!("{path}:{at}"),
+        None => path.to_string(),
     };
-    CliError::of(crate::error::Exit::Usage, error).at(path).hint_maybe(hint.map(str::to_owned))
+    CliError::of(Exit::Usage, error).at(place).hint(error.hint())
 }
 
 /// Names of the migration folders in a directory: those with an `up.sql`.
@@ -298,7 +337,9 @@ fn metadata(ctx: &Context) -> Result<Metadata, CliError> {
             cargo_metadata::Error::CargoMetadata { stderr } => stderr.trim().to_owned(),
             other => other.to_string(),
         };
-        let mut lines = text.lines().map(|l| l.trim_start_matches("error: ").to_owned());
+        // Cargo's causes are worth showing, rustup's stack is not.
+        let told = text.lines().take_while(|line| !line.starts_with("Stack backtrace"));
+        let mut lines = told.map(|line| line.trim_start_matches("error: ").trim().to_owned());
         let mut failed = CliError::usage(lines.next().unwrap_or_default())
             .hint("run the command inside a Cargo project, or pass `--manifest-path`");
         failed.causes.extend(lines.filter(|line| !line.trim().is_empty()));
@@ -383,11 +424,7 @@ fn diesel_package(
 }
 
 /// As the diesel CLI looks for it: environment, diesel.toml, then upwards from the project.
-fn migrations_dir(
-    config: &DieselConfig,
-    base: &Utf8Path,
-    root: &Utf8Path,
-) -> Option<Utf8PathBuf> {
+fn migrations_dir(config: &DieselConfig, base: &Utf8Path, root: &Utf8Path) -> Option<Utf8PathBuf> {
     if let Some(dir) = env("MIGRATION_DIRECTORY") {
         return Some(base.join(dir));
     }
@@ -452,7 +489,7 @@ fn find_schemas(dir: &Utf8Path, found: &mut Vec<Utf8PathBuf>) {
 }
 
 /// Whether two names are close enough to be a slip.
-fn similar(one: &str, other: &str) -> bool {
+pub(super) fn similar(one: &str, other: &str) -> bool {
     let (one, other) = (one.to_lowercase(), other.to_lowercase());
     one.contains(&other) || other.contains(&one) || strsim::damerau_levenshtein(&one, &other) <= 2
 }

@@ -10,11 +10,14 @@ use newcol_core::{
     },
     ident::ColumnPath,
     plan::{Plan, StageKind},
-    render::{migrations, release::{SchemaSource, Target}},
+    render::{
+        migrations,
+        release::{SchemaSource, Target},
+    },
 };
 
 use super::{
-    Context, EngineDir, Project, SchemaFile,
+    Context, EngineDir, Origin, Project, SchemaFile, Wish,
     project::{migration_folders, read},
 };
 use crate::error::{CliError, complaints};
@@ -123,8 +126,19 @@ impl Column {
         let released = Released::find(project, contract.path());
         let mut column =
             Self { file, text, contract, measured, targets: Vec::new(), schemas, released };
-        column.targets = project.targets(ctx, &column, url)?;
+        column.targets = project.plan(ctx, &column.wish(), url)?;
         Ok(column)
+    }
+
+    /// Returns the contract with what the project holds of it.
+    pub(crate) fn wish(&self) -> Wish<'_> {
+        Wish {
+            contract: &self.contract,
+            schemas: &self.schemas,
+            released: &self.released,
+            measured: self.measured.as_ref(),
+            origin: Origin::File { path: &self.file, text: &self.text },
+        }
     }
 
     /// Returns the schema files as releasing wants them.

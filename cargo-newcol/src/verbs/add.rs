@@ -8,7 +8,7 @@ use newcol_core::{
         Contract, ContractError, Date, DefaultLife, DefaultWish, Draft, Expr, IndexWish, OldRows,
         OldWriters, OnDelete, PerBackend, Presence, Reference, Replaces, SqlType, Uniqueness,
         edit::write as write_contract,
-        read::{ContractFile, read as read_contract},
+        read::{ContractFile, Measured, ReplacedColumn, read as read_contract},
     },
     ident::{ColumnPath, Ident},
     plan::StageKind,
@@ -16,7 +16,7 @@ use newcol_core::{
 };
 
 use crate::{
-    context::{Context, Project, Released, Wish, schema_sources},
+    context::{Context, Intent, Origin, Project, Released, Wish, schema_sources},
     error::{CliError, Exit, complaints},
     output::{Output, stage_place},
     verbs::ask,
@@ -79,7 +79,12 @@ pub(crate) struct AddArgs {
     #[arg(long, value_name = "EXPR", help_heading = "Index and constraints")]
     index_where: Vec<String>,
     /// Columns stored in the index beside the key
-    #[arg(long, value_name = "COLS", value_delimiter = ',', help_heading = "Index and constraints")]
+    #[arg(
+        long,
+        value_name = "COLS",
+        value_delimiter = ',',
+        help_heading = "Index and constraints"
+    )]
     include: Vec<String>,
     /// Foreign key, as `table(column)`
     #[arg(long, value_name = "TABLE(COLUMN)", help_heading = "Index and constraints")]
@@ -131,16 +136,14 @@ fn date(text: &str) -> Result<Date, String> {
 }
 
 pub(crate) fn run(ctx: &Context, out: &mut Output, args: &AddArgs) -> Result<Exit, CliError> {
-    let project = ctx.project(out)?;
+    let project = ctx.project(out, Intent::of_dry_run(args.dry_run))?;
     let schemas = project.schemas_of(&args.column.table)?;
     let draft = draft(out, args)?;
     let contract = contract(draft)?;
     let file = project.contract_path(contract.path());
     let released = Released::find(&project, contract.path());
-    let measured = match &args.database_url {
-        Some(url) => ctx.measure(&contract, url)?,
-        None => None,
-    };
+    let measured =
+        args.database_url.as_deref().map(|url| ctx.measure(&contract, url)).transpose()?;
     if let Some(text) = project.read(&file)? {
         return already(&project, out, &file, &text, &contract);
     }
@@ -149,6 +152,7 @@ pub(crate) fn run(ctx: &Context, out: &mut Output, args: &AddArgs) -> Result<Exi
         schemas: &schemas,
         released: &released,
         measured: measured.as_ref(),
+        origin: Origin::Flags,
     };
     let targets = project.plan(ctx, &wish, args.database_url.as_deref())?;
     for target in &targets {
@@ -158,7 +162,9 @@ pub(crate) fn run(ctx: &Context, out: &mut Output, args: &AddArgs) -> Result<Exi
     }
     let sources = schema_sources(&project, &schemas)?;
     let version = ctx.version(&project)?;
-    let mut patch = release(&targets, &sources, StageKind::Expand, &version)?;
+    let mut patch = release(&targets, &sources, StageKind::Expand, &version)
+        .map_err(|error| wish.blame_release(error))?;
+    let measured = measured.or_else(|| replayed(&targets));
     let contract_file = ContractFile { contract, measured };
     patch.push(&file, None, Some(write_contract(&contract_file)));
     let exit = ctx.commit(out, &project, &patch, args.dry_run)?;
@@ -166,6 +172,20 @@ pub(crate) fn run(ctx: &Context, out: &mut Output, args: &AddArgs) -> Result<Exi
         out.next_steps(&what_now(&targets, &project));
     }
     Ok(exit)
+}
+
+/// Once a replaced column is dropped, its definition can only be read from the contract.
+fn replayed(targets: &[Target]) -> Option<Measured> {
+    targets.iter().find_map(|target| {
+        let facts = &target.plan.facts;
+        let replaces = target.plan.contract.answers().replaces.as_ref()?;
+        Some(Measured {
+            server: facts.server.to_string(),
+            default_volatility: None,
+            type_rewrites: None,
+            replaced: Some(ReplacedColumn::of(facts.column(&replaces.column)?)?),
+        })
+    })
 }
 
 /// Running a command twice changes nothing; another wish for the same column is a mistake.
@@ -196,7 +216,9 @@ fn what_now(targets: &[Target], project: &Project) -> Vec<String> {
     let path = plan.contract.path();
     steps.push(match project.engines.as_slice() {
         [_] => "apply the stage: `diesel migration run`".to_owned(),
-        _ => "apply the stage to each engine: `diesel migration run --migration-dir ...`".to_owned(),
+        _ => {
+            "apply the stage to each engine: `diesel migration run --migration-dir ...`".to_owned()
+        }
     });
     if plan.stages.len() > 1 {
         steps.push(format!(
@@ -264,7 +286,7 @@ fn draft(out: &mut Output, args: &AddArgs) -> Result<Draft, CliError> {
     draft.replaces = match &args.replaces {
         None => None,
         Some(column) => {
-            let column = Ident::new(column.as_str()).map_err(|e| flag("--replaces", &e))?;
+            let column = Ident::new(column.as_str()).map_err(|e| wrong_name("--replaces", &e))?;
             Some(Replaces { column, back: exprs(&args.back) })
         }
     };
@@ -298,7 +320,7 @@ fn index(args: &AddArgs) -> Result<Option<IndexWish>, CliError> {
     }
     let method = match args.index.as_deref() {
         None | Some("") => None,
-        Some(method) => Some(Ident::new(method).map_err(|e| flag("--index", &e))?),
+        Some(method) => Some(Ident::new(method).map_err(|e| wrong_name("--index", &e))?),
     };
     let include = args.include.iter().map(|c| Ident::new(c.trim()));
     Ok(Some(IndexWish {
@@ -306,7 +328,7 @@ fn index(args: &AddArgs) -> Result<Option<IndexWish>, CliError> {
         method,
         uniqueness: if args.unique { Uniqueness::Unique } else { Uniqueness::Plain },
         predicate: exprs(&args.index_where),
-        include: include.collect::<Result<_, _>>().map_err(|e| flag("--include", &e))?,
+        include: include.collect::<Result<_, _>>().map_err(|e| wrong_name("--include", &e))?,
     }))
 }
 
@@ -318,25 +340,25 @@ fn reference(text: &str, args: &AddArgs) -> Result<Reference, CliError> {
             .hint("for example `--references 'users(id)'`"));
     };
     Ok(Reference {
-        table: table.trim().parse().map_err(|e| flag("--references", &e))?,
-        column: Ident::new(column.trim()).map_err(|e| flag("--references", &e))?,
+        table: table.trim().parse().map_err(|e| wrong_name("--references", &e))?,
+        column: Ident::new(column.trim()).map_err(|e| wrong_name("--references", &e))?,
         on_delete: args.on_delete,
     })
 }
 
-fn flag(name: &str, error: &dyn std::error::Error) -> CliError {
-    CliError::of(Exit::Usage, error).at(name)
+fn wrong_name(name: &str, error: &dyn std::error::Error) -> CliError {
+    CliError::of(Exit::Usage, error).at(name).hint("write one name, as the database has it")
 }
 
 fn contract(draft: Draft) -> Result<Contract, CliError> {
     Contract::new(draft).map_err(|error: ContractError| {
-        let place = place(error.answer());
+        let place = flag(error.answer());
         CliError::from(error).at(place)
     })
 }
 
 /// The flag that gives an answer.
-pub(crate) fn place(answer: newcol_core::contract::Answer) -> &'static str {
+pub(crate) fn flag(answer: newcol_core::contract::Answer) -> &'static str {
     use newcol_core::contract::Answer;
     match answer {
         Answer::Path => "<COLUMN>",

@@ -10,7 +10,9 @@ use crate::{
 
 /// Print completions for a shell
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  cargo newcol completions bash > ~/.local/share/bash-completion/completions/cargo-newcol")]
+#[command(
+    after_help = "Example:\n  cargo newcol completions bash > ~/.local/share/bash-completion/completions/cargo-newcol"
+)]
 pub(crate) struct CompletionsArgs {
     /// Shell to print them for
     shell: Shell,

@@ -9,7 +9,7 @@ use newcol_core::{
 };
 
 use crate::{
-    context::{Column, Context, Project, engine_of, stored_version},
+    context::{Column, Context, Intent, Project, engine_of, stored_version},
     error::{CliError, Exit},
     output::Output,
 };
@@ -37,7 +37,7 @@ pub(crate) struct NextArgs {
 }
 
 pub(crate) fn run(ctx: &Context, out: &mut Output, args: &NextArgs) -> Result<Exit, CliError> {
-    let project = ctx.project(out)?;
+    let project = ctx.project(out, Intent::of_dry_run(args.dry_run))?;
     let column = Column::load(ctx, &project, &args.column, args.database_url.as_deref())?;
     let Some(kind) = column.next() else {
         out.status("nothing to do: every stage is released");
@@ -54,7 +54,8 @@ pub(crate) fn run(ctx: &Context, out: &mut Output, args: &NextArgs) -> Result<Ex
     }
     let sources = column.schema_sources(&project)?;
     let version = ctx.version(&project)?;
-    let patch = release(&column.targets, &sources, kind, &version)?;
+    let patch = release(&column.targets, &sources, kind, &version)
+        .map_err(|error| column.wish().blame_release(error))?;
     let exit = ctx.commit(out, &project, &patch, args.dry_run)?;
     if !args.dry_run {
         out.next_steps(&["apply the stage: `diesel migration run`".to_owned()]);
@@ -156,7 +157,9 @@ fn gate_error(column: &Column, kind: StageKind, shut: &[Shut], args: &NextArgs) 
         hints: Vec::new(),
     };
     if args.database_url.is_none() {
-        error.hints.push("pass `--database-url` of the database the stages are applied to".to_owned());
+        error
+            .hints
+            .push("pass `--database-url` of the database the stages are applied to".to_owned());
     }
     if shut.iter().any(|s| matches!(s.gate, Gate::OldWritersGone | Gate::ReplacedUnused))
         || args.database_url.is_none()

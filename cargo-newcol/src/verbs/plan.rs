@@ -4,7 +4,7 @@ use clap::Args;
 use newcol_core::ident::ColumnPath;
 
 use crate::{
-    context::{Column, Context},
+    context::{Column, Context, Intent},
     error::{CliError, Exit},
     output::Output,
 };
@@ -26,7 +26,7 @@ pub(crate) struct PlanArgs {
 }
 
 pub(crate) fn run(ctx: &Context, out: &mut Output, args: &PlanArgs) -> Result<Exit, CliError> {
-    let project = ctx.project(out)?;
+    let project = ctx.project(out, Intent::Read)?;
     let column = Column::load(ctx, &project, &args.column, args.database_url.as_deref())?;
     for plan in column.plans() {
         out.plan(plan);

@@ -8,7 +8,7 @@ use newcol_core::{
 };
 
 use crate::{
-    context::{Column, Context, Project, engine_of, stored_version},
+    context::{Column, Context, Intent, Project, engine_of, stored_version},
     error::{CliError, Exit},
     output::{Output, StageStatusJson, StatusJson},
 };
@@ -34,7 +34,7 @@ pub(crate) struct StatusArgs {
 }
 
 pub(crate) fn run(ctx: &Context, out: &mut Output, args: &StatusArgs) -> Result<Exit, CliError> {
-    let project = ctx.project(out)?;
+    let project = ctx.project(out, Intent::Read)?;
     let columns = if args.columns.is_empty() {
         Column::all(ctx, &project)?
     } else {
@@ -120,7 +120,9 @@ fn show(out: &mut Output, report: &StatusJson) {
         out.say(&format!("  {:<10} {}", stage.stage, stage.state));
     }
     match report.next {
-        Some(next) => out.say(&format!("  next: {next}, with `cargo newcol next {}`", report.column)),
+        Some(next) => {
+            out.say(&format!("  next: {next}, with `cargo newcol next {}`", report.column))
+        }
         None => out.say("  every stage is released"),
     }
     if let Some(days) = report.overdue_days {

@@ -14,7 +14,7 @@ use newcol_core::{
 };
 
 use crate::{
-    context::{Column, Context, Project, stored_version},
+    context::{Column, Context, Intent, Project, stored_version},
     error::{CliError, Exit},
     output::Output,
 };
@@ -43,7 +43,7 @@ pub(crate) struct UndoArgs {
 }
 
 pub(crate) fn run(ctx: &Context, out: &mut Output, args: &UndoArgs) -> Result<Exit, CliError> {
-    let project = ctx.project(out)?;
+    let project = ctx.project(out, Intent::of_dry_run(args.dry_run))?;
     let column = Column::load(ctx, &project, &args.column, None)?;
     let Some(kind) = column.released.last() else {
         out.status("nothing to do: no stage is released");
@@ -60,11 +60,7 @@ pub(crate) fn run(ctx: &Context, out: &mut Output, args: &UndoArgs) -> Result<Ex
         if let Some(folder) = there {
             return Err(CliError {
                 exit: Exit::GateShut,
-                message: format!(
-                    "`{}` is applied to {}",
-                    kind.name(),
-                    session.url().describe()
-                ),
+                message: format!("`{}` is applied to {}", kind.name(), session.url().describe()),
                 place: Some(folder.to_string()),
                 causes: Vec::new(),
                 hints: vec![format!(
@@ -101,7 +97,8 @@ fn patch(project: &Project, column: &Column, kind: StageKind) -> Result<FilePatc
         delete_folder(&mut patch, folder, files);
     }
     let sources = column.schema_sources(project)?;
-    retract(&mut patch, &column.targets, &sources, kind)?;
+    retract(&mut patch, &column.targets, &sources, kind)
+        .map_err(|error| column.wish().blame_release(error))?;
     if column.stages().first() == Some(&kind) {
         patch.push(&column.file, Some(column.text.clone()), None);
     }

@@ -58,14 +58,17 @@ impl FragmentError {
                 "UNIQUE" => "say `--unique`".to_owned(),
                 "CHECK" | "CONSTRAINT" => "say `--check`".to_owned(),
                 "GENERATED" | "AS" => "say `--generated`".to_owned(),
-                _ => return None,
+                "COMMENT" => "say `--why`".to_owned(),
+                word => format!("leave `{word}` out"),
             }),
-            Self::Empty
-            | Self::Tokens { .. }
-            | Self::Semicolon
-            | Self::LineComment
-            | Self::Unbalanced { .. }
-            | Self::Comma => None,
+            Self::Empty => Some("write SQL, or leave it out".to_owned()),
+            Self::Tokens { .. } => Some("close what is open, as the engine reads it".to_owned()),
+            Self::Semicolon => Some("write one type or one expression, not a statement".to_owned()),
+            Self::LineComment => Some("say it with `--why`, or use /* */".to_owned()),
+            Self::Unbalanced { .. } => Some("close every bracket that you open".to_owned()),
+            Self::Comma => {
+                Some("write one type or one expression, or put it in brackets".to_owned())
+            }
         }
     }
 }
@@ -150,6 +153,14 @@ impl SqlType {
         }
         Ok(())
     }
+}
+
+/// Reports whether MySQL stores the type outside of the row, as TEXT, BLOB, JSON and geometries.
+pub(crate) fn is_large_object(ty: &SqlType) -> bool {
+    let word = ty.as_str().split(|c: char| !c.is_ascii_alphanumeric()).next().unwrap_or_default();
+    let word = word.to_ascii_lowercase();
+    ["text", "blob"].iter().any(|suffix| word.ends_with(suffix))
+        || ["json", "geometry", "point", "linestring", "polygon"].contains(&word.as_str())
 }
 
 impl fmt::Display for SqlType {

@@ -440,7 +440,7 @@ impl ContractError {
     /// Returns the way out, as a sentence for a hint.
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
-            Self::Name(_) => return None,
+            Self::Name(_) => "choose another name",
             Self::NoReason { .. } => "say it with `--why \"...\"` or `why = \"...\"`",
             Self::NoType { .. } => "give one with `--type` or `type = \"...\"`",
             Self::RequiredWithoutValue { .. } => {

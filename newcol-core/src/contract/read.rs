@@ -19,7 +19,7 @@ use super::{
 use crate::{
     backend::Backend,
     ident::{ColumnPath, Ident, IdentError, TableName},
-    plan::facts::Volatility,
+    plan::facts::{ColumnFacts, Volatility},
 };
 
 /// The format this version reads and writes.
@@ -43,6 +43,33 @@ pub struct Measured {
     pub default_volatility: Option<Volatility>,
     /// Whether adding the column with this type rewrites the table even without a default.
     pub type_rewrites: Option<bool>,
+    /// The column that is replaced, so that dropping it can be undone.
+    pub replaced: Option<ReplacedColumn>,
+}
+
+/// Definition of the column that the wished one replaces, as its server prints it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReplacedColumn {
+    /// SQL type.
+    pub ty: String,
+    /// Whether it is NOT NULL.
+    pub required: bool,
+    /// Default.
+    pub default: Option<String>,
+    /// Comment.
+    pub comment: Option<String>,
+}
+
+impl ReplacedColumn {
+    /// Takes over what a server told of a column; `None` where only its name is known.
+    pub fn of(column: &ColumnFacts) -> Option<Self> {
+        Some(Self {
+            ty: column.sql_type.clone()?,
+            required: !column.nullable,
+            default: column.default.clone(),
+            comment: column.comment.clone(),
+        })
+    }
 }
 
 /// One thing wrong with a contract file.
@@ -73,6 +100,12 @@ pub fn read(text: &str) -> Result<ContractFile, Vec<Complaint>> {
 /// Reads the answers of a contract file without checking them against each other.
 pub fn read_draft(text: &str) -> Result<Draft, Vec<Complaint>> {
     answers(text).map(|answers| answers.draft)
+}
+
+/// Returns the bytes in which a contract file gives an answer: the value, or its section, or the
+/// start of the file where the answer is missing.
+pub fn place(text: &str, answer: Answer) -> Range<usize> {
+    answers(text).map_or(0..0, |answers| answers.places.of(answer))
 }
 
 /// Returns line and column of a byte offset, both from 1; a column is a character.
@@ -459,10 +492,20 @@ fn measured(reader: &mut Reader<'_>, root: Section<'_>) -> Option<Measured> {
     let volatility =
         reader.choice(section, "default_volatility", &MEASURABLE_VOLATILITIES, volatility_name);
     let type_rewrites = reader.bool(section, "type_rewrites");
+    let replaced_type = reader.string(section, "replaced_type");
+    let replaced_required = reader.bool(section, "replaced_required");
+    let replaced_default = reader.string(section, "replaced_default");
+    let replaced_comment = reader.string(section, "replaced_comment");
     Some(Measured {
         server: server?.value,
         default_volatility: volatility.map(|found| found.value),
         type_rewrites: type_rewrites.map(|found| found.value),
+        replaced: replaced_type.map(|ty| ReplacedColumn {
+            ty: ty.value,
+            required: replaced_required.is_some_and(|found| found.value),
+            default: replaced_default.map(|found| found.value),
+            comment: replaced_comment.map(|found| found.value),
+        }),
     })
 }
 

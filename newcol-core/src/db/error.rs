@@ -194,13 +194,21 @@ impl DbError {
                 Some(format!("install with `--features {}`", backend.name()))
             }
             Self::NoFile { .. } => Some("run `diesel database setup`".to_owned()),
-            Self::Connect { source, .. } | Self::Statement { source, .. } => source.hint.clone(),
-            Self::Parameter { .. }
-            | Self::CredentialFile { .. }
-            | Self::Version { .. }
+            Self::Connect { source, .. } => Some(source.hint.clone().unwrap_or_else(|| {
+                "check that the server runs, and host, port, user and password of the URL"
+                    .to_owned()
+            })),
+            Self::Statement { source, .. } => source.hint.clone(),
+            Self::Parameter { .. } => Some("correct the parameter, or leave it out".to_owned()),
+            Self::CredentialFile { .. } => {
+                Some("correct the path, and see who may read the file".to_owned())
+            }
+            Self::MigrationSource { .. } => {
+                Some("each folder in it needs an `up.sql`, and a version of its own".to_owned())
+            }
+            Self::Version { .. }
             | Self::Answer { .. }
             | Self::ReadOnly { .. }
-            | Self::MigrationSource { .. }
             | Self::Migration { .. } => None,
         }
     }

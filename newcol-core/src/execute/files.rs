@@ -1,8 +1,9 @@
 //! Writes a [`FilePatch`]: all files or none, also when the disk fills up or the process is killed.
 //!
-//! New contents are written beside their targets first; then a journal names every target with its
-//! backup, and only then are files renamed into place. A journal found later belongs to a killed
-//! command: [`recover`] puts the backups back.
+//! A journal is written first and names every file with its backup. New contents are then written
+//! beside their targets, and only when all of them are on disk are files renamed into place. A
+//! journal found later belongs to a killed command: [`recover`] puts the backups back. Once every
+//! file is in place the journal gets another name, under which it only says what to clean up.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -16,6 +17,12 @@ use crate::render::patch::{Change, FilePatch};
 /// Name of the journal, directly below the project's root while files are being replaced.
 pub const JOURNAL: &str = ".newcol-journal";
 
+/// Its name while it is being written.
+const JOURNAL_NEW: &str = ".newcol-journal.new";
+
+/// Its name once every file is in place.
+const JOURNAL_DONE: &str = ".newcol-journal.done";
+
 /// Why files were not written; unless it says otherwise, not a byte has changed.
 #[derive(Debug, thiserror::Error)]
 pub enum FilesError {
@@ -23,6 +30,12 @@ pub enum FilesError {
     #[error("{path} has changed since it was read")]
     Changed {
         /// The file.
+        path: Utf8PathBuf,
+    },
+    /// Another process holds the journal.
+    #[error("another command is writing files of this project")]
+    Busy {
+        /// The journal.
         path: Utf8PathBuf,
     },
     /// A file or directory could not be read, written or renamed.
@@ -58,69 +71,80 @@ pub fn write(root: &Utf8Path, patch: &FilePatch) -> Result<(), FilesError> {
     if patch.is_empty() {
         return Ok(());
     }
-    let mut made = Vec::new();
-    let staged = stage(root, patch, &mut made);
-    let staged = match staged {
-        Ok(staged) => staged,
-        Err(error) => {
-            for dir in made.iter().rev() {
-                drop(fs::remove_dir(dir));
-            }
-            return Err(error);
-        }
-    };
-    let journal = root.join(JOURNAL);
-    if let Err(error) = write_journal(&journal, &staged) {
-        drop(fs::remove_file(&journal));
-        discard(&staged, &made);
+    let work = Work::plan(root, patch)?;
+    let journal = work.write_journal(root)?;
+    if let Err(error) = work.stage(patch).and_then(|()| work.replace()) {
+        work.put_back()?;
+        work.discard();
+        drop(fs::remove_file(root.join(JOURNAL)));
+        drop(journal);
         return Err(error);
     }
-    for file in &staged {
-        if let Err(error) = replace(file) {
-            put_back(&staged)?;
-            drop(fs::remove_file(&journal));
-            discard(&staged, &made);
-            return Err(error);
-        }
-    }
-    fs::remove_file(&journal).map_err(FilesError::io("remove", &journal))?;
-    for file in &staged {
-        drop(fs::remove_file(&file.backup));
-        if file.new.is_none()
-            && let Some(parent) = file.target.parent()
-        {
-            drop(fs::remove_dir(parent));
-        }
-    }
+    let (running, done) = (root.join(JOURNAL), root.join(JOURNAL_DONE));
+    fs::rename(&running, &done).map_err(FilesError::io("rename", &running))?;
+    work.clean();
+    fs::remove_file(&done).map_err(FilesError::io("remove", &done))?;
+    drop(journal);
     Ok(())
+}
+
+/// Reports whether a command was killed while it wrote, so that files may be half there.
+pub fn interrupted(root: &Utf8Path) -> bool {
+    root.join(JOURNAL).exists()
 }
 
 /// Undoes what a killed command left behind. Returns the files that were put back.
 pub fn recover(root: &Utf8Path) -> Result<Vec<Utf8PathBuf>, FilesError> {
-    let journal = root.join(JOURNAL);
-    let text = match fs::read_to_string(&journal) {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(FilesError::io("read", &journal)(error)),
-    };
-    let mut staged = Vec::new();
-    for line in text.lines() {
-        let mut fields = line.split('\t').map(Utf8PathBuf::from);
-        if let (Some(target), Some(backup), Some(new)) =
-            (fields.next(), fields.next(), fields.next())
-        {
-            let new = (!new.as_str().is_empty()).then_some(new);
-            staged.push(Staged { target, backup, new, existed: fields.next().is_some() });
-        }
+    // A journal that never got its name describes nothing that happened.
+    if let Some((_held, _)) = open_journal(&root.join(JOURNAL_NEW))? {
+        remove(&root.join(JOURNAL_NEW))?;
     }
-    put_back(&staged)?;
-    fs::remove_file(&journal).map_err(FilesError::io("remove", &journal))?;
-    discard(&staged, &[]);
-    Ok(staged.into_iter().map(|s| s.target).collect())
+    if let Some((_held, work)) = open_journal(&root.join(JOURNAL_DONE))? {
+        work.clean();
+        remove(&root.join(JOURNAL_DONE))?;
+    }
+    let Some((_held, work)) = open_journal(&root.join(JOURNAL))? else { return Ok(Vec::new()) };
+    work.put_back()?;
+    work.discard();
+    remove(&root.join(JOURNAL))?;
+    Ok(work.files.into_iter().map(|file| file.target).collect())
 }
 
-/// A change whose new contents lie beside its target.
-struct Staged {
+fn remove(path: &Utf8Path) -> Result<(), FilesError> {
+    fs::remove_file(path).map_err(FilesError::io("remove", path))
+}
+
+/// Reads a journal and keeps others away from it; `None` where there is none.
+fn open_journal(path: &Utf8Path) -> Result<Option<(File, Work)>, FilesError> {
+    let held = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(FilesError::io("read", path)(error)),
+    };
+    hold(&held, path)?;
+    let text = io::read_to_string(&held).map_err(FilesError::io("read", path))?;
+    Ok(Some((held, Work::read(&text))))
+}
+
+/// The lock goes with the process, so a journal without one was left by a killed command.
+fn hold(file: &File, path: &Utf8Path) -> Result<(), FilesError> {
+    match fs4::FileExt::try_lock(file) {
+        Ok(()) => Ok(()),
+        Err(fs4::TryLockError::WouldBlock) => Err(FilesError::Busy { path: path.to_owned() }),
+        Err(fs4::TryLockError::Error(error)) => Err(FilesError::io("lock", path)(error)),
+    }
+}
+
+/// Every path that a command touches, known before it touches one.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Work {
+    /// Directories to be made, outermost first.
+    dirs: Vec<Utf8PathBuf>,
+    files: Vec<FileWork>,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct FileWork {
     target: Utf8PathBuf,
     /// Where the old contents go.
     backup: Utf8PathBuf,
@@ -129,70 +153,161 @@ struct Staged {
     existed: bool,
 }
 
-fn stage(
-    root: &Utf8Path,
-    patch: &FilePatch,
-    made: &mut Vec<Utf8PathBuf>,
-) -> Result<Vec<Staged>, FilesError> {
-    let mut staged: Vec<Staged> = Vec::new();
-    for change in patch.changes() {
-        let result = stage_one(root, change, made);
-        match result {
-            Ok(file) => staged.push(file),
-            Err(error) => {
-                for file in staged.iter().filter_map(|s| s.new.as_ref()) {
-                    drop(fs::remove_file(file));
+impl Work {
+    /// Looks at every target and changes nothing.
+    fn plan(root: &Utf8Path, patch: &FilePatch) -> Result<Self, FilesError> {
+        let mut work = Self::default();
+        for change in patch.changes() {
+            let target = root.join(&change.path);
+            let now = match fs::read(&target) {
+                Ok(bytes) => Some(bytes),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+                Err(error) => return Err(FilesError::io("read", &target)(error)),
+            };
+            if now.as_deref() != change.before.as_ref().map(String::as_bytes) {
+                return Err(FilesError::Changed { path: change.path.clone() });
+            }
+            let name = target.file_name().unwrap_or("file");
+            let parent = target.parent().unwrap_or(root);
+            let missing = parent.ancestors().take_while(|dir| dir.starts_with(root));
+            let missing: Vec<&Utf8Path> = missing.take_while(|dir| !dir.exists()).collect();
+            for dir in missing.into_iter().rev() {
+                if !work.dirs.iter().any(|known| known == dir) {
+                    work.dirs.push(dir.to_owned());
                 }
-                return Err(error);
+            }
+            work.files.push(FileWork {
+                backup: parent.join(format!(".{name}.newcol-old")),
+                new: change.after.as_ref().map(|_| parent.join(format!(".{name}.newcol-new"))),
+                existed: change.before.is_some(),
+                target,
+            });
+        }
+        Ok(work)
+    }
+
+    fn read(text: &str) -> Self {
+        let mut work = Self::default();
+        for line in text.lines() {
+            let mut fields = line.split('\t');
+            let (kind, target) = (fields.next(), fields.next().map(Utf8PathBuf::from));
+            match (kind, target, fields.next(), fields.next()) {
+                (Some("directory"), Some(dir), ..) => work.dirs.push(dir),
+                (Some(kind), Some(target), Some(backup), Some(new)) => work.files.push(FileWork {
+                    target,
+                    backup: backup.into(),
+                    new: (!new.is_empty()).then(|| new.into()),
+                    existed: kind == "replace",
+                }),
+                _ => {}
+            }
+        }
+        work
+    }
+
+    /// Writes the journal under another name first, so that it is never half there.
+    fn write_journal(&self, root: &Utf8Path) -> Result<File, FilesError> {
+        let dirs = self.dirs.iter().map(|dir| format!("directory\t{dir}\n"));
+        let files = self.files.iter().map(|file| {
+            let kind = if file.existed { "replace" } else { "create" };
+            let new = file.new.as_deref().unwrap_or(Utf8Path::new(""));
+            format!("{kind}\t{}\t{}\t{new}\n", file.target, file.backup)
+        });
+        let text: String = dirs.chain(files).collect();
+        let (path, new) = (root.join(JOURNAL), root.join(JOURNAL_NEW));
+        if path.exists() {
+            return Err(FilesError::Busy { path });
+        }
+        let mut file = File::create(&new).map_err(FilesError::io("write", &path))?;
+        hold(&file, &new)?;
+        let written = file
+            .write_all(text.as_bytes())
+            .and_then(|()| file.sync_all())
+            .and_then(|()| fs::rename(&new, &path));
+        if let Err(error) = written {
+            drop(fs::remove_file(&new));
+            return Err(FilesError::io("write", &path)(error));
+        }
+        Ok(file)
+    }
+
+    /// Puts all new contents beside their targets.
+    fn stage(&self, patch: &FilePatch) -> Result<(), FilesError> {
+        for dir in &self.dirs {
+            fs::create_dir(dir).map_err(FilesError::io("create", dir))?;
+        }
+        for (file, change) in self.files.iter().zip(patch.changes()) {
+            let Change { after: Some(text), .. } = change else { continue };
+            let new = file.new.as_deref().unwrap_or(&file.target);
+            write_new(new, text.as_bytes(), &file.target)
+                .map_err(FilesError::io("write", &file.target))?;
+        }
+        Ok(())
+    }
+
+    fn replace(&self) -> Result<(), FilesError> {
+        self.files.iter().try_for_each(FileWork::replace)
+    }
+
+    /// Restores every target, whether it was replaced yet or not.
+    fn put_back(&self) -> Result<(), FilesError> {
+        self.files.iter().try_for_each(FileWork::put_back)
+    }
+
+    /// Removes contents that never came into place, and directories made for them.
+    fn discard(&self) {
+        for new in self.files.iter().filter_map(|file| file.new.as_ref()) {
+            drop(fs::remove_file(new));
+        }
+        for dir in self.dirs.iter().rev() {
+            // Fails, as it should, for a directory that holds anything else.
+            drop(fs::remove_dir(dir));
+        }
+    }
+
+    /// Removes the former contents, and directories that lost their last file.
+    fn clean(&self) {
+        for file in &self.files {
+            drop(fs::remove_file(&file.backup));
+            if file.new.is_none()
+                && let Some(parent) = file.target.parent()
+            {
+                drop(fs::remove_dir(parent));
             }
         }
     }
-    Ok(staged)
 }
 
-fn stage_one(
-    root: &Utf8Path,
-    change: &Change,
-    made: &mut Vec<Utf8PathBuf>,
-) -> Result<Staged, FilesError> {
-    let target = root.join(&change.path);
-    let now = match fs::read(&target) {
-        Ok(bytes) => Some(bytes),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-        Err(error) => return Err(FilesError::io("read", &target)(error)),
-    };
-    if now.as_deref() != change.before.as_ref().map(String::as_bytes) {
-        return Err(FilesError::Changed { path: change.path.clone() });
-    }
-    let name = target.file_name().unwrap_or("file");
-    let parent = target.parent().unwrap_or(root);
-    make_dirs(parent, made)?;
-    let new = match &change.after {
-        None => None,
-        Some(text) => {
-            let new = parent.join(format!(".{name}.newcol-new"));
-            let written = write_new(&new, text.as_bytes(), &target);
-            if let Err(error) = written {
-                drop(fs::remove_file(&new));
-                return Err(FilesError::io("write", &target)(error));
-            }
-            Some(new)
+impl FileWork {
+    fn replace(&self) -> Result<(), FilesError> {
+        let failed = |error| FilesError::io("replace", &self.target)(error);
+        if self.existed {
+            fs::rename(&self.target, &self.backup).map_err(failed)?;
         }
-    };
-    let backup = parent.join(format!(".{name}.newcol-old"));
-    Ok(Staged { target, backup, new, existed: change.before.is_some() })
-}
+        if let Some(new) = &self.new {
+            fs::rename(new, &self.target).map_err(failed)?;
+        }
+        Ok(())
+    }
 
-fn make_dirs(dir: &Utf8Path, made: &mut Vec<Utf8PathBuf>) -> Result<(), FilesError> {
-    if dir.as_str().is_empty() || dir.is_dir() {
-        return Ok(());
+    fn put_back(&self) -> Result<(), FilesError> {
+        let stuck = |source| FilesError::Stuck {
+            path: self.target.clone(),
+            backup: self.backup.clone(),
+            source,
+        };
+        if self.existed {
+            if self.backup.exists() {
+                fs::rename(&self.backup, &self.target).map_err(stuck)?;
+            }
+        } else if self.new.as_ref().is_some_and(|new| !new.exists()) {
+            match fs::remove_file(&self.target) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(stuck(error)),
+                Err(_) | Ok(()) => {}
+            }
+        }
+        Ok(())
     }
-    if let Some(parent) = dir.parent() {
-        make_dirs(parent, made)?;
-    }
-    fs::create_dir(dir).map_err(FilesError::io("create", dir))?;
-    made.push(dir.to_owned());
-    Ok(())
 }
 
 /// Writes through to the disk, with the permissions of the file it will replace.
@@ -206,73 +321,6 @@ fn write_new(new: &Utf8Path, bytes: &[u8], target: &Utf8Path) -> io::Result<()> 
         file.set_permissions(metadata.permissions())?;
     }
     file.sync_all()
-}
-
-fn write_journal(journal: &Utf8Path, staged: &[Staged]) -> Result<(), FilesError> {
-    let lines: String = staged
-        .iter()
-        .map(|s| {
-            let new = s.new.as_deref().unwrap_or(Utf8Path::new(""));
-            let existed = if s.existed { "\texisted" } else { "" };
-            format!("{}\t{}\t{new}{existed}\n", s.target, s.backup)
-        })
-        .collect();
-    let write = || {
-        let mut file = File::create(journal)?;
-        file.write_all(lines.as_bytes())?;
-        file.sync_all()
-    };
-    write().map_err(FilesError::io("write", journal))
-}
-
-fn replace(file: &Staged) -> Result<(), FilesError> {
-    if file.existed {
-        fs::rename(&file.target, &file.backup).map_err(FilesError::io("replace", &file.target))?;
-    }
-    if let Some(new) = &file.new {
-        fs::rename(new, &file.target).map_err(FilesError::io("replace", &file.target))?;
-    }
-    Ok(())
-}
-
-/// Restores every target, whether it was replaced yet or not.
-fn put_back(staged: &[Staged]) -> Result<(), FilesError> {
-    for file in staged {
-        let stuck = |source| FilesError::Stuck {
-            path: file.target.clone(),
-            backup: file.backup.clone(),
-            source,
-        };
-        if file.existed {
-            if file.backup.exists() {
-                fs::rename(&file.backup, &file.target).map_err(stuck)?;
-            }
-        } else if file.new.as_ref().is_some_and(|new| !new.exists()) {
-            match fs::remove_file(&file.target) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(stuck(error)),
-                Err(_) | Ok(()) => {}
-            }
-        }
-    }
-    Ok(())
-}
-
-/// Removes contents that never came into place, and directories made for them.
-fn discard(staged: &[Staged], made: &[Utf8PathBuf]) {
-    for file in staged {
-        if let Some(new) = &file.new {
-            drop(fs::remove_file(new));
-        }
-        if !file.existed
-            && let Some(parent) = file.target.parent()
-        {
-            // Fails, as it should, for a directory that holds anything else.
-            drop(fs::remove_dir(parent));
-        }
-    }
-    for dir in made.iter().rev() {
-        drop(fs::remove_dir(dir));
-    }
 }
 
 #[cfg(test)]
@@ -348,19 +396,56 @@ mod tests {
 
     #[test]
     fn a_kill_at_any_moment_is_undone() {
-        for done in 0..=3 {
+        for done in 0..=4 {
             let (_dir, root) = root();
             start(&root);
             let before = tree(&root);
-            let staged = stage(&root, &patch(), &mut Vec::new()).unwrap();
-            write_journal(&root.join(JOURNAL), &staged).unwrap();
-            for file in &staged[..done] {
-                replace(file).unwrap();
+            let work = Work::plan(&root, &patch()).unwrap();
+            drop(work.write_journal(&root).unwrap());
+            if done > 0 {
+                work.stage(&patch()).unwrap();
             }
+            for file in work.files.iter().take(done.saturating_sub(1)) {
+                file.replace().unwrap();
+            }
+            assert!(interrupted(&root));
             recover(&root).unwrap();
-            let after: Vec<_> =
-                tree(&root).into_iter().filter(|(p, _)| !p.ends_with("/migrations")).collect();
-            assert_eq!(after, before, "killed after {done} files");
+            assert_eq!(tree(&root), before, "killed after {done} moves");
         }
+    }
+
+    #[test]
+    fn a_kill_before_the_clean_up_keeps_what_was_written() {
+        let (_dir, root) = root();
+        start(&root);
+        let work = Work::plan(&root, &patch()).unwrap();
+        drop(work.write_journal(&root).unwrap());
+        work.stage(&patch()).unwrap();
+        work.replace().unwrap();
+        fs::rename(root.join(JOURNAL), root.join(JOURNAL_DONE)).unwrap();
+        assert_eq!(recover(&root).unwrap(), [""; 0].map(Utf8PathBuf::from));
+        assert_eq!(fs::read_to_string(root.join("schema.rs")).unwrap(), "new");
+        assert!(tree(&root).iter().all(|(path, _)| !path.contains("newcol")));
+    }
+
+    #[test]
+    fn a_journal_reads_back() {
+        let (_dir, root) = root();
+        start(&root);
+        let work = Work::plan(&root, &patch()).unwrap();
+        drop(work.write_journal(&root).unwrap());
+        let text = fs::read_to_string(root.join(JOURNAL)).unwrap();
+        assert_eq!(Work::read(&text), work);
+    }
+
+    #[test]
+    fn a_journal_that_is_held_is_left_alone() {
+        let (_dir, root) = root();
+        start(&root);
+        let work = Work::plan(&root, &patch()).unwrap();
+        let _held = work.write_journal(&root).unwrap();
+        assert!(matches!(recover(&root), Err(FilesError::Busy { .. })));
+        assert!(matches!(write(&root, &patch()), Err(FilesError::Busy { .. })));
+        assert!(interrupted(&root));
     }
 }

@@ -9,7 +9,10 @@ use super::{
 };
 use crate::{
     backend::{Backend, Product},
-    contract::{Answer, Contract, Expr, FragmentError, OldRows, OldWriters, Presence},
+    contract::{
+        Answer, Contract, Expr, FragmentError, OldRows, OldWriters, Presence,
+        fragment::is_large_object,
+    },
     ident::{ColumnPath, Ident, IdentError},
 };
 
@@ -495,6 +498,7 @@ impl Builder<'_> {
     fn default_is_instant(&mut self, default: &Expr) -> bool {
         let backend = self.backend();
         let literal = volatility::is_literal(default, backend);
+        let large = self.contract.sql_type(backend).is_some_and(is_large_object);
         let measured = self.facts.default_volatility;
         let judged = measured.unwrap_or_else(|| volatility::judge(default, backend));
         let (instant, reason) = match self.facts.server.product {
@@ -538,6 +542,10 @@ impl Builder<'_> {
                     ),
                 ),
             },
+            Product::Mysql if large => (
+                false,
+                "MySQL gives a column of this type no literal default, so the default is set for new rows and a job fills the old ones".to_owned(),
+            ),
             Product::Mysql => (
                 literal,
                 if literal {
@@ -875,6 +883,12 @@ impl Builder<'_> {
             self.warnings.push(
                 "`json` has no equality: DISTINCT, UNION and GROUP BY over the whole row start to fail; `jsonb` has one".to_owned(),
             );
+        }
+        if let Some(replaces) = &self.contract.answers().replaces {
+            self.warnings.push(format!(
+                "dropping `{}` also drops its indexes and constraints; undoing that puts the column and its values back, at the end of the table and without them",
+                replaces.column
+            ));
         }
         if self.contract.answers().presence == Presence::Optional
             && self.contract.old_writers() == OldWriters::Trigger

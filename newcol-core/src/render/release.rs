@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     backend::{Backend, Product, Server},
-    contract::Contract,
+    contract::{Answer, Contract},
     ident::{ColumnPath, Ident},
     plan::{Plan, PlanError, SchemaChange, StageKind},
     schema::{
@@ -99,6 +99,33 @@ pub enum ReleaseError {
 }
 
 impl ReleaseError {
+    /// Returns the answer of the contract that is at fault, where one is.
+    pub fn answer(&self) -> Option<Answer> {
+        match self {
+            Self::Plan(error) => Some(error.answer()),
+            Self::Type { .. } => Some(Answer::Type),
+            Self::TypesDiffer { .. } => Some(Answer::Diesel),
+            Self::Schema { source: SchemaError::ColumnReserved { .. }, .. } => Some(Answer::Path),
+            Self::Schema { source: SchemaError::NotAType { .. }, .. } => Some(Answer::Diesel),
+            Self::Schema { .. } | Self::Patch { .. } | Self::CannotRestore { .. } => None,
+        }
+    }
+
+    /// Returns the file at fault, with line and column where they are known.
+    pub fn place(&self) -> Option<String> {
+        match self {
+            Self::Schema { path, source } => Some(match source.place() {
+                Some(at) => format!("{path}:{at}"),
+                None => path.to_string(),
+            }),
+            Self::Patch { path, .. } => Some(path.to_string()),
+            Self::Plan(_)
+            | Self::Type { .. }
+            | Self::TypesDiffer { .. }
+            | Self::CannotRestore { .. } => None,
+        }
+    }
+
     /// Returns the way out, as a sentence for a hint.
     pub fn hint(&self) -> Option<String> {
         match self {
@@ -109,17 +136,14 @@ impl ReleaseError {
             Self::CannotRestore { .. } => {
                 Some("take the stage back with version control instead".to_owned())
             }
-            Self::Schema { source: SchemaError::Conflict { .. }, .. } => {
-                Some("resolve the merge first".to_owned())
-            }
-            Self::Schema { source: SchemaError::ColumnReserved { .. }, .. } => {
-                Some("choose another name for the column".to_owned())
-            }
             Self::Patch { .. } => Some(
                 "bring schema.rs and its patch file in line first: `diesel print-schema`"
                     .to_owned(),
             ),
-            Self::Schema { .. } | Self::Type { .. } => None,
+            Self::Schema { source, .. } => Some(source.hint().to_owned()),
+            Self::Type { .. } => {
+                Some("correct the type, or say the Diesel type with `--diesel <TYPE>`".to_owned())
+            }
         }
     }
 }
@@ -284,9 +308,10 @@ fn shared_type(
 fn canonical(diesel: &str) -> &str {
     match diesel {
         "Varchar" | "Longtext" | "Mediumtext" | "Tinytext" | "Char" | "Bpchar" | "Citext" => "Text",
-        "Int2" => "SmallInt",
+        "Int2" | "Smallint" => "SmallInt",
         "Int4" => "Integer",
-        "Int8" => "BigInt",
+        "Int8" | "Bigint" => "BigInt",
+        "Tinyint" => "TinyInt",
         "Float4" => "Float",
         "Float8" => "Double",
         "Bytea" | "Blob" | "Longblob" | "Mediumblob" | "Tinyblob" | "Varbinary" => "Binary",

@@ -38,6 +38,50 @@ impl fmt::Display for Place {
     }
 }
 
+impl SchemaError {
+    /// Returns the place in the text, where the error has one.
+    pub fn place(&self) -> Option<&Place> {
+        match self {
+            Self::Conflict { at }
+            | Self::Syntax { at, .. }
+            | Self::ColumnExists { at, .. }
+            | Self::JoinableExists { at, .. } => Some(at),
+            Self::TwoTables { second, .. } => Some(second),
+            Self::TableMissing { .. }
+            | Self::ColumnMissing { .. }
+            | Self::ColumnReserved { .. }
+            | Self::LastColumn { .. }
+            | Self::JoinableMissing { .. }
+            | Self::NotAType { .. }
+            | Self::Unprintable { .. } => None,
+        }
+    }
+
+    /// Returns the way out, as a sentence for a hint.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::Conflict { .. } => "resolve the merge first",
+            Self::Syntax { .. } => "make the file compile first: `cargo check`",
+            Self::TwoTables { .. } => {
+                "keep one of them, or say which one with its schema: `schema.table.column`"
+            }
+            Self::TableMissing { .. } => {
+                "create the table first, and let `diesel print-schema` write schema.rs"
+            }
+            Self::ColumnExists { .. } | Self::ColumnReserved { .. } => {
+                "choose another name for the column"
+            }
+            Self::ColumnMissing { .. } | Self::JoinableMissing { .. } => {
+                "bring schema.rs in line with the database first: `diesel print-schema`"
+            }
+            Self::LastColumn { .. } => "a table keeps at least one column",
+            Self::JoinableExists { .. } => "remove it, or leave the foreign key out",
+            Self::NotAType { .. } => "name a type of `diesel::sql_types` or a path to your own",
+            Self::Unprintable { .. } => "choose a name that Rust can hold in a string",
+        }
+    }
+}
+
 /// Why a `schema.rs` could not be read or edited.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SchemaError {
@@ -89,8 +133,9 @@ pub enum SchemaError {
         /// The column.
         column: Ident,
     },
-    /// `table!` generates an item of this name itself, so the schema would not compile.
-    #[error("a column named `{column}` does not compile in `table!` of `{table}`")]
+    /// `table!` generates an item of this name itself, so the schema would not compile, or reads
+    /// the name as another one (`r#x` as `x`).
+    #[error("`table!` of `{table}` cannot hold a column named `{column}`")]
     ColumnReserved {
         /// The table.
         table: TableName,

@@ -29,7 +29,7 @@ impl SchemaFile {
                 message: "unreadable token or unbalanced bracket".to_owned(),
             }
         })?;
-        let mut parser = Parser { source, file: Self::default(), module: Vec::new() };
+        let mut parser = Parser { source, file: Self::default(), module: Vec::new(), depth: 0 };
         let tokens: Vec<TokenTree> = tokens.into_iter().collect();
         parser.items(&tokens)?;
         Ok(parser.file)
@@ -55,6 +55,8 @@ struct Parser<'a> {
     source: &'a str,
     file: SchemaFile,
     module: Vec<String>,
+    /// How many brackets deep the items are.
+    depth: usize,
 }
 
 /// A position in the tokens of one group, whose end is known for error messages.
@@ -101,6 +103,13 @@ impl<'t> Cursor<'t> {
     }
 }
 
+/// Reports whether the text is a type that `table!` takes. Types nested deeper than anyone writes
+/// are refused before they exhaust the stack of the Rust parser.
+pub(super) fn is_type(text: &str) -> bool {
+    text.matches(['<', '(', '[', '{']).count() <= MAX_DEPTH
+        && syn::parse_str::<syn::TypePath>(text).is_ok()
+}
+
 fn bytes(span: Span) -> Range<usize> {
     span.byte_range()
 }
@@ -125,6 +134,16 @@ impl Parser<'_> {
 
     /// Walks the items of a file or module.
     fn items(&mut self, tokens: &[TokenTree]) -> Result<(), SchemaError> {
+        if self.depth > MAX_DEPTH {
+            return Ok(());
+        }
+        self.depth += 1;
+        let result = self.items_here(tokens);
+        self.depth -= 1;
+        result
+    }
+
+    fn items_here(&mut self, tokens: &[TokenTree]) -> Result<(), SchemaError> {
         let mut cursor = Cursor { tokens, at: 0, end: self.source.len()..self.source.len() };
         let mut attrs = Vec::new();
         let mut start = None;
@@ -178,9 +197,6 @@ impl Parser<'_> {
     ) -> Result<(), SchemaError> {
         let Some(TokenTree::Ident(name)) = cursor.next() else { return Ok(()) };
         let Some(group) = cursor.group(Delimiter::Brace) else { return Ok(()) };
-        if self.module.len() >= MAX_DEPTH {
-            return Ok(());
-        }
         let name = name.to_string();
         let tokens: Vec<TokenTree> = group.stream().into_iter().collect();
         if name == "sql_types" {
@@ -192,7 +208,6 @@ impl Parser<'_> {
             });
         }
         self.module.push(name);
-        self.file.modules.push((self.module.clone(), inside(group)));
         let result = self.items(&tokens);
         self.module.pop();
         result
@@ -259,7 +274,7 @@ impl Parser<'_> {
                     range: start..end,
                 });
             }
-            "cfg_if" if self.module.len() < MAX_DEPTH => {
+            "cfg_if" => {
                 for token in &tokens {
                     if let TokenTree::Group(group) = token
                         && group.delimiter() == Delimiter::Brace
@@ -337,7 +352,9 @@ impl Parser<'_> {
             if inner {
                 continue;
             }
-            let range = start..bytes(group.span()).end;
+            // The span of a doc comment holds the carriage return of its line ending.
+            let end = bytes(group.span()).end;
+            let range = start..start + self.source[start..end].trim_end_matches('\r').len();
             let tokens: Vec<TokenTree> = group.stream().into_iter().collect();
             let mut value = None;
             if let [TokenTree::Ident(_), TokenTree::Punct(equals), TokenTree::Literal(literal)] =
@@ -502,7 +519,7 @@ impl Parser<'_> {
         };
         let ty_range = bytes(from.span()).start..bytes(to.span()).end;
         let text = self.text(ty_range.clone());
-        if syn::parse_str::<syn::TypePath>(&text).is_err() {
+        if !is_type(&text) {
             return Err(self.error(ty_range, format!("`{text}` is not a type")));
         }
         let comma = if cursor.is_punct(0, ',') {
