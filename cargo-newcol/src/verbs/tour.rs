@@ -165,3 +165,18 @@ fn file_error(path: &Utf8Path) -> impl FnOnce(io::Error) -> CliError {
 fn read(path: &Utf8Path) -> Result<String, CliError> {
     fs::read_to_string(path).map_err(file_error(path))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_are_shown_as_one_types_them() {
+        let args = ["add", "users.locale", "--type", "varchar(16)", "--fill", "coalesce(a, 'b')"];
+        assert_eq!(
+            shell_line(&args),
+            "cargo newcol add users.locale --type 'varchar(16)' --fill \"coalesce(a, 'b')\""
+        );
+        assert_eq!(shell_line(&["plan", URL]), "cargo newcol plan \"$DATABASE_URL\"");
+    }
+}

@@ -138,7 +138,7 @@ fn package_facts(project: &Project, package: &Package) -> PackageFacts {
     let dir = manifest.parent().unwrap_or(&project.root);
     let script = package.targets.iter().find(|t| t.kind.contains(&TargetKind::CustomBuild));
     let mut embeds = Vec::new();
-    find_embeds(project, dir, dir, &mut embeds);
+    find_embeds(project, dir, &mut embeds);
     PackageFacts {
         name: package.name.to_string(),
         manifest: project.relative(&manifest),
@@ -171,14 +171,14 @@ fn diesel_use(package: &Package) -> Option<DieselUse> {
 }
 
 /// Looks through a package's own files: not those of packages below it, of tests or of builds.
-fn find_embeds(project: &Project, package: &Utf8Path, dir: &Utf8Path, found: &mut Vec<Embed>) {
+fn find_embeds(project: &Project, dir: &Utf8Path, found: &mut Vec<Embed>) {
     const ELSEWHERE: [&str; 5] = ["target", "tests", "benches", "examples", "node_modules"];
     for name in names(dir) {
         let path = dir.join(&name);
         let Ok(kind) = fs::symlink_metadata(&path) else { continue };
         if kind.is_dir() && !ELSEWHERE.contains(&name.as_str()) && !path.join("Cargo.toml").exists()
         {
-            find_embeds(project, package, &path, found);
+            find_embeds(project, &path, found);
         } else if kind.is_file() && path.extension() == Some("rs") {
             let text = fs::read_to_string(&path).unwrap_or_default();
             found.extend(Embed::find(&project.relative(&path), &text));

@@ -298,9 +298,8 @@ impl Table {
 /// Writes a line of a program or file, indented and broken where a terminal would break it badly.
 fn clipped(out: &mut Output, line: &str) {
     for (at, part) in broken(line, WIDTH - 4).iter().enumerate() {
-        out.say(
-            &format!("{}{part}", if at == 0 { "    " } else { "      " }).trim_end().to_owned(),
-        );
+        let margin = if at == 0 { "    " } else { "      " };
+        out.say(format!("{margin}{part}").trim_end());
     }
 }
 
@@ -338,4 +337,33 @@ fn broken(text: &str, width: usize) -> Vec<String> {
     }
     lines.push(format!("{indent}{line}"));
     lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_broken_before_words_and_keep_their_words() {
+        let cases = [
+            ("short", &["short"][..]),
+            ("  one two three four", &["  one two", "  three", "  four"]),
+            ("+  one two three", &["+  one", "   two", "   three"]),
+            ("unbreakableword", &["unbreakableword"]),
+            ("+", &["+"]),
+        ];
+        for (text, wanted) in cases {
+            assert_eq!(broken(text, 9), wanted, "{text}");
+        }
+    }
+
+    #[test]
+    fn schemas_are_compared_line_by_line() {
+        let lines = |list: &[&str]| list.iter().map(|l| (*l).to_owned()).collect::<Vec<_>>();
+        let step = Step::new("x").schema(
+            &lines(&["a", "column c", "gone"]),
+            &lines(&["a", "column c not null", "come"]),
+        );
+        assert_eq!(step.schema, ["- column c", "+ column c not null", "+ come", "- gone"]);
+    }
 }
