@@ -61,10 +61,23 @@ pub(crate) struct Global {
     #[arg(long, global = true, help_heading = "Project")]
     pub(crate) offline: bool,
     /// Form of the output on stdout
-    #[arg(long, global = true, value_name = "FMT", default_value = "human", help_heading = "Output")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "FMT",
+        default_value = "human",
+        help_heading = "Output"
+    )]
     pub(crate) message_format: MessageFormat,
     /// When to use color
-    #[arg(long, global = true, value_name = "WHEN", default_value = "auto", env = "CARGO_TERM_COLOR", help_heading = "Output")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "WHEN",
+        default_value = "auto",
+        env = "CARGO_TERM_COLOR",
+        help_heading = "Output"
+    )]
     pub(crate) color: Color,
     /// Say less; twice: errors only
     #[arg(short, long, global = true, action = ArgAction::Count, help_heading = "Output")]
@@ -110,7 +123,14 @@ enum Verb {
     Man(verbs::man::ManArgs),
 }
 
-/// Returns the command line as data, for reference pages, completions and manuals.
+/// Returns the command line under the name of the program, for completions.
+pub(crate) fn program() -> clap::Command {
+    let cargo = Cargo::command();
+    let newcol = cargo.find_subcommand("newcol").expect("the enum has that variant");
+    newcol.clone().name("cargo-newcol").bin_name("cargo-newcol")
+}
+
+/// Returns the command line as data, for reference pages and manuals.
 pub fn command() -> clap::Command {
     let mut cargo = Cargo::command();
     cargo.build();

@@ -24,6 +24,22 @@ use crate::{
 };
 
 impl Project {
+    /// Parses `--database-url`, which must be of an engine of the project.
+    pub(crate) fn url(&self, text: &str) -> Result<db::DatabaseUrl, CliError> {
+        let wrong = |error: CliError| error.at("--database-url");
+        let url = db::DatabaseUrl::parse(text).map_err(|error| wrong(CliError::from(error)))?;
+        if self.engines.iter().any(|e| e.backend == url.backend()) {
+            return Ok(url);
+        }
+        let engines: Vec<String> = self.engines.iter().map(|e| e.backend.to_string()).collect();
+        let error = CliError::usage(format!(
+            "the URL is for {}, the project uses {}",
+            url.backend(),
+            engines.join(" and ")
+        ));
+        Err(wrong(error).hint("pass a URL of the project's engine"))
+    }
+
     /// Plans a wish for every engine of the project.
     pub(crate) fn plan(
         &self,
@@ -31,20 +47,7 @@ impl Project {
         wish: &Wish<'_>,
         url: Option<&str>,
     ) -> Result<Vec<Target>, CliError> {
-        let url = url.map(|text| ctx.url(text)).transpose()?;
-        if let Some(url) = &url
-            && !self.engines.iter().any(|e| e.backend == url.backend())
-        {
-            let engines: Vec<String> =
-                self.engines.iter().map(|e| e.backend.to_string()).collect();
-            return Err(CliError::usage(format!(
-                "the URL is for {}, the project uses {}",
-                url.backend(),
-                engines.join(" and ")
-            ))
-            .at("--database-url")
-            .hint("pass a URL of the project's engine"));
-        }
+        let url = url.map(|text| self.url(text)).transpose()?;
         let mut targets = Vec::new();
         for engine in &self.engines {
             let url = url.as_ref().filter(|url| url.backend() == engine.backend);
@@ -67,17 +70,12 @@ impl Project {
         Ok(targets)
     }
 
-    fn server_facts(
-        &self,
-        session: &mut Session,
-        wish: &Wish<'_>,
-    ) -> Result<TableFacts, CliError> {
-        let facts = read_table(session, wish.contract.table())
-            .map_err(|error| {
-                CliError::of(Exit::Usage, &error)
-                    .at(session.url().describe())
-                    .hint("pass the URL of a database to which the project's migrations are applied")
-            })?;
+    fn server_facts(&self, session: &mut Session, wish: &Wish<'_>) -> Result<TableFacts, CliError> {
+        let facts = read_table(session, wish.contract.table()).map_err(|error| {
+            CliError::of(Exit::Usage, &error)
+                .at(session.url().describe())
+                .hint("pass the URL of a database to which the project's migrations are applied")
+        })?;
         Ok(facts)
     }
 
@@ -87,12 +85,11 @@ impl Project {
         adapt(&mut facts, wish);
         let plan = Plan::build(wish.contract, &facts);
         let wants_more = match &plan {
-            Ok(plan) => plan
-                .stages
-                .iter()
-                .flat_map(|s| &s.migrations)
-                .flat_map(|m| &m.steps)
-                .any(|s| matches!(s, Step::Rebuild { .. } | Step::CreateFill | Step::CreateSync)),
+            Ok(plan) => {
+                plan.stages.iter().flat_map(|s| &s.migrations).flat_map(|m| &m.steps).any(|s| {
+                    matches!(s, Step::Rebuild { .. } | Step::CreateFill | Step::CreateSync)
+                })
+            }
             Err(PlanError::NeedsDatabase { .. }) => true,
             Err(_) => false,
         };
@@ -105,13 +102,12 @@ impl Project {
                 .at(&engine.dir)
                 .hint("the project's own migrations must run on an empty database; or pass `--database-url`")
         })?;
-        let mut facts = read_table(&mut session, wish.contract.table())
-            .map_err(|error| {
-                CliError::of(Exit::Usage, &error)
-                    .saying(format!("the migrations do not build `{}`", wish.contract.table()))
-                    .at(&engine.dir)
-                    .hint("pass `--database-url` of a database that has the table")
-            })?;
+        let mut facts = read_table(&mut session, wish.contract.table()).map_err(|error| {
+            CliError::of(Exit::Usage, &error)
+                .saying(format!("the migrations do not build `{}`", wish.contract.table()))
+                .at(&engine.dir)
+                .hint("pass `--database-url` of a database that has the table")
+        })?;
         facts.source = Source::Replay;
         adapt(&mut facts, wish);
         wish.build(&facts)
@@ -157,10 +153,12 @@ impl Project {
             }));
         }
         if let Some(url) = url {
-            let facts = read_table(&mut ctx.session(url, Access::Read)?, table).map_err(|error| {
-                let error = CliError::of(Exit::Usage, &error);
-                wish.blame(error, Answer::References).hint("correct the name, or create the table first")
-            })?;
+            let facts =
+                read_table(&mut ctx.session(url, Access::Read)?, table).map_err(|error| {
+                    let error = CliError::of(Exit::Usage, &error);
+                    wish.blame(error, Answer::References)
+                        .hint("correct the name, or create the table first")
+                })?;
             return match facts.column(column) {
                 Some(_) => Ok(None),
                 None => Err(no_column(facts.columns.iter().map(|c| c.name.as_str()).collect())),
@@ -174,13 +172,13 @@ impl Project {
                 "nothing shows that `{table}` exists: diesel.toml keeps it out of schema.rs"
             )));
         }
-        let error = CliError::usage(format!(
-            "`{path}` references `{table}`, which no `table!` declares"
-        ));
+        let error =
+            CliError::usage(format!("`{path}` references `{table}`, which no `table!` declares"));
         let near = tables.iter().find(|name| similar(name, &table.to_string()));
         Err(wish.blame(error, Answer::References).hint(match near {
             Some(near) => format!("did you mean `{near}({column})`?"),
-            None => "create the table first; or pass `--database-url` of a database that has it".to_owned(),
+            None => "create the table first; or pass `--database-url` of a database that has it"
+                .to_owned(),
         }))
     }
 }
@@ -246,27 +244,21 @@ impl Context {
             pg_env: self.pg_env(),
             ..OpenOptions::default()
         };
-        Session::open(url, &options)
-            .map_err(|error| CliError::from(error).at("--database-url"))
+        Session::open(url, &options).map_err(|error| CliError::from(error).at("--database-url"))
     }
 
     /// Asks a server what a contract's default and type do to a table there.
     pub(crate) fn measure(
         &self,
         contract: &Contract,
-        url: &str,
+        url: &db::DatabaseUrl,
     ) -> Result<Option<Measured>, CliError> {
-        let url = self.url(url)?;
         if url.backend() != Backend::Postgres {
             return Ok(None);
         }
         let Some(ty) = contract.sql_type(Backend::Postgres) else { return Ok(None) };
-        let mut session = self.session(&url, Access::Read)?;
-        let probe = probe::probe_default(
-            &mut session,
-            ty,
-            contract.default(Backend::Postgres),
-        )?;
+        let mut session = self.session(url, Access::Read)?;
+        let probe = probe::probe_default(&mut session, ty, contract.default(Backend::Postgres))?;
         Ok(Some(Measured {
             server: session.server().to_string(),
             default_volatility: Some(probe.volatility),

@@ -5,12 +5,12 @@ mod project;
 mod released;
 
 use camino::{Utf8Path, Utf8PathBuf};
+pub(crate) use facts::{Origin, Wish};
 use newcol_core::{
-    db::{DatabaseUrl, PgEnv},
+    db::PgEnv,
     execute::files,
     render::{migrations::Version, patch::FilePatch},
 };
-pub(crate) use facts::{Origin, Wish};
 pub(crate) use project::{EngineDir, Project, SchemaFile, stored_version};
 pub(crate) use released::{Column, Released, engine_of, schema_sources};
 
@@ -85,11 +85,6 @@ impl Context {
             }
         }
         Ok(project)
-    }
-
-    /// Parses `--database-url`.
-    pub(crate) fn url(&self, text: &str) -> Result<DatabaseUrl, CliError> {
-        DatabaseUrl::parse(text).map_err(|error| CliError::from(error).at("--database-url"))
     }
 
     /// What libpq would take from the environment.

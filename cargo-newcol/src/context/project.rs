@@ -120,14 +120,17 @@ impl Project {
                 let text = read(path)?;
                 DieselConfig::parse(&text).map_err(|error| {
                     CliError::of(Exit::Usage, &error)
-                        .at(format!("{}:{}", path.strip_prefix(&root).unwrap_or(path), error.place()))
+                        .at(format!(
+                            "{}:{}",
+                            path.strip_prefix(&root).unwrap_or(path),
+                            error.place()
+                        ))
                         .hint("correct it: the diesel CLI refuses the file too")
                 })?
             }
         };
         let migrations = migrations_dir(&config, &base, &root);
-        let mut project =
-            Self { root, base, diesel_toml, config, engines: Vec::new(), packages };
+        let mut project = Self { root, base, diesel_toml, config, engines: Vec::new(), packages };
         project.engines = project.engines(ctx, migrations)?;
         Ok(project)
     }
@@ -432,11 +435,7 @@ fn diesel_package(
 }
 
 /// As the diesel CLI looks for it: environment, diesel.toml, then upwards from the project.
-fn migrations_dir(
-    config: &DieselConfig,
-    base: &Utf8Path,
-    root: &Utf8Path,
-) -> Option<Utf8PathBuf> {
+fn migrations_dir(config: &DieselConfig, base: &Utf8Path, root: &Utf8Path) -> Option<Utf8PathBuf> {
     if let Some(dir) = env("MIGRATION_DIRECTORY") {
         return Some(base.join(dir));
     }

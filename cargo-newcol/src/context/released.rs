@@ -10,7 +10,10 @@ use newcol_core::{
     },
     ident::ColumnPath,
     plan::{Plan, StageKind},
-    render::{migrations, release::{SchemaSource, Target}},
+    render::{
+        migrations,
+        release::{SchemaSource, Target},
+    },
 };
 
 use super::{

@@ -79,7 +79,12 @@ pub(crate) struct AddArgs {
     #[arg(long, value_name = "EXPR", help_heading = "Index and constraints")]
     index_where: Vec<String>,
     /// Columns stored in the index beside the key
-    #[arg(long, value_name = "COLS", value_delimiter = ',', help_heading = "Index and constraints")]
+    #[arg(
+        long,
+        value_name = "COLS",
+        value_delimiter = ',',
+        help_heading = "Index and constraints"
+    )]
     include: Vec<String>,
     /// Foreign key, as `table(column)`
     #[arg(long, value_name = "TABLE(COLUMN)", help_heading = "Index and constraints")]
@@ -138,7 +143,7 @@ pub(crate) fn run(ctx: &Context, out: &mut Output, args: &AddArgs) -> Result<Exi
     let file = project.contract_path(contract.path());
     let released = Released::find(&project, contract.path());
     let measured = match &args.database_url {
-        Some(url) => ctx.measure(&contract, url)?,
+        Some(url) => ctx.measure(&contract, &project.url(url)?)?,
         None => None,
     };
     if let Some(text) = project.read(&file)? {
@@ -198,7 +203,9 @@ fn what_now(targets: &[Target], project: &Project) -> Vec<String> {
     let path = plan.contract.path();
     steps.push(match project.engines.as_slice() {
         [_] => "apply the stage: `diesel migration run`".to_owned(),
-        _ => "apply the stage to each engine: `diesel migration run --migration-dir ...`".to_owned(),
+        _ => {
+            "apply the stage to each engine: `diesel migration run --migration-dir ...`".to_owned()
+        }
     });
     if plan.stages.len() > 1 {
         steps.push(format!(
@@ -333,7 +340,10 @@ fn wrong_name(name: &str, error: &dyn std::error::Error) -> CliError {
 
 fn contract(draft: Draft) -> Result<Contract, CliError> {
     Contract::new(draft).map_err(|error: ContractError| {
-        let place = flag(error.answer());
+        let place = match &error {
+            ContractError::NotRustPath { .. } => "--fill-rust",
+            error => flag(error.answer()),
+        };
         CliError::from(error).at(place)
     })
 }

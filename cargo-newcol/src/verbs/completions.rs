@@ -10,7 +10,9 @@ use crate::{
 
 /// Print completions for a shell
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  cargo newcol completions bash > ~/.local/share/bash-completion/completions/cargo-newcol")]
+#[command(
+    after_help = "Example:\n  cargo newcol completions bash > ~/.local/share/bash-completion/completions/cargo-newcol"
+)]
 pub(crate) struct CompletionsArgs {
     /// Shell to print them for
     shell: Shell,
@@ -18,7 +20,7 @@ pub(crate) struct CompletionsArgs {
 
 pub(crate) fn run(out: &mut Output, args: &CompletionsArgs) -> Result<Exit, CliError> {
     let mut bytes = Vec::new();
-    let mut command = crate::command();
+    let mut command = crate::cli::program();
     clap_complete::generate(args.shell, &mut command, "cargo-newcol", &mut bytes);
     out.raw(&bytes);
     Ok(Exit::Done)

@@ -90,7 +90,7 @@ fn shut_gates(
         }
     }
     let mut session = match &args.database_url {
-        Some(url) => Some(ctx.session(&ctx.url(url)?, Access::Read)?),
+        Some(url) => Some(ctx.session(&project.url(url)?, Access::Read)?),
         None => None,
     };
     let mut shut = Vec::new();
@@ -159,10 +159,13 @@ fn gate_error(column: &Column, kind: StageKind, shut: &[Shut], args: &NextArgs) 
             .iter()
             .map(|s| format!("not shown that {} ({})", explain::gate(s.gate), s.found))
             .collect(),
+        also: Vec::new(),
         hints: Vec::new(),
     };
     if args.database_url.is_none() {
-        error.hints.push("pass `--database-url` of the database the stages are applied to".to_owned());
+        error
+            .hints
+            .push("pass `--database-url` of the database the stages are applied to".to_owned());
     }
     if shut.iter().any(|s| matches!(s.gate, Gate::OldWritersGone | Gate::ReplacedUnused))
         || args.database_url.is_none()

@@ -48,7 +48,7 @@ pub(crate) fn run(ctx: &Context, out: &mut Output, args: &StatusArgs) -> Result<
     let database = match &args.database_url {
         None => None,
         Some(url) => {
-            let mut session = ctx.session(&ctx.url(url)?, Access::Read)?;
+            let mut session = ctx.session(&project.url(url)?, Access::Read)?;
             Some((session.backend(), session.migrations()?))
         }
     };
@@ -120,7 +120,9 @@ fn show(out: &mut Output, report: &StatusJson) {
         out.say(&format!("  {:<10} {}", stage.stage, stage.state));
     }
     match report.next {
-        Some(next) => out.say(&format!("  next: {next}, with `cargo newcol next {}`", report.column)),
+        Some(next) => {
+            out.say(&format!("  next: {next}, with `cargo newcol next {}`", report.column))
+        }
         None => out.say("  every stage is released"),
     }
     if let Some(days) = report.overdue_days {

@@ -141,9 +141,9 @@ impl ReleaseError {
                     .to_owned(),
             ),
             Self::Schema { source, .. } => Some(source.hint().to_owned()),
-            Self::Type { .. } => Some(
-                "correct the type, or say the Diesel type with `--diesel <TYPE>`".to_owned(),
-            ),
+            Self::Type { .. } => {
+                Some("correct the type, or say the Diesel type with `--diesel <TYPE>`".to_owned())
+            }
         }
     }
 }

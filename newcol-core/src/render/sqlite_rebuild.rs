@@ -237,9 +237,8 @@ fn tokens(text: &str) -> Vec<(Token, usize, usize)> {
         let column = usize::try_from(column).unwrap_or(1).saturating_sub(1);
         text[start..].char_indices().nth(column).map_or(text.len(), |(at, _)| start + at)
     };
-    let tokens = Tokenizer::new(dialect(Backend::Sqlite), text)
-        .tokenize_with_location()
-        .unwrap_or_default();
+    let tokens =
+        Tokenizer::new(dialect(Backend::Sqlite), text).tokenize_with_location().unwrap_or_default();
     tokens
         .into_iter()
         .map(|TokenWithSpan { token, span }| {

@@ -1,6 +1,10 @@
 //! Contract files that were edited into something else, or never were contracts.
 
-use super::{Case, Content::{Bytes, Dir, Text}, On, case, run};
+use super::{
+    Case,
+    Content::{Bytes, Dir, Text},
+    On, case, run,
+};
 
 const FILE: &str = "newcol/users.locale.toml";
 const ADD: &[&str] = &["add", "users.locale", "..."];

@@ -1,6 +1,10 @@
 //! Projects that are not there, not readable, or say two things.
 
-use super::{Case, Content::{Bytes, Dir, Gone, Text}, On, case, run};
+use super::{
+    Case,
+    Content::{Bytes, Dir, Gone, Text},
+    On, case, run,
+};
 
 const ADD: &[&str] = &["add", "users.locale", "..."];
 const SCHEMA: &str = "src/schema.rs";
