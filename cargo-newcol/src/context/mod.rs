@@ -7,7 +7,7 @@ mod released;
 use camino::{Utf8Path, Utf8PathBuf};
 pub(crate) use facts::{Origin, Wish};
 use newcol_core::{
-    db::{DatabaseUrl, PgEnv},
+    db::PgEnv,
     execute::files,
     render::{migrations::Version, patch::FilePatch},
 };
@@ -90,11 +90,6 @@ impl Context {
     /// Finds the project and leaves alone what a killed command left, which is then reported.
     pub(crate) fn project_as_it_is(&self) -> Result<Project, CliError> {
         Project::find(self)
-    }
-
-    /// Parses `--database-url`.
-    pub(crate) fn url(&self, text: &str) -> Result<DatabaseUrl, CliError> {
-        DatabaseUrl::parse(text).map_err(|error| CliError::from(error).at("--database-url"))
     }
 
     /// What libpq would take from the environment.

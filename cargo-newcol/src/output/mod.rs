@@ -150,6 +150,9 @@ impl Output {
             let cause = cause.replace('\n', "\n    ");
             drop(writeln!(err, "  {DIM}because{DIM:#}: {cause}"));
         }
+        for other in &error.also {
+            drop(writeln!(err, "  {DIM}also{DIM:#}: {other}"));
+        }
         for hint in &error.hints {
             drop(writeln!(err, "{HINT}help{HINT:#}: {hint}"));
         }

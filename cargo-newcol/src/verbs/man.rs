@@ -24,13 +24,12 @@ pub(crate) struct ManArgs {
 pub(crate) fn run(out: &mut Output, args: &ManArgs) -> Result<Exit, CliError> {
     let command = crate::command();
     if let Some(dir) = &args.out_dir {
-        clap_mangen::generate_to(command, dir)
-            .map_err(|error| {
-                CliError::of(Exit::Failed, &error)
-                    .saying("could not write the manual pages")
-                    .at(dir)
-                    .hint("name a directory that exists and that you may write to")
-            })?;
+        clap_mangen::generate_to(command, dir).map_err(|error| {
+            CliError::of(Exit::Failed, &error)
+                .saying("could not write the manual pages")
+                .at(dir)
+                .hint("name a directory that exists and that you may write to")
+        })?;
         return Ok(Exit::Done);
     }
     let command = match &args.verb {

@@ -97,7 +97,7 @@ fn shut_gates(
         }
     }
     let mut session = match &args.database_url {
-        Some(url) => Some(ctx.session(&ctx.url(url)?, Access::Read)?),
+        Some(url) => Some(ctx.session(&project.url(url)?, Access::Read)?),
         None => None,
     };
     let mut shut = Vec::new();
@@ -174,6 +174,7 @@ fn gate_error(column: &Column, kind: StageKind, shut: &[Shut], args: &NextArgs) 
             .iter()
             .map(|s| format!("not shown that {} ({})", explain::gate(s.gate), s.found))
             .collect(),
+        also: Vec::new(),
         hints: Vec::new(),
     };
     if args.database_url.is_none() {

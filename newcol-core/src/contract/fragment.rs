@@ -31,7 +31,7 @@ pub enum FragmentError {
     #[error("a `;` would end the statement around it")]
     Semicolon,
     /// A `--` comment would hide the rest of the statement.
-    #[error("a line comment would hide the rest of the statement; use /* */")]
+    #[error("a line comment would hide the rest of the statement")]
     LineComment,
     /// A comment that MySQL and MariaDB run.
     #[error("what stands in `/*! */` or `/*M! */` would be run")]
@@ -71,7 +71,7 @@ impl FragmentError {
             Self::Nul => Some("leave the character out".to_owned()),
             Self::Tokens { .. } => Some("close what is open, as the engine reads it".to_owned()),
             Self::Semicolon => Some("write one type or one expression, not a statement".to_owned()),
-            Self::LineComment => Some("say it with `--why`, or use /* */".to_owned()),
+            Self::LineComment => Some("use /* */, or leave the comment out".to_owned()),
             Self::RunComment => Some("write it without the comment".to_owned()),
             Self::Unbalanced { .. } => Some("close every bracket that you open".to_owned()),
             Self::Comma => {

@@ -82,10 +82,7 @@ impl Case {
     }
 
     /// Replaces a text in a file, after the commands.
-    const fn edited(
-        self,
-        edits: &'static [(&'static str, &'static str, &'static str)],
-    ) -> Self {
+    const fn edited(self, edits: &'static [(&'static str, &'static str, &'static str)]) -> Self {
         Self { edits, ..self }
     }
 
@@ -127,8 +124,10 @@ impl Case {
         if !changes.is_empty() {
             wrong.push(format!("files changed:\n{changes}"));
         }
-        let shown: Vec<String> = self.args.iter().map(|arg| arg.escape_debug().to_string()).collect();
-        let text = format!("## {}\n$ cargo newcol {}\n{}\n", self.name, shown.join(" "), stderr(&output));
+        let shown: Vec<String> =
+            self.args.iter().map(|arg| arg.escape_debug().to_string()).collect();
+        let text =
+            format!("## {}\n$ cargo newcol {}\n{}\n", self.name, shown.join(" "), stderr(&output));
         if !wrong.is_empty() {
             wrong = vec![format!("{}: {}\n{output}", self.name, wrong.join("; "))];
         }
@@ -183,7 +182,10 @@ fn faults(output: &CommandOutput, code: i32) -> Vec<String> {
     must(output.stdout.is_empty(), "stdout is not empty");
     must(!text.contains("panicked"), "it panicked");
     must(!text.contains(PASSWORD), "the password is shown");
-    must(!text.chars().any(|c| c.is_control() && !"\n\t".contains(c)), "control characters reach the terminal");
+    must(
+        !text.chars().any(|c| c.is_control() && !"\n\t".contains(c)),
+        "control characters reach the terminal",
+    );
     wrong
 }
 
