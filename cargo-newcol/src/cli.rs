@@ -125,7 +125,14 @@ enum Verb {
     Man(verbs::man::ManArgs),
 }
 
-/// Returns the command line as data, for reference pages, completions and manuals.
+/// Returns the command line under the name of the program, for completions.
+pub(crate) fn program() -> clap::Command {
+    let cargo = Cargo::command();
+    let newcol = cargo.find_subcommand("newcol").expect("the enum has that variant");
+    newcol.clone().name("cargo-newcol").bin_name("cargo-newcol")
+}
+
+/// Returns the command line as data, for reference pages and manuals.
 pub fn command() -> clap::Command {
     let mut cargo = Cargo::command();
     cargo.build();

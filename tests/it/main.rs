@@ -2,5 +2,4 @@
 
 mod bad_input;
 mod desk;
-mod doctor;
-mod tour;
+mod verbs;

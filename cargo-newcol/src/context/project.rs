@@ -231,9 +231,13 @@ impl Project {
     }
 
     /// Returns the latest migration version of all engines, as Diesel stores and compares it.
-    pub(crate) fn latest_version(&self) -> Option<String> {
-        let folders = self.engines.iter().flat_map(|e| migration_folders(&self.root.join(&e.dir)));
-        folders.map(|name| stored_version(&name)).max()
+    /// With its folder.
+    pub(crate) fn latest_version(&self) -> Option<(String, Utf8PathBuf)> {
+        let folders = self.engines.iter().flat_map(|engine| {
+            let names = migration_folders(&self.root.join(&engine.dir));
+            names.into_iter().map(|name| (stored_version(&name), engine.dir.join(name)))
+        });
+        folders.max()
     }
 
     /// Takes Diesel's own lock on every migrations directory until the guards are dropped.
@@ -349,6 +353,8 @@ fn metadata(ctx: &Context) -> Result<Metadata, CliError> {
         };
         // Cargo's causes are worth showing, rustup's stack is not.
         let told = text.lines().take_while(|line| !line.starts_with("Stack backtrace"));
+        let manifest = global.manifest_path.as_deref().unwrap_or(Utf8Path::new("Cargo.toml"));
+        let mut place = ctx.cwd().join(manifest).to_string();
         let mut lines = told.map(|line| line.trim_start_matches("error: ").trim().to_owned());
         let hint = if text.contains("toolchain") && text.contains("is not installed") {
             "the project pins it: install it, or use another with `cargo +stable newcol ...`"
@@ -356,8 +362,15 @@ fn metadata(ctx: &Context) -> Result<Metadata, CliError> {
             "run the command inside a Cargo project, or pass `--manifest-path`"
         };
         let mut failed = CliError::usage(lines.next().unwrap_or_default()).hint(hint);
-        failed.causes.extend(lines.filter(|line| !line.trim().is_empty()));
-        failed
+        for line in lines {
+            match line.strip_prefix("--> ") {
+                Some(at) => at.clone_into(&mut place),
+                // The rest of Cargo's picture of the place.
+                None if line.is_empty() || line.contains('|') => {}
+                None => failed.causes.push(line),
+            }
+        }
+        failed.at(place)
     })
 }
 

@@ -146,7 +146,12 @@ impl Output {
             drop(writeln!(err, "  {DIM}-->{DIM:#} {place}"));
         }
         for cause in &error.causes {
+            // Some causes draw a picture over several lines.
+            let cause = cause.replace('\n', "\n    ");
             drop(writeln!(err, "  {DIM}because{DIM:#}: {cause}"));
+        }
+        for other in &error.also {
+            drop(writeln!(err, "  {DIM}also{DIM:#}: {other}"));
         }
         for hint in &error.hints {
             drop(writeln!(err, "{HINT}help{HINT:#}: {hint}"));

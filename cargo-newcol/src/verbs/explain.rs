@@ -76,6 +76,7 @@ pub(crate) fn run(_: &Context, out: &mut Output, args: &ExplainArgs) -> Result<E
     }
     let Some(topic) = TOPICS.iter().find(|t| t.name == *wanted) else {
         return Err(CliError::usage(format!("there is no topic `{wanted}`"))
+            .at("[TOPIC]")
             .hint("`cargo newcol explain` lists them"));
     };
     show(out, topic.name, topic.text);

@@ -30,11 +30,16 @@ pub(crate) struct NextArgs {
     #[arg(long, value_name = "URL")]
     database_url: Option<String>,
     /// Vouch for what no database was asked or can tell; the reason is kept in the contract
-    #[arg(long, value_name = "REASON")]
+    #[arg(long, value_name = "REASON", value_parser = reason)]
     confirm_release: Option<String>,
     /// Show the files as a diff and write nothing
     #[arg(long)]
     dry_run: bool,
+}
+
+fn reason(text: &str) -> Result<String, &'static str> {
+    let text = text.trim();
+    if text.is_empty() { Err("say why it is safe") } else { Ok(text.to_owned()) }
 }
 
 pub(crate) fn run(ctx: &Context, out: &mut Output, args: &NextArgs) -> Result<Exit, CliError> {
@@ -92,7 +97,7 @@ fn shut_gates(
         }
     }
     let mut session = match &args.database_url {
-        Some(url) => Some(ctx.session(&ctx.url(url)?, Access::Read)?),
+        Some(url) => Some(ctx.session(&project.url(url)?, Access::Read)?),
         None => None,
     };
     let mut shut = Vec::new();
@@ -164,11 +169,12 @@ fn gate_error(column: &Column, kind: StageKind, shut: &[Shut], args: &NextArgs) 
     let mut error = CliError {
         exit: Exit::GateShut,
         message: format!("`{}` of `{path}` cannot be released yet", kind.name()),
-        place: None,
+        place: Some(column.file.to_string()),
         causes: shut
             .iter()
             .map(|s| format!("not shown that {} ({})", explain::gate(s.gate), s.found))
             .collect(),
+        also: Vec::new(),
         hints: Vec::new(),
     };
     if args.database_url.is_none() {

@@ -48,7 +48,7 @@ pub(crate) fn run(ctx: &Context, out: &mut Output, args: &StatusArgs) -> Result<
     let database = match &args.database_url {
         None => None,
         Some(url) => {
-            let mut session = ctx.session(&ctx.url(url)?, Access::Read)?;
+            let mut session = ctx.session(&project.url(url)?, Access::Read)?;
             Some((session.backend(), session.migrations()?))
         }
     };

@@ -51,7 +51,7 @@ pub(crate) fn run(ctx: &Context, out: &mut Output, args: &UndoArgs) -> Result<Ex
     };
     let folders = column.released.folders(kind);
     if let Some(url) = &args.database_url {
-        let mut session = ctx.session(&ctx.url(url)?, Access::Read)?;
+        let mut session = ctx.session(&project.url(url)?, Access::Read)?;
         let applied = session.migrations()?;
         let there = folders.iter().find(|folder| {
             let version = stored_version(folder.file_name().unwrap_or_default());
@@ -63,6 +63,7 @@ pub(crate) fn run(ctx: &Context, out: &mut Output, args: &UndoArgs) -> Result<Ex
                 message: format!("`{}` is applied to {}", kind.name(), session.url().describe()),
                 place: Some(folder.to_string()),
                 causes: Vec::new(),
+                also: Vec::new(),
                 hints: vec![format!(
                     "revert it there first: `diesel migration revert --number {}`",
                     folders.len()
@@ -75,6 +76,7 @@ pub(crate) fn run(ctx: &Context, out: &mut Output, args: &UndoArgs) -> Result<Ex
             message: format!("nothing shows that `{}` is applied nowhere", kind.name()),
             place: folders.first().map(ToString::to_string),
             causes: Vec::new(),
+            also: Vec::new(),
             hints: vec!["pass `--database-url` to have it checked, or say `--yes`".to_owned()],
         });
     }

@@ -636,6 +636,8 @@ fn way_out(error: &ContractError) -> Option<String> {
     let hint = match error {
         ContractError::Name(_) => return None,
         ContractError::NoReason { .. } => "say why the column exists: `why = \"...\"`",
+        ContractError::ReasonControl { .. } => "write it in plain text",
+        ContractError::NotRustPath { .. } => "write a path such as `crate::backfill::locale`",
         ContractError::NoType { .. } => "write `type = \"text\"`, as the engine spells the type",
         ContractError::RequiredWithoutValue { .. } => {
             "add `[default]` for one value, `[old_rows]` for a computed one, or write `required = false`"
@@ -675,7 +677,8 @@ fn fragment_way_out(error: &FragmentError) -> Option<String> {
         "UNIQUE" => "write an `[index]` section with `unique = true`",
         "CHECK" | "CONSTRAINT" => "write a `[check]` section",
         "GENERATED" | "AS" => "write a `[generated]` section",
-        _ => return None,
+        "COMMENT" => "write it as `why`",
+        _ => return error.hint(),
     };
     Some(hint.to_owned())
 }

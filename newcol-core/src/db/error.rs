@@ -198,9 +198,14 @@ impl DbError {
                 Some(format!("install with `--features {}`", backend.name()))
             }
             Self::NoFile { .. } => Some("run `diesel database setup`".to_owned()),
-            Self::Connect { source, .. } => Some(source.hint.clone().unwrap_or_else(|| {
-                "check that the server runs, and host, port, user and password of the URL"
-                    .to_owned()
+            Self::Connect { url, source } => Some(source.hint.clone().unwrap_or_else(|| {
+                match url.backend() {
+                    Backend::Sqlite => "name a file that SQLite made, and that you may read",
+                    Backend::Postgres | Backend::Mysql => {
+                        "check that the server runs, and host, port, user and password of the URL"
+                    }
+                }
+                .to_owned()
             })),
             Self::Statement { source, .. } => source.hint.clone(),
             Self::Parameter { .. } => Some("correct the parameter, or leave it out".to_owned()),

@@ -70,8 +70,9 @@ impl UrlError {
     /// Returns the way out where it is not plain from the message.
     pub fn hint(&self) -> Option<&'static str> {
         match self {
-            Self::Empty => Some("set DATABASE_URL or pass --database-url"),
-            Self::Scheme { .. } => Some("write postgres://, mysql://, file: or a file name"),
+            Self::Empty | Self::Scheme { .. } => {
+                Some("write postgres://, mysql://, file: or a file name")
+            }
             Self::Ambiguous { .. } | Self::Malformed { .. } => Some(
                 "percent-encode `@` (%40), `:` (%3A), `/` (%2F), `?` (%3F), `#` (%23) and `%` (%25) \
                  inside names and passwords",

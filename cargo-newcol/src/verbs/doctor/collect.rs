@@ -25,7 +25,7 @@ use crate::{
 pub(super) fn sources(ctx: &Context, url: Option<&str>) -> Result<Sources, CliError> {
     let project = ctx.project_as_it_is()?;
     let mut session = match url {
-        Some(url) => Some(ctx.session(&ctx.url(url)?, Access::Read)?),
+        Some(url) => Some(ctx.session(&project.url(url)?, Access::Read)?),
         None => None,
     };
     if let Some(session) = &session
