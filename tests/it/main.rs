@@ -2,4 +2,6 @@
 
 mod bad_input;
 mod desk;
+mod licences;
+mod reference;
 mod verbs;
