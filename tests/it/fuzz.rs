@@ -328,6 +328,8 @@ fn edits_are_exact(text: &str, choice: u32) -> bool {
     assert_eq!(after.tables.len(), before.tables.len());
     match apply(&edited, product, &config, &[drop]) {
         Ok(restored) => assert_eq!(restored, text, "not restored from:\n{edited}"),
+        // It was empty, which Diesel does not accept and we do not mend.
+        Err(SchemaError::LastColumn { .. }) => {}
         Err(error) => panic!("cannot be undone: {error}\n{edited}"),
     }
     true
