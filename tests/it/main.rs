@@ -2,7 +2,9 @@
 
 mod bad_input;
 mod desk;
+mod doctor;
 mod fuzz;
 mod licences;
 mod reference;
+mod tour;
 mod verbs;

@@ -354,8 +354,12 @@ fn metadata(ctx: &Context) -> Result<Metadata, CliError> {
         let manifest = global.manifest_path.as_deref().unwrap_or(Utf8Path::new("Cargo.toml"));
         let mut place = ctx.cwd().join(manifest).to_string();
         let mut lines = told.map(|line| line.trim_start_matches("error: ").trim().to_owned());
-        let mut failed = CliError::usage(lines.next().unwrap_or_default())
-            .hint("run the command inside a Cargo project, or pass `--manifest-path`");
+        let hint = if text.contains("toolchain") && text.contains("is not installed") {
+            "the project pins it: install it, or use another with `cargo +stable newcol ...`"
+        } else {
+            "run the command inside a Cargo project, or pass `--manifest-path`"
+        };
+        let mut failed = CliError::usage(lines.next().unwrap_or_default()).hint(hint);
         for line in lines {
             match line.strip_prefix("--> ") {
                 Some(at) => at.clone_into(&mut place),

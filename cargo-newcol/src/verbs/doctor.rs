@@ -50,7 +50,8 @@ pub(crate) fn run(ctx: &Context, out: &mut Output, args: &DoctorArgs) -> Result<
     let count = |severity| findings.iter().filter(|f| f.check.severity == severity).count();
     let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
     out.say(&match (errors, warnings) {
-        (0, 0) => "no findings".to_owned(),
+        (0, 0) if findings.is_empty() => "no findings".to_owned(),
+        (0, 0) => "no errors, no warnings".to_owned(),
         (errors, warnings) => {
             let counted =
                 |n: usize, word: &str| format!("{n} {word}{}", if n == 1 { "" } else { "s" });

@@ -53,7 +53,7 @@ pub(crate) fn run(ctx: &Context, out: &mut Output, args: &TourArgs) -> Result<Ex
         CliError::failed("the temporary directory has no readable name").at(path.display())
     })?;
     let database = Database::make(backend, &root)?;
-    let mut tour = Tour { out, root, database, steps: 0 };
+    let mut tour = Tour { out, root, database, steps: 0, migrations: 0 };
     let told = story::tell(&mut tour);
     let Tour { out, root, database, .. } = tour;
     if args.keep {
@@ -67,7 +67,7 @@ fn keep(out: &mut Output, dir: TempDir, root: &Utf8Path, database: Database) {
     drop(dir.keep());
     out.status(&format!("kept: the project in {root}"));
     if let Some(note) = database.keep() {
-        out.status(&format!("kept: the database, for an hour: {note}"));
+        out.status(&format!("kept: the database: {note}"));
     } else {
         out.status(&format!("kept: the database in {root}/{}", database::FILE));
     }
@@ -79,6 +79,8 @@ struct Tour<'a> {
     root: Utf8PathBuf,
     database: Database,
     steps: usize,
+    /// How many migrations were applied.
+    migrations: usize,
 }
 
 impl Tour<'_> {
@@ -121,6 +123,7 @@ impl Tour<'_> {
     fn migrate(&mut self, step: Step) -> Result<Step, CliError> {
         let before = self.database.schema()?;
         let ran = self.database.migrate(&self.root.join("migrations"))?;
+        self.migrations += ran.len();
         let mut migrations = Vec::new();
         for version in ran {
             migrations.extend(sample::migration(&self.root, &version)?);
@@ -133,7 +136,7 @@ impl Tour<'_> {
 const URL: &str = "$DATABASE_URL";
 
 fn interrupted() -> CliError {
-    CliError::failed("interrupted; the tour has cleaned up behind itself")
+    CliError::failed("interrupted")
 }
 
 /// Returns a command line as one types it.

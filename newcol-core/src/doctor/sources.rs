@@ -100,6 +100,15 @@ impl Folder {
 }
 
 impl MigrationsDir {
+    /// Returns how many migrations a database that was asked does not have.
+    pub fn pending(&self) -> usize {
+        let lacking = |folder: &&Folder| folder.up.is_some() && !self.has_run(folder);
+        match self.applied {
+            Some(_) => self.folders.iter().filter(lacking).count(),
+            None => 0,
+        }
+    }
+
     /// Returns the migrations in the order in which Diesel runs them.
     pub(super) fn ordered(&self) -> Vec<&Folder> {
         let mut folders: Vec<&Folder> = self.folders.iter().filter(|f| f.up.is_some()).collect();

@@ -6,7 +6,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use newcol_core::{
     backend::Backend,
     db::{DatabaseUrl, OpenOptions, Session},
-    doctor::{Printed, Printing, Sources},
+    doctor::{MigrationsDir, Printed, Printing, Sources},
 };
 use tempfile::TempDir;
 
@@ -64,6 +64,12 @@ fn ready(
     }
     let diesel = diesel().ok_or("no `diesel` program was found (NEWCOL_DIESEL_BIN, PATH)")?;
     if let Some(url) = url {
+        let pending: usize = sources.migrations.iter().map(MigrationsDir::pending).sum();
+        match pending {
+            0 => {}
+            1 => return Err("1 migration of the project is not applied there".to_owned()),
+            many => return Err(format!("{many} migrations of the project are not applied there")),
+        }
         return Ok((diesel, Database { url: url.expose().to_owned(), _dir: None }));
     }
     let engine = project.engines.first().filter(|e| e.backend == Backend::Sqlite);

@@ -15,8 +15,9 @@ use crate::{context::stored_version, error::CliError};
 /// Where a file is and what it holds.
 pub(super) type Files = BTreeMap<Utf8PathBuf, String>;
 
-/// The first migration's folder.
-const FIRST: &str = "2026-01-05-090000-0000_create_users_and_posts";
+/// The migrations' folders.
+const USERS: &str = "2026-01-05-090000-0000_create_users";
+const POSTS: &str = "2026-01-05-090000-0001_create_posts";
 
 /// Writes the project.
 pub(super) fn write(root: &Utf8Path, backend: Backend, url: &str) -> Result<(), CliError> {
@@ -28,8 +29,11 @@ pub(super) fn write(root: &Utf8Path, backend: Backend, url: &str) -> Result<(), 
     add("build.rs", BUILD.to_owned());
     add("src/lib.rs", lib(backend));
     add("src/schema.rs", schema(backend));
-    add(&format!("migrations/{FIRST}/up.sql"), up(backend).to_owned());
-    add(&format!("migrations/{FIRST}/down.sql"), DOWN.to_owned());
+    let (users, posts) = tables(backend);
+    add(&format!("migrations/{USERS}/up.sql"), users.to_owned());
+    add(&format!("migrations/{USERS}/down.sql"), "DROP TABLE users;\n".to_owned());
+    add(&format!("migrations/{POSTS}/up.sql"), posts.to_owned());
+    add(&format!("migrations/{POSTS}/down.sql"), "DROP TABLE posts;\n".to_owned());
     Ok(writer::write(root, &patch)?)
 }
 
@@ -64,7 +68,7 @@ fn lib(backend: Backend) -> String {
     )
 }
 
-/// As `diesel print-schema` writes it after the first migration.
+/// As `diesel print-schema` writes it after the migrations.
 fn schema(backend: Backend) -> String {
     let id = match backend {
         Backend::Sqlite => "Integer",
@@ -87,33 +91,31 @@ fn schema(backend: Backend) -> String {
     )
 }
 
-fn up(backend: Backend) -> &'static str {
+fn tables(backend: Backend) -> (&'static str, &'static str) {
     match backend {
-        Backend::Sqlite => {
+        Backend::Sqlite => (
             "CREATE TABLE users (\n    id INTEGER NOT NULL PRIMARY KEY,\n    \
-             email TEXT NOT NULL UNIQUE,\n    country TEXT NOT NULL\n);\n\n\
-             CREATE TABLE posts (\n    id INTEGER NOT NULL PRIMARY KEY,\n    \
+             email TEXT NOT NULL UNIQUE,\n    country TEXT NOT NULL\n);\n",
+            "CREATE TABLE posts (\n    id INTEGER NOT NULL PRIMARY KEY,\n    \
              user_id INTEGER NOT NULL REFERENCES users (id) ON DELETE CASCADE,\n    \
-             title TEXT NOT NULL\n);\n"
-        }
-        Backend::Postgres => {
+             title TEXT NOT NULL\n);\n",
+        ),
+        Backend::Postgres => (
             "CREATE TABLE users (\n    id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,\n    \
-             email TEXT NOT NULL UNIQUE,\n    country TEXT NOT NULL\n);\n\n\
-             CREATE TABLE posts (\n    id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,\n    \
+             email TEXT NOT NULL UNIQUE,\n    country TEXT NOT NULL\n);\n",
+            "CREATE TABLE posts (\n    id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,\n    \
              user_id BIGINT NOT NULL REFERENCES users (id) ON DELETE CASCADE,\n    \
-             title TEXT NOT NULL\n);\n"
-        }
-        Backend::Mysql => {
+             title TEXT NOT NULL\n);\n",
+        ),
+        Backend::Mysql => (
             "CREATE TABLE users (\n    id BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY,\n    \
-             email VARCHAR(255) NOT NULL UNIQUE,\n    country VARCHAR(2) NOT NULL\n);\n\n\
-             CREATE TABLE posts (\n    id BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY,\n    \
+             email VARCHAR(255) NOT NULL UNIQUE,\n    country VARCHAR(2) NOT NULL\n);\n",
+            "CREATE TABLE posts (\n    id BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY,\n    \
              user_id BIGINT NOT NULL,\n    title VARCHAR(255) NOT NULL,\n    \
-             FOREIGN KEY (user_id) REFERENCES users (id) ON DELETE CASCADE\n);\n"
-        }
+             FOREIGN KEY (user_id) REFERENCES users (id) ON DELETE CASCADE\n);\n",
+        ),
     }
 }
-
-const DOWN: &str = "DROP TABLE posts;\nDROP TABLE users;\n";
 
 /// Returns the files of the project that a user reads, without hidden ones and the database.
 pub(super) fn files(root: &Utf8Path) -> Result<Files, CliError> {

@@ -41,6 +41,7 @@ fn the_project(tour: &mut Tour<'_>) -> Result<(), CliError> {
         ))
         .files(listed);
     let step = tour.migrate(step)?;
+    tour.migrations = 0;
     for sql in [
         "INSERT INTO users (email, country) VALUES ('anna@example.org', 'DE'), \
          ('ben@example.org', 'FR'), ('chiara@example.org', 'IT')",
@@ -90,10 +91,18 @@ fn expand(tour: &mut Tour<'_>) -> Result<(), CliError> {
     );
     tour.show(step)?;
 
-    let step = Step::new("Apply expand").note(
-        "As `diesel migration run` does, through the same library; the column and the trigger \
-         arrive together, so that there is no moment in which an old program could fail.",
-    );
+    let together = match tour.database.backend() {
+        Backend::Postgres | Backend::Sqlite => {
+            "The column and the trigger arrive in one transaction: there is no moment in which a \
+             row of an old program could be missed."
+        }
+        Backend::Mysql => {
+            "MySQL commits each statement, so the trigger has a migration of its own; until it is \
+             there, a row of an old program is left empty, as those from before are."
+        }
+    };
+    let step = Step::new("Apply expand")
+        .note(format!("As `diesel migration run` does, through the same library. {together}"));
     let step = tour.migrate(step)?;
     let step = rows(tour, step, &COLUMNS)?;
     tour.show(step)
@@ -201,11 +210,13 @@ fn the_end(tour: &mut Tour<'_>) -> Result<(), CliError> {
     let late = "INSERT INTO users (email, country) VALUES ('fred@example.org', 'FR')";
     let refused = tour.database.refusal(late);
     let step = Step::new("What is left: the column")
-        .note(
-            "No trigger, no helper, no rebuilt copy: a required column, its index and the contract \
-             that documents it. A program that still did not know it would now fail; that is why \
-             this stage comes last. Every post is still there.",
-        )
+        .note(format!(
+            "The way was {} migrations long, each released and applied when its time had come. No \
+             trigger, no helper and no copy stays behind: a required column, its index and the \
+             contract that documents it. A program that still did not know it would now fail; that \
+             is why this stage comes last. Every post is still there.",
+            tour.migrations
+        ))
         .statement(late, refused);
     let step = tour.newcol(step, &["status", COLUMN, "--database-url", URL])?;
     must(&step)?;
