@@ -269,8 +269,7 @@ impl<'a> Databases<'a> {
     fn data(&self, db: &ScratchDb) -> Fallible<String> {
         let text = data_dump(db.url(), self.case.contract.table()).map_err(|e| chain(&e))?;
         let text = redact(&text);
-        let mut lines: Vec<String> =
-            text.lines().map(|line| without_uuids(line) + "\n").collect();
+        let mut lines: Vec<String> = text.lines().map(|line| without_uuids(line) + "\n").collect();
         lines.sort();
         Ok(lines.concat())
     }
@@ -362,7 +361,8 @@ impl Rows {
         if missing.is_empty() {
             return Ok(());
         }
-        Err(format!("other columns have changed; before: {}; after: {after:?}", missing.join(" ")).into())
+        Err(format!("other columns have changed; before: {}; after: {after:?}", missing.join(" "))
+            .into())
     }
 }
 
@@ -372,9 +372,11 @@ fn acting(plan: &Plan) -> impl Iterator<Item = &Stage> {
 }
 
 fn project(case: &Case) -> Fallible<Project> {
-    let mut builder = Project::builder()
-        .file("diesel.toml", case.diesel_toml.as_str())
-        .migration("before", case.tables.as_str(), "SELECT 1;\n");
+    let mut builder = Project::builder().file("diesel.toml", case.diesel_toml.as_str()).migration(
+        "before",
+        case.tables.as_str(),
+        "SELECT 1;\n",
+    );
     if let Some((path, text)) = &case.patch {
         builder = builder.file(path.clone(), text.as_str());
     }

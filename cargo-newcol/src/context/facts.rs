@@ -233,7 +233,6 @@ impl Context {
             access,
             application_name: Some("cargo newcol".to_owned()),
             pg_env: self.pg_env(),
-            ..OpenOptions::default()
         };
         Session::open(url, &options).map_err(|error| CliError::from(error).at("--database-url"))
     }

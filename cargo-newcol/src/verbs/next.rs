@@ -106,7 +106,19 @@ fn shut_gates(
             (Some(session), Gate::StageApplied(before)) => {
                 applied(session, project, column, before)?
             }
-            (Some(session), Gate::Backfilled) => backfilled(session, column)?,
+            (Some(session), Gate::Backfilled) => {
+                // Without the column there are no rows to count.
+                match applied(session, project, column, StageKind::Expand)? {
+                    Some(missing) => {
+                        shut.push(Shut {
+                            gate: Gate::StageApplied(StageKind::Expand),
+                            found: missing,
+                        });
+                        None
+                    }
+                    None => backfilled(session, column)?,
+                }
+            }
             (_, _) if args.confirm_release.is_some() => None,
             (None, Gate::StageApplied(_) | Gate::Backfilled) => {
                 Some("no database was asked".to_owned())
@@ -138,8 +150,9 @@ fn applied(
             !known.iter().any(|m| m.version == version)
         })
         .count();
+    let are = if missing == 1 { "is" } else { "are" };
     Ok((missing > 0).then(|| {
-        format!("{missing} of its migrations are not applied to {}", session.url().describe())
+        format!("{missing} of its migrations {are} not applied to {}", session.url().describe())
     }))
 }
 
@@ -177,6 +190,13 @@ fn gate_error(column: &Column, kind: StageKind, shut: &[Shut], args: &NextArgs) 
         also: Vec::new(),
         hints: Vec::new(),
     };
+    for gate in shut.iter().map(|s| s.gate).filter(|_| args.database_url.is_some()) {
+        error.hints.extend(match gate {
+            Gate::StageApplied(_) => Some("apply it first: `diesel migration run`".to_owned()),
+            Gate::Backfilled => Some(format!("fill them first: `cargo newcol backfill {path}`")),
+            Gate::OldWritersGone | Gate::ReplacedUnused => None,
+        });
+    }
     if args.database_url.is_none() {
         error
             .hints

@@ -89,10 +89,15 @@ fn patch(project: &Project, column: &Column, kind: StageKind) -> Result<FilePatc
     for folder in column.released.folders(kind) {
         let dir = project.root.join(folder);
         let mut files = Vec::new();
-        let entries = dir.read_dir_utf8().map_err(|e| CliError::of(Exit::Failed, &e).at(folder))?;
+        let unreadable = |error: std::io::Error| {
+            CliError::of(Exit::Failed, &error)
+                .saying("could not read a migration")
+                .at(folder)
+                .hint("mend that, then run the command again")
+        };
+        let entries = dir.read_dir_utf8().map_err(unreadable)?;
         for entry in entries.filter_map(Result::ok) {
-            let text = fs::read_to_string(entry.path())
-                .map_err(|e| CliError::of(Exit::Failed, &e).at(project.relative(entry.path())))?;
+            let text = fs::read_to_string(entry.path()).map_err(unreadable)?;
             files.push((entry.file_name().to_owned(), text));
         }
         files.sort();

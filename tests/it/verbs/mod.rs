@@ -2,14 +2,12 @@
 
 mod add;
 mod completions;
-mod doctor;
 mod explain;
 mod help;
 mod man;
 mod next;
 mod plan;
 mod status;
-mod tour;
 mod undo;
 
 use newcol_testkit::project::Project;

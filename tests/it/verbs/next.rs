@@ -127,6 +127,13 @@ fn a_database_opens_the_gates_it_can() {
     diesel(&["migration", "run"]);
     all.push_str(&said(&newcol(&project, &next)));
     assert_snapshot!(all, @r#"
+    exit code: 3
+    ----- stdout -----
+    ----- stderr -----
+    error: `index` of `users.locale` cannot be released yet
+      --> newcol/users.locale.toml
+      because: not shown that `expand` is applied wherever this stage will be (1 of its migrations is not applied to SQLite file app.db)
+    help: apply it first: `diesel migration run`
     exit code: 0
     ----- stdout -----
       created migrations/[VERSION]_users_locale_index/up.sql
@@ -134,13 +141,6 @@ fn a_database_opens_the_gates_it_can() {
       created migrations/[VERSION]_users_locale_index/metadata.toml
     ----- stderr -----
     next: apply the stage: `diesel migration run`
-    exit code: 3
-    ----- stdout -----
-    ----- stderr -----
-    error: `constrain` of `users.locale` cannot be released yet
-      --> newcol/users.locale.toml
-      because: not shown that no running program is older than the column (only you can know)
-    help: or vouch for it with `--confirm-release "reason"`
     exit code: 3
     ----- stdout -----
     ----- stderr -----
