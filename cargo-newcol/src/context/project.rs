@@ -29,7 +29,9 @@ pub(crate) struct Project {
     pub(crate) root: Utf8PathBuf,
     /// Directory of diesel.toml, or of the package; contracts live in its `newcol/`.
     pub(crate) base: Utf8PathBuf,
-    /// Contents of diesel.toml, where there is one.
+    /// diesel.toml, where there is one.
+    pub(crate) diesel_toml: Option<Utf8PathBuf>,
+    /// Its contents.
     pub(crate) config: DieselConfig,
     /// Migrations directories with their engines.
     pub(crate) engines: Vec<EngineDir>,
@@ -128,7 +130,7 @@ impl Project {
             }
         };
         let migrations = migrations_dir(&config, &base, &root);
-        let mut project = Self { root, base, config, engines: Vec::new(), packages };
+        let mut project = Self { root, base, diesel_toml, config, engines: Vec::new(), packages };
         project.engines = project.engines(ctx, migrations)?;
         Ok(project)
     }
