@@ -114,7 +114,10 @@ pub fn with_confirmation(
 ) -> Result<String, toml_edit::TomlError> {
     let mut document: DocumentMut = text.parse()?;
     match reason {
-        Some(reason) => document[CONFIRMED][kind.name()] = toml_edit::value(reason),
+        Some(reason) => {
+            let section = document.entry(CONFIRMED).or_insert(toml_edit::table());
+            section[kind.name()] = toml_edit::value(reason);
+        }
         None => {
             let section = document.get_mut(CONFIRMED).and_then(Item::as_table_like_mut);
             if let Some(section) = section {
