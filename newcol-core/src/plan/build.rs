@@ -389,6 +389,15 @@ impl Builder<'_> {
                 "leave `--include` out",
             ));
         }
+        let btree = |method: &Ident| method.as_str().eq_ignore_ascii_case("btree");
+        if backend == Backend::Mysql && index.method.as_ref().is_some_and(|m| !btree(m)) {
+            return Err(self.unable(
+                Answer::Index,
+                "build an index by another method than btree",
+                "InnoDB has no other for a plain column, and takes btree in silence where it is asked for hash",
+                "leave the method out",
+            ));
+        }
         if backend == Backend::Sqlite && index.method.is_some() {
             return Err(self.unable(
                 Answer::Index,

@@ -400,10 +400,8 @@ fn index_name<'a>(purpose: IndexPurpose, scope: &'a Scope<'_>) -> &'a Ident {
 fn create_index(purpose: IndexPurpose, scope: &Scope<'_>) -> Statement {
     let wish = scope.contract.answers().index.clone().unwrap_or_default();
     let name = index_name(purpose, scope);
-    let method = wish.method.as_ref().map_or_else(
-        || sql("", &[]),
-        |method| sql(" USING {method}", &[("method", Hole::Name(method))]),
-    );
+    // The method is a keyword here, no name; planning lets only this one through.
+    let method = if wish.method.is_some() { " USING BTREE" } else { "" };
     let create = sql(
         "ALTER TABLE {table} ADD {unique}INDEX {index}{method} ({column}), ALGORITHM=INPLACE, LOCK=NONE",
         &[
@@ -416,7 +414,7 @@ fn create_index(purpose: IndexPurpose, scope: &Scope<'_>) -> Statement {
                 }),
             ),
             ("index", Hole::Name(name)),
-            ("method", Hole::Sql(&method)),
+            ("method", Hole::Words(method)),
             ("column", Hole::Name(scope.column())),
         ],
     );
