@@ -565,6 +565,10 @@ impl Builder<'_> {
                     )
                 },
             ),
+            Product::Sqlite if literal && self.inline_reference() => (
+                false,
+                "SQLite adds a column with a foreign key only if it starts as NULL: a job fills old rows".to_owned(),
+            ),
             Product::Sqlite => (
                 literal,
                 if literal {
