@@ -324,9 +324,10 @@ fn fill_leftovers(leftovers: &Leftovers, scope: &Scope<'_>) -> Vec<SqlText> {
                 "INSERT INTO {guard} SELECT count(*) FROM (SELECT 1 FROM {table} WHERE {column} IS NULL AND {fill} IS NOT NULL LIMIT {more}) AS pending",
                 &[guard, table, column, fill, ("more", Hole::Number(LEFTOVERS + 1))],
             ));
+            let kept = keep_timestamps(scope);
             statements.push(sql(
-                "UPDATE {table} SET {column} = {fill} WHERE {column} IS NULL AND {fill} IS NOT NULL",
-                &[table, column, fill],
+                "UPDATE {table} SET {column} = {fill}{kept} WHERE {column} IS NULL AND {fill} IS NOT NULL",
+                &[table, column, fill, ("kept", Hole::Sql(&kept))],
             ));
         }
         Leftovers::Refuse => statements.push(sql(
@@ -336,6 +337,20 @@ fn fill_leftovers(leftovers: &Leftovers, scope: &Scope<'_>) -> Vec<SqlText> {
     }
     statements.push(sql("DROP TEMPORARY TABLE {guard}", &[guard]));
     statements
+}
+
+/// Assigns every time to itself, which keeps `ON UPDATE CURRENT_TIMESTAMP` from changing it.
+fn keep_timestamps(scope: &Scope<'_>) -> SqlText {
+    let is_time = |ty: &String| {
+        let ty = ty.to_ascii_lowercase();
+        ty.starts_with("timestamp") || ty.starts_with("datetime")
+    };
+    let times = scope.facts.columns.iter().filter(|column| {
+        !column.generated && column.sql_type.as_ref().is_some_and(is_time)
+    });
+    let kept: Vec<SqlText> =
+        times.map(|column| sql(", {c} = {c}", &[("c", Hole::Name(&column.name))])).collect();
+    join(&kept, "")
 }
 
 /// Built without reading the table, so the rows are proven by hand first: orphans stop it.
