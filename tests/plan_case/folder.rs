@@ -52,14 +52,17 @@ impl Case {
             .contract;
         let sql = fs::read_to_string(path)?;
         let (tables, rows) = sql.split_once("\n-- rows\n").unwrap_or((&sql, ""));
-        let diesel_toml = optional(&dir.join("diesel.toml"))?
-            .unwrap_or_else(|| "[print_schema]\n\n[migrations_directory]\ndir = \"migrations\"\n".to_owned());
+        let diesel_toml = optional(&dir.join("diesel.toml"))?.unwrap_or_else(|| {
+            "[print_schema]\n\n[migrations_directory]\ndir = \"migrations\"\n".to_owned()
+        });
         let config = DieselConfig::parse(&diesel_toml)?;
         let config = config.print_schema.values().next().cloned().unwrap_or_default();
         let patch = config
             .patch_file
             .clone()
-            .map(|name| Ok::<_, std::io::Error>((name.clone(), fs::read_to_string(dir.join(name))?)))
+            .map(|name| {
+                Ok::<_, std::io::Error>((name.clone(), fs::read_to_string(dir.join(name))?))
+            })
             .transpose()?;
         let changes = optional(&dir.join("changes.txt"))?.unwrap_or_default();
         let changes = changes.lines().filter_map(|line| line.split('#').next());

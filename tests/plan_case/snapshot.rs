@@ -8,7 +8,10 @@ use std::fs;
 use camino::Utf8PathBuf;
 use newcol_core::backend::Backend;
 
-use super::{Fallible, folder::{Case, optional}};
+use super::{
+    Fallible,
+    folder::{Case, optional},
+};
 
 /// How much of a test ran.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,10 +98,6 @@ impl Snapshots {
                 self.differences.push(format!("{path} is stale: no test compares it any more"));
             }
         }
-        if self.differences.is_empty() {
-            Ok(())
-        } else {
-            Err(self.differences.join("\n\n").into())
-        }
+        if self.differences.is_empty() { Ok(()) } else { Err(self.differences.join("\n\n").into()) }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use super::{Fallible, chain, folder::Case, snapshot::Snapshots};
 use newcol_core::{
     backend::{Backend, Product, Server},
     contract::Contract,
@@ -18,7 +19,6 @@ use newcol_core::{
     },
     schema::SchemaFile,
 };
-use super::{Fallible, chain, folder::Case, snapshot::Snapshots};
 
 /// Where the migrations of a project lie.
 pub(super) const MIGRATIONS: &str = "migrations";
@@ -88,8 +88,7 @@ fn without_server(
     let plan = Plan::build(&case.contract, &facts);
     let wants_more = match &plan {
         Ok(plan) => {
-            let mut steps =
-                plan.stages.iter().flat_map(|s| &s.migrations).flat_map(|m| &m.steps);
+            let mut steps = plan.stages.iter().flat_map(|s| &s.migrations).flat_map(|m| &m.steps);
             steps.any(|s| matches!(s, Step::Rebuild { .. } | Step::CreateFill | Step::CreateSync))
         }
         Err(PlanError::NeedsDatabase { .. }) => true,

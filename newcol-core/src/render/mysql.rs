@@ -345,9 +345,11 @@ fn keep_timestamps(scope: &Scope<'_>) -> SqlText {
         let ty = ty.to_ascii_lowercase();
         ty.starts_with("timestamp") || ty.starts_with("datetime")
     };
-    let times = scope.facts.columns.iter().filter(|column| {
-        !column.generated && column.sql_type.as_ref().is_some_and(is_time)
-    });
+    let times = scope
+        .facts
+        .columns
+        .iter()
+        .filter(|column| !column.generated && column.sql_type.as_ref().is_some_and(is_time));
     let kept: Vec<SqlText> =
         times.map(|column| sql(", {c} = {c}", &[("c", Hole::Name(&column.name))])).collect();
     join(&kept, "")
