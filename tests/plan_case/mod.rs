@@ -17,6 +17,21 @@ type Fallible<T> = Result<T, Box<dyn Error>>;
 
 /// Runs the case of one `<engine>.sql`.
 pub(crate) fn check(path: &Utf8Path) -> datatest_stable::Result<()> {
+    case(path).map_err(|error| Failed(error.to_string()).into())
+}
+
+/// An error whose lines stay lines: the harness prints errors for debugging.
+#[derive(thiserror::Error)]
+#[error("{0}")]
+struct Failed(String);
+
+impl std::fmt::Debug for Failed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "\n{}", self.0)
+    }
+}
+
+fn case(path: &Utf8Path) -> Fallible<()> {
     let case = Case::load(path)?;
     let mut snapshots = Snapshots::of(&case);
     let server = ScratchDb::require(case.want).map(|db| Databases::start(&case, db)).transpose()?;

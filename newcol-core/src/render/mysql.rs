@@ -324,9 +324,10 @@ fn fill_leftovers(leftovers: &Leftovers, scope: &Scope<'_>) -> Vec<SqlText> {
                 "INSERT INTO {guard} SELECT count(*) FROM (SELECT 1 FROM {table} WHERE {column} IS NULL AND {fill} IS NOT NULL LIMIT {more}) AS pending",
                 &[guard, table, column, fill, ("more", Hole::Number(LEFTOVERS + 1))],
             ));
+            let kept = keep_timestamps(scope);
             statements.push(sql(
-                "UPDATE {table} SET {column} = {fill} WHERE {column} IS NULL AND {fill} IS NOT NULL",
-                &[table, column, fill],
+                "UPDATE {table} SET {column} = {fill}{kept} WHERE {column} IS NULL AND {fill} IS NOT NULL",
+                &[table, column, fill, ("kept", Hole::Sql(&kept))],
             ));
         }
         Leftovers::Refuse => statements.push(sql(
@@ -336,6 +337,22 @@ fn fill_leftovers(leftovers: &Leftovers, scope: &Scope<'_>) -> Vec<SqlText> {
     }
     statements.push(sql("DROP TEMPORARY TABLE {guard}", &[guard]));
     statements
+}
+
+/// Assigns every time to itself, which keeps `ON UPDATE CURRENT_TIMESTAMP` from changing it.
+fn keep_timestamps(scope: &Scope<'_>) -> SqlText {
+    let is_time = |ty: &String| {
+        let ty = ty.to_ascii_lowercase();
+        ty.starts_with("timestamp") || ty.starts_with("datetime")
+    };
+    let times = scope
+        .facts
+        .columns
+        .iter()
+        .filter(|column| !column.generated && column.sql_type.as_ref().is_some_and(is_time));
+    let kept: Vec<SqlText> =
+        times.map(|column| sql(", {c} = {c}", &[("c", Hole::Name(&column.name))])).collect();
+    join(&kept, "")
 }
 
 /// Built without reading the table, so the rows are proven by hand first: orphans stop it.
@@ -400,10 +417,8 @@ fn index_name<'a>(purpose: IndexPurpose, scope: &'a Scope<'_>) -> &'a Ident {
 fn create_index(purpose: IndexPurpose, scope: &Scope<'_>) -> Statement {
     let wish = scope.contract.answers().index.clone().unwrap_or_default();
     let name = index_name(purpose, scope);
-    let method = wish.method.as_ref().map_or_else(
-        || sql("", &[]),
-        |method| sql(" USING {method}", &[("method", Hole::Name(method))]),
-    );
+    // The method is a keyword here, no name; planning lets only this one through.
+    let method = if wish.method.is_some() { " USING BTREE" } else { "" };
     let create = sql(
         "ALTER TABLE {table} ADD {unique}INDEX {index}{method} ({column}), ALGORITHM=INPLACE, LOCK=NONE",
         &[
@@ -416,7 +431,7 @@ fn create_index(purpose: IndexPurpose, scope: &Scope<'_>) -> Statement {
                 }),
             ),
             ("index", Hole::Name(name)),
-            ("method", Hole::Sql(&method)),
+            ("method", Hole::Words(method)),
             ("column", Hole::Name(scope.column())),
         ],
     );

@@ -110,13 +110,13 @@ fn a_dry_run_shows_a_diff_and_writes_nothing() {
     +run_in_transaction = true
     --- a/newcol/users.locale.toml
     +++ b/newcol/users.locale.toml
-    @@ -7,6 +7,7 @@
-     type = "text"
-     # true: NOT NULL in the end.
-     required = false
-    +confirmed = { index = "2026-11-22: 2.14 runs everywhere" }
+    @@ -12,3 +12,6 @@
 
-     # Who fills the column while programs that do not know it still insert: nobody, unless [old_writers] says otherwise.
+     # Built after old rows are filled.
+     [index]
+    +
+    +[confirmed]
+    +index = "[DATE]: 2.14 runs everywhere"
     ----- stderr -----
     "#);
     assert_eq!(Tree::of(project.root()), before);
