@@ -66,6 +66,8 @@ pub(crate) struct CliError {
     pub(crate) place: Option<String>,
     /// Causes, outermost first.
     pub(crate) causes: Vec<String>,
+    /// Other mistakes found on the way, each with its place.
+    pub(crate) also: Vec<String>,
     /// What to do about it.
     pub(crate) hints: Vec<String>,
 }
@@ -81,7 +83,7 @@ impl CliError {
 
     fn new(exit: Exit, message: impl Into<String>) -> Self {
         let message = message.into();
-        Self { exit, message, place: None, causes: Vec::new(), hints: Vec::new() }
+        Self { exit, message, place: None, causes: Vec::new(), also: Vec::new(), hints: Vec::new() }
     }
 
     /// Takes message and causes from an error of the library.
@@ -197,8 +199,11 @@ pub(crate) fn complaints(path: &camino::Utf8Path, text: &str, list: &[Complaint]
     let mut error =
         CliError::usage(first.message.clone()).at(line(first)).hint_maybe(first.hint.clone());
     for complaint in rest {
-        error.causes.push(format!("also at {}: {}", line(complaint), complaint.message));
+        error.also.push(format!("{}: {}", line(complaint), complaint.message));
         error.hints.extend(complaint.hint.clone());
+    }
+    if error.hints.is_empty() {
+        error.hints.push("correct it there; `cargo newcol explain contract` tells more".to_owned());
     }
     error
 }

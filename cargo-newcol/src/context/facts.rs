@@ -24,6 +24,22 @@ use crate::{
 };
 
 impl Project {
+    /// Parses `--database-url`, which must be of an engine of the project.
+    pub(crate) fn url(&self, text: &str) -> Result<db::DatabaseUrl, CliError> {
+        let wrong = |error: CliError| error.at("--database-url");
+        let url = db::DatabaseUrl::parse(text).map_err(|error| wrong(CliError::from(error)))?;
+        if self.engines.iter().any(|e| e.backend == url.backend()) {
+            return Ok(url);
+        }
+        let engines: Vec<String> = self.engines.iter().map(|e| e.backend.to_string()).collect();
+        let error = CliError::usage(format!(
+            "the URL is for {}, the project uses {}",
+            url.backend(),
+            engines.join(" and ")
+        ));
+        Err(wrong(error).hint("pass a URL of the project's engine"))
+    }
+
     /// Plans a wish for every engine of the project.
     pub(crate) fn plan(
         &self,
@@ -31,19 +47,7 @@ impl Project {
         wish: &Wish<'_>,
         url: Option<&str>,
     ) -> Result<Vec<Target>, CliError> {
-        let url = url.map(|text| ctx.url(text)).transpose()?;
-        if let Some(url) = &url
-            && !self.engines.iter().any(|e| e.backend == url.backend())
-        {
-            let engines: Vec<String> = self.engines.iter().map(|e| e.backend.to_string()).collect();
-            return Err(CliError::usage(format!(
-                "the URL is for {}, the project uses {}",
-                url.backend(),
-                engines.join(" and ")
-            ))
-            .at("--database-url")
-            .hint("pass a URL of the project's engine"));
-        }
+        let url = url.map(|text| self.url(text)).transpose()?;
         let mut targets = Vec::new();
         for engine in &self.engines {
             let url = url.as_ref().filter(|url| url.backend() == engine.backend);
@@ -89,8 +93,12 @@ impl Project {
                 .at(&engine.dir)
                 .hint("the project's own migrations must run on an empty database; or pass `--database-url`")
         })?;
-        let mut facts = read_table(&mut session, wish.contract.table())
-            .map_err(|error| CliError::of(Exit::Usage, &error).at(&engine.dir))?;
+        let mut facts = read_table(&mut session, wish.contract.table()).map_err(|error| {
+            CliError::of(Exit::Usage, &error)
+                .saying(format!("the migrations do not build `{}`", wish.contract.table()))
+                .at(&engine.dir)
+                .hint("pass `--database-url` of a database that has the table")
+        })?;
         facts.source = Source::Replay;
         adapt(&mut facts, wish);
         wish.build(&facts)
@@ -225,16 +233,18 @@ impl Context {
             access,
             application_name: Some("cargo newcol".to_owned()),
             pg_env: self.pg_env(),
-            ..OpenOptions::default()
         };
         Session::open(url, &options).map_err(|error| CliError::from(error).at("--database-url"))
     }
 
     /// Asks a server for what only a server can tell of a wish: its version, what default and type
     /// do to a table, and how a replaced column is defined.
-    pub(crate) fn measure(&self, contract: &Contract, url: &str) -> Result<Measured, CliError> {
-        let url = self.url(url)?;
-        let mut session = self.session(&url, Access::Read)?;
+    pub(crate) fn measure(
+        &self,
+        contract: &Contract,
+        url: &db::DatabaseUrl,
+    ) -> Result<Measured, CliError> {
+        let mut session = self.session(url, Access::Read)?;
         let mut measured = Measured {
             server: session.server().to_string(),
             default_volatility: None,
@@ -260,8 +270,11 @@ impl Context {
 }
 
 fn table_facts(session: &mut Session, contract: &Contract) -> Result<TableFacts, CliError> {
-    read_table(session, contract.table())
-        .map_err(|error| CliError::of(Exit::Usage, &error).at(session.url().describe()))
+    read_table(session, contract.table()).map_err(|error| {
+        CliError::of(Exit::Usage, &error)
+            .at(session.url().describe())
+            .hint("pass the URL of a database to which the project's migrations are applied")
+    })
 }
 
 /// Adds what was measured earlier, and plans as if our own column were not there yet, whatever

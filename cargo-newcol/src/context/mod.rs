@@ -7,7 +7,7 @@ mod released;
 use camino::{Utf8Path, Utf8PathBuf};
 pub(crate) use facts::{Origin, Wish};
 use newcol_core::{
-    db::{DatabaseUrl, PgEnv},
+    db::PgEnv,
     execute::files,
     render::{migrations::Version, patch::FilePatch},
 };
@@ -87,9 +87,9 @@ impl Context {
         Ok(project)
     }
 
-    /// Parses `--database-url`.
-    pub(crate) fn url(&self, text: &str) -> Result<DatabaseUrl, CliError> {
-        DatabaseUrl::parse(text).map_err(|error| CliError::from(error).at("--database-url"))
+    /// Finds the project and leaves alone what a killed command left, which is then reported.
+    pub(crate) fn project_as_it_is(&self) -> Result<Project, CliError> {
+        Project::find(self)
     }
 
     /// What libpq would take from the environment.
@@ -102,7 +102,7 @@ impl Context {
     pub(crate) fn version(&self, project: &Project) -> Result<Version, CliError> {
         let text = |at: jiff::Timestamp| at.strftime("%Y-%m-%d-%H%M%S").to_string();
         let now = Version { second: text(self.now), sub: 0 };
-        let Some(latest) = project.latest_version() else { return Ok(now) };
+        let Some((latest, folder)) = project.latest_version() else { return Ok(now) };
         if now.stored() > latest {
             return Ok(now);
         }
@@ -115,6 +115,7 @@ impl Context {
             .filter(|version| version.stored() > latest);
         later.ok_or_else(|| {
             CliError::usage(format!("the migration version `{latest}` sorts after every date"))
+                .at(folder)
                 .hint("Diesel compares versions as text; rename that migration first")
         })
     }

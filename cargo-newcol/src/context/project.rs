@@ -161,6 +161,23 @@ impl Project {
 
     /// Returns every schema.rs that diesel.toml names, or that lies in the base package.
     pub(crate) fn schema_files(&self) -> Result<Vec<SchemaFile>, CliError> {
+        let named = self.named_schemas()?;
+        let mut files = Vec::new();
+        for (path, config) in named {
+            let relative = self.relative(&path);
+            let text = read(&path)?;
+            let parsed = Parsed::parse(&text).map_err(|error| schema_error(&relative, &error))?;
+            files.push(SchemaFile { path: relative, text, config, parsed });
+        }
+        Ok(files)
+    }
+
+    /// Returns the paths of the schema files, read or not.
+    pub(crate) fn schema_paths(&self) -> Result<Vec<Utf8PathBuf>, CliError> {
+        Ok(self.named_schemas()?.into_iter().map(|(path, _)| self.relative(&path)).collect())
+    }
+
+    fn named_schemas(&self) -> Result<Vec<(Utf8PathBuf, PrintSchemaConfig)>, CliError> {
         let mut named: Vec<(Utf8PathBuf, PrintSchemaConfig)> = Vec::new();
         for config in self.config.print_schema.values() {
             if let Some(file) = &config.file {
@@ -178,14 +195,7 @@ impl Project {
                 .at(&self.base)
                 .hint("name it in diesel.toml: `[print_schema]` with `file = \"src/schema.rs\"`"));
         }
-        let mut files = Vec::new();
-        for (path, config) in named {
-            let relative = self.relative(&path);
-            let text = read(&path)?;
-            let parsed = Parsed::parse(&text).map_err(|error| schema_error(&relative, &error))?;
-            files.push(SchemaFile { path: relative, text, config, parsed });
-        }
-        Ok(files)
+        Ok(named)
     }
 
     /// Returns the schema files that declare a table.
@@ -221,9 +231,13 @@ impl Project {
     }
 
     /// Returns the latest migration version of all engines, as Diesel stores and compares it.
-    pub(crate) fn latest_version(&self) -> Option<String> {
-        let folders = self.engines.iter().flat_map(|e| migration_folders(&self.root.join(&e.dir)));
-        folders.map(|name| stored_version(&name)).max()
+    /// With its folder.
+    pub(crate) fn latest_version(&self) -> Option<(String, Utf8PathBuf)> {
+        let folders = self.engines.iter().flat_map(|engine| {
+            let names = migration_folders(&self.root.join(&engine.dir));
+            names.into_iter().map(|name| (stored_version(&name), engine.dir.join(name)))
+        });
+        folders.max()
     }
 
     /// Takes Diesel's own lock on every migrations directory until the guards are dropped.
@@ -339,11 +353,24 @@ fn metadata(ctx: &Context) -> Result<Metadata, CliError> {
         };
         // Cargo's causes are worth showing, rustup's stack is not.
         let told = text.lines().take_while(|line| !line.starts_with("Stack backtrace"));
+        let manifest = global.manifest_path.as_deref().unwrap_or(Utf8Path::new("Cargo.toml"));
+        let mut place = ctx.cwd().join(manifest).to_string();
         let mut lines = told.map(|line| line.trim_start_matches("error: ").trim().to_owned());
-        let mut failed = CliError::usage(lines.next().unwrap_or_default())
-            .hint("run the command inside a Cargo project, or pass `--manifest-path`");
-        failed.causes.extend(lines.filter(|line| !line.trim().is_empty()));
-        failed
+        let hint = if text.contains("toolchain") && text.contains("is not installed") {
+            "the project pins it: install it, or use another with `cargo +stable newcol ...`"
+        } else {
+            "run the command inside a Cargo project, or pass `--manifest-path`"
+        };
+        let mut failed = CliError::usage(lines.next().unwrap_or_default()).hint(hint);
+        for line in lines {
+            match line.strip_prefix("--> ") {
+                Some(at) => at.clone_into(&mut place),
+                // The rest of Cargo's picture of the place.
+                None if line.is_empty() || line.contains('|') => {}
+                None => failed.causes.push(line),
+            }
+        }
+        failed.at(place)
     })
 }
 

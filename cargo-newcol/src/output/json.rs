@@ -123,6 +123,7 @@ pub(super) struct ErrorJson {
     message: String,
     place: Option<String>,
     causes: Vec<String>,
+    also: Vec<String>,
     help: Vec<String>,
 }
 
@@ -133,6 +134,7 @@ impl ErrorJson {
             message: error.message.clone(),
             place: error.place.clone(),
             causes: error.causes.clone(),
+            also: error.also.clone(),
             help: error.hints.clone(),
         }
     }

@@ -142,8 +142,10 @@ pub(crate) fn run(ctx: &Context, out: &mut Output, args: &AddArgs) -> Result<Exi
     let contract = contract(draft)?;
     let file = project.contract_path(contract.path());
     let released = Released::find(&project, contract.path());
-    let measured =
-        args.database_url.as_deref().map(|url| ctx.measure(&contract, url)).transpose()?;
+    let measured = match &args.database_url {
+        Some(url) => Some(ctx.measure(&contract, &project.url(url)?)?),
+        None => None,
+    };
     if let Some(text) = project.read(&file)? {
         return already(&project, out, &file, &text, &contract);
     }
@@ -159,13 +161,16 @@ pub(crate) fn run(ctx: &Context, out: &mut Output, args: &AddArgs) -> Result<Exi
         for warning in &target.plan.warnings {
             out.warn(warning);
         }
+        for reason in &target.plan.reasons {
+            out.detail(reason);
+        }
     }
     let sources = schema_sources(&project, &schemas)?;
     let version = ctx.version(&project)?;
     let mut patch = release(&targets, &sources, StageKind::Expand, &version)
         .map_err(|error| wish.blame_release(error))?;
     let measured = measured.or_else(|| replayed(&targets));
-    let contract_file = ContractFile { contract, measured };
+    let contract_file = ContractFile { contract, measured, confirmed: Vec::new() };
     patch.push(&file, None, Some(write_contract(&contract_file)));
     let exit = ctx.commit(out, &project, &patch, args.dry_run)?;
     if !args.dry_run {
@@ -248,6 +253,7 @@ fn draft(out: &mut Output, args: &AddArgs) -> Result<Draft, CliError> {
                 "nothing says whether `{}` may be NULL",
                 args.column
             ))
+            .at("--required")
             .hint("say `--required` or `--optional`"));
         }
     };
@@ -352,7 +358,10 @@ fn wrong_name(name: &str, error: &dyn std::error::Error) -> CliError {
 
 fn contract(draft: Draft) -> Result<Contract, CliError> {
     Contract::new(draft).map_err(|error: ContractError| {
-        let place = flag(error.answer());
+        let place = match &error {
+            ContractError::NotRustPath { .. } => "--fill-rust",
+            error => flag(error.answer()),
+        };
         CliError::from(error).at(place)
     })
 }

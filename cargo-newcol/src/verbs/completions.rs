@@ -20,7 +20,7 @@ pub(crate) struct CompletionsArgs {
 
 pub(crate) fn run(out: &mut Output, args: &CompletionsArgs) -> Result<Exit, CliError> {
     let mut bytes = Vec::new();
-    let mut command = crate::command();
+    let mut command = crate::cli::program();
     clap_complete::generate(args.shell, &mut command, "cargo-newcol", &mut bytes);
     out.raw(&bytes);
     Ok(Exit::Done)

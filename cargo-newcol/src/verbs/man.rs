@@ -24,8 +24,12 @@ pub(crate) struct ManArgs {
 pub(crate) fn run(out: &mut Output, args: &ManArgs) -> Result<Exit, CliError> {
     let command = crate::command();
     if let Some(dir) = &args.out_dir {
-        clap_mangen::generate_to(command, dir)
-            .map_err(|error| CliError::of(Exit::Failed, &error).at(dir))?;
+        clap_mangen::generate_to(command, dir).map_err(|error| {
+            CliError::of(Exit::Failed, &error)
+                .saying("could not write the manual pages")
+                .at(dir)
+                .hint("name a directory that exists and that you may write to")
+        })?;
         return Ok(Exit::Done);
     }
     let command = match &args.verb {
@@ -35,6 +39,7 @@ pub(crate) fn run(out: &mut Output, args: &ManArgs) -> Result<Exit, CliError> {
             .map(|found| found.clone().display_name(format!("cargo-newcol-{verb}")))
             .ok_or_else(|| {
                 CliError::usage(format!("there is no verb `{verb}`"))
+                    .at("[VERB]")
                     .hint("`cargo newcol --help` lists them")
             })?,
     };

@@ -2,9 +2,10 @@
 
 use clap::Args;
 use newcol_core::{
+    contract::OldRows,
     db::{Access, Session},
     ident::ColumnPath,
-    plan::{Gate, StageKind, explain},
+    plan::{Gate, LEFTOVERS, StageKind, explain},
     render::release::release,
 };
 
@@ -28,12 +29,17 @@ pub(crate) struct NextArgs {
     /// Database that the stages are applied to: asked, never changed
     #[arg(long, value_name = "URL")]
     database_url: Option<String>,
-    /// Vouch for what no database was asked or can tell; the reason is written into the migration
-    #[arg(long, value_name = "REASON")]
+    /// Vouch for what no database was asked or can tell; the reason is kept in the contract
+    #[arg(long, value_name = "REASON", value_parser = reason)]
     confirm_release: Option<String>,
     /// Show the files as a diff and write nothing
     #[arg(long)]
     dry_run: bool,
+}
+
+fn reason(text: &str) -> Result<String, &'static str> {
+    let text = text.trim();
+    if text.is_empty() { Err("say why it is safe") } else { Ok(text.to_owned()) }
 }
 
 pub(crate) fn run(ctx: &Context, out: &mut Output, args: &NextArgs) -> Result<Exit, CliError> {
@@ -51,11 +57,17 @@ pub(crate) fn run(ctx: &Context, out: &mut Output, args: &NextArgs) -> Result<Ex
         for warning in &plan.warnings {
             out.warn(warning);
         }
+        for reason in &plan.reasons {
+            out.detail(reason);
+        }
     }
     let sources = column.schema_sources(&project)?;
     let version = ctx.version(&project)?;
-    let patch = release(&column.targets, &sources, kind, &version)
+    let mut patch = release(&column.targets, &sources, kind, &version)
         .map_err(|error| column.wish().blame_release(error))?;
+    if let Some(reason) = &args.confirm_release {
+        column.confirm(&mut patch, kind, Some(&format!("{}: {reason}", ctx.today())))?;
+    }
     let exit = ctx.commit(out, &project, &patch, args.dry_run)?;
     if !args.dry_run {
         out.next_steps(&["apply the stage: `diesel migration run`".to_owned()]);
@@ -85,7 +97,7 @@ fn shut_gates(
         }
     }
     let mut session = match &args.database_url {
-        Some(url) => Some(ctx.session(&ctx.url(url)?, Access::Read)?),
+        Some(url) => Some(ctx.session(&project.url(url)?, Access::Read)?),
         None => None,
     };
     let mut shut = Vec::new();
@@ -94,7 +106,19 @@ fn shut_gates(
             (Some(session), Gate::StageApplied(before)) => {
                 applied(session, project, column, before)?
             }
-            (Some(session), Gate::Backfilled) => backfilled(session, column)?,
+            (Some(session), Gate::Backfilled) => {
+                // Without the column there are no rows to count.
+                match applied(session, project, column, StageKind::Expand)? {
+                    Some(missing) => {
+                        shut.push(Shut {
+                            gate: Gate::StageApplied(StageKind::Expand),
+                            found: missing,
+                        });
+                        None
+                    }
+                    None => backfilled(session, column)?,
+                }
+            }
             (_, _) if args.confirm_release.is_some() => None,
             (None, Gate::StageApplied(_) | Gate::Backfilled) => {
                 Some("no database was asked".to_owned())
@@ -126,8 +150,9 @@ fn applied(
             !known.iter().any(|m| m.version == version)
         })
         .count();
+    let are = if missing == 1 { "is" } else { "are" };
     Ok((missing > 0).then(|| {
-        format!("{missing} of its migrations are not applied to {}", session.url().describe())
+        format!("{missing} of its migrations {are} not applied to {}", session.url().describe())
     }))
 }
 
@@ -138,8 +163,16 @@ fn backfilled(session: &mut Session, column: &Column) -> Result<Option<String>, 
         return Ok(None);
     };
     let rows = session.value(question.as_str())?.unwrap_or_default();
-    Ok((rows != "0").then(|| match rows.as_str() {
-        "1" => "1 row is empty".to_owned(),
+    let rows: u64 = rows.parse().unwrap_or(u64::MAX);
+    let Some(target) = target else { return Ok(None) };
+    // The migration computes a bounded number of rows itself, where SQL can.
+    let bound = match target.plan.contract.answers().old_rows {
+        OldRows::Rust(_) => 0,
+        OldRows::Sql(_) | OldRows::Unfilled => LEFTOVERS,
+    };
+    Ok((rows > bound).then(|| match rows {
+        1 => "1 row is empty".to_owned(),
+        rows if rows > LEFTOVERS => format!("more than {LEFTOVERS} rows are empty"),
         rows => format!("{rows} rows are empty"),
     }))
 }
@@ -149,13 +182,21 @@ fn gate_error(column: &Column, kind: StageKind, shut: &[Shut], args: &NextArgs) 
     let mut error = CliError {
         exit: Exit::GateShut,
         message: format!("`{}` of `{path}` cannot be released yet", kind.name()),
-        place: None,
+        place: Some(column.file.to_string()),
         causes: shut
             .iter()
             .map(|s| format!("not shown that {} ({})", explain::gate(s.gate), s.found))
             .collect(),
+        also: Vec::new(),
         hints: Vec::new(),
     };
+    for gate in shut.iter().map(|s| s.gate).filter(|_| args.database_url.is_some()) {
+        error.hints.extend(match gate {
+            Gate::StageApplied(_) => Some("apply it first: `diesel migration run`".to_owned()),
+            Gate::Backfilled => Some(format!("fill them first: `cargo newcol backfill {path}`")),
+            Gate::OldWritersGone | Gate::ReplacedUnused => None,
+        });
+    }
     if args.database_url.is_none() {
         error
             .hints

@@ -48,7 +48,7 @@ pub(crate) fn run(ctx: &Context, out: &mut Output, args: &StatusArgs) -> Result<
     let database = match &args.database_url {
         None => None,
         Some(url) => {
-            let mut session = ctx.session(&ctx.url(url)?, Access::Read)?;
+            let mut session = ctx.session(&project.url(url)?, Access::Read)?;
             Some((session.backend(), session.migrations()?))
         }
     };
@@ -94,12 +94,16 @@ fn report(
             (_, Some(_)) => "released, not applied",
         }
     };
+    // What is released to the end has no scaffolding left, unless a database still holds it.
+    let at_work = kinds
+        .iter()
+        .any(|kind| !matches!(state(*kind), "a job, not a migration" | "released" | "applied"));
     let overdue_days = column.contract.answers().retire.and_then(|date| {
         let day = i8::try_from(date.day).ok()?;
         let month = i8::try_from(date.month).ok()?;
         let by = jiff::civil::Date::new(i16::try_from(date.year).ok()?, month, day).ok()?;
         let days = by.until(ctx.today()).ok()?.get_days();
-        (days > 0).then(|| i64::from(days))
+        (at_work && days > 0).then(|| i64::from(days))
     });
     StatusJson {
         column: column.contract.path().to_string(),

@@ -51,7 +51,7 @@ pub(crate) fn run(ctx: &Context, out: &mut Output, args: &UndoArgs) -> Result<Ex
     };
     let folders = column.released.folders(kind);
     if let Some(url) = &args.database_url {
-        let mut session = ctx.session(&ctx.url(url)?, Access::Read)?;
+        let mut session = ctx.session(&project.url(url)?, Access::Read)?;
         let applied = session.migrations()?;
         let there = folders.iter().find(|folder| {
             let version = stored_version(folder.file_name().unwrap_or_default());
@@ -63,6 +63,7 @@ pub(crate) fn run(ctx: &Context, out: &mut Output, args: &UndoArgs) -> Result<Ex
                 message: format!("`{}` is applied to {}", kind.name(), session.url().describe()),
                 place: Some(folder.to_string()),
                 causes: Vec::new(),
+                also: Vec::new(),
                 hints: vec![format!(
                     "revert it there first: `diesel migration revert --number {}`",
                     folders.len()
@@ -75,6 +76,7 @@ pub(crate) fn run(ctx: &Context, out: &mut Output, args: &UndoArgs) -> Result<Ex
             message: format!("nothing shows that `{}` is applied nowhere", kind.name()),
             place: folders.first().map(ToString::to_string),
             causes: Vec::new(),
+            also: Vec::new(),
             hints: vec!["pass `--database-url` to have it checked, or say `--yes`".to_owned()],
         });
     }
@@ -87,10 +89,15 @@ fn patch(project: &Project, column: &Column, kind: StageKind) -> Result<FilePatc
     for folder in column.released.folders(kind) {
         let dir = project.root.join(folder);
         let mut files = Vec::new();
-        let entries = dir.read_dir_utf8().map_err(|e| CliError::of(Exit::Failed, &e).at(folder))?;
+        let unreadable = |error: std::io::Error| {
+            CliError::of(Exit::Failed, &error)
+                .saying("could not read a migration")
+                .at(folder)
+                .hint("mend that, then run the command again")
+        };
+        let entries = dir.read_dir_utf8().map_err(unreadable)?;
         for entry in entries.filter_map(Result::ok) {
-            let text = fs::read_to_string(entry.path())
-                .map_err(|e| CliError::of(Exit::Failed, &e).at(project.relative(entry.path())))?;
+            let text = fs::read_to_string(entry.path()).map_err(unreadable)?;
             files.push((entry.file_name().to_owned(), text));
         }
         files.sort();
@@ -101,6 +108,8 @@ fn patch(project: &Project, column: &Column, kind: StageKind) -> Result<FilePatc
         .map_err(|error| column.wish().blame_release(error))?;
     if column.stages().first() == Some(&kind) {
         patch.push(&column.file, Some(column.text.clone()), None);
+    } else {
+        column.confirm(&mut patch, kind, None)?;
     }
     Ok(patch)
 }

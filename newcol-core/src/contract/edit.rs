@@ -5,11 +5,17 @@
 
 use std::fmt::Write as _;
 
+use toml_edit::{DocumentMut, Item};
+
 use super::{
     Contract, DefaultLife, Expr, IndexWish, OldRows, PerBackend, Presence, Uniqueness,
     read::{ContractFile, FORMAT, Measured, volatility_name},
 };
-use crate::{backend::Backend, ident::Ident, plan::facts::Volatility};
+use crate::{
+    backend::Backend,
+    ident::Ident,
+    plan::{StageKind, facts::Volatility},
+};
 
 /// Returns a contract as a commented file in canonical form.
 pub fn write(file: &ContractFile) -> String {
@@ -87,7 +93,42 @@ pub fn write(file: &ContractFile) -> String {
             }
         }
     }
+    if !file.confirmed.is_empty() {
+        out.section(CONFIRMED, "Why stages were released that no database could clear.");
+        for (kind, reason) in &file.confirmed {
+            out.text(kind.name(), reason);
+        }
+    }
     out.0
+}
+
+/// The section of reasons given with `--confirm-release`.
+const CONFIRMED: &str = "confirmed";
+
+/// Returns the text of a contract file with the reason why a stage was released, or without it;
+/// every other byte is kept.
+pub fn with_confirmation(
+    text: &str,
+    kind: StageKind,
+    reason: Option<&str>,
+) -> Result<String, toml_edit::TomlError> {
+    let mut document: DocumentMut = text.parse()?;
+    match reason {
+        Some(reason) => {
+            let section = document.entry(CONFIRMED).or_insert(toml_edit::table());
+            section[kind.name()] = toml_edit::value(reason);
+        }
+        None => {
+            let section = document.get_mut(CONFIRMED).and_then(Item::as_table_like_mut);
+            if let Some(section) = section {
+                section.remove(kind.name());
+                if section.is_empty() {
+                    document.remove(CONFIRMED);
+                }
+            }
+        }
+    }
+    Ok(document.to_string())
 }
 
 fn write_old_rows(out: &mut Writer, contract: &Contract) {

@@ -24,12 +24,18 @@ pub enum FragmentError {
         /// What the tokenizer says, with its place in the fragment.
         message: String,
     },
+    /// No engine takes U+0000 in a statement.
+    #[error("it contains the control character U+0000")]
+    Nul,
     /// A semicolon would end the statement.
     #[error("a `;` would end the statement around it")]
     Semicolon,
     /// A `--` comment would hide the rest of the statement.
-    #[error("a line comment would hide the rest of the statement; use /* */")]
+    #[error("a line comment would hide the rest of the statement")]
     LineComment,
+    /// A comment that MySQL and MariaDB run.
+    #[error("what stands in `/*! */` or `/*M! */` would be run")]
+    RunComment,
     /// A closing bracket that closes nothing of the fragment, or the reverse.
     #[error("`{bracket}` has no partner")]
     Unbalanced {
@@ -62,9 +68,11 @@ impl FragmentError {
                 word => format!("leave `{word}` out"),
             }),
             Self::Empty => Some("write SQL, or leave it out".to_owned()),
+            Self::Nul => Some("leave the character out".to_owned()),
             Self::Tokens { .. } => Some("close what is open, as the engine reads it".to_owned()),
             Self::Semicolon => Some("write one type or one expression, not a statement".to_owned()),
-            Self::LineComment => Some("say it with `--why`, or use /* */".to_owned()),
+            Self::LineComment => Some("use /* */, or leave the comment out".to_owned()),
+            Self::RunComment => Some("write it without the comment".to_owned()),
             Self::Unbalanced { .. } => Some("close every bracket that you open".to_owned()),
             Self::Comma => {
                 Some("write one type or one expression, or put it in brackets".to_owned())
@@ -88,9 +96,10 @@ impl Expr {
         &self.0
     }
 
-    /// Reports whether the expression is the bare keyword NULL.
+    /// Reports whether the expression is the bare keyword NULL, in brackets or not.
     pub fn is_null(&self) -> bool {
-        self.0.eq_ignore_ascii_case("null")
+        let bare = |c: char| c == '(' || c == ')' || c.is_whitespace();
+        self.0.trim_matches(bare).eq_ignore_ascii_case("null")
     }
 
     /// Checks that the engine reads this as one fragment that cannot leave its parentheses.
@@ -183,6 +192,9 @@ fn closed_fragment(text: &str, backend: Backend) -> Result<Vec<Token>, FragmentE
     if text.trim().is_empty() {
         return Err(FragmentError::Empty);
     }
+    if text.contains('\0') {
+        return Err(FragmentError::Nul);
+    }
     let tokens = Tokenizer::new(dialect(backend), text)
         .tokenize()
         .map_err(|e| FragmentError::Tokens { message: e.to_string() })?;
@@ -192,6 +204,12 @@ fn closed_fragment(text: &str, backend: Backend) -> Result<Vec<Token>, FragmentE
             Token::SemiColon => return Err(FragmentError::Semicolon),
             Token::Whitespace(Whitespace::SingleLineComment { .. }) => {
                 return Err(FragmentError::LineComment);
+            }
+            // MySQL and MariaDB run what stands in such a comment.
+            Token::Whitespace(Whitespace::MultiLineComment(text))
+                if backend == Backend::Mysql && text.starts_with(['!', 'M']) =>
+            {
+                return Err(FragmentError::RunComment);
             }
             Token::LParen | Token::LBracket | Token::LBrace => open.push(token),
             Token::RParen | Token::RBracket | Token::RBrace => {
@@ -243,6 +261,9 @@ mod tests {
             }
         }
         assert!(Expr::new("1 # no").check(Backend::Mysql).is_err());
+        assert!(Expr::new("1 /*!50000 ) */").check(Backend::Mysql).is_err());
+        assert!(Expr::new("1 /*M! ) */").check(Backend::Mysql).is_err());
+        assert!(Expr::new("'a\0'").check(Backend::Postgres).is_err());
     }
 
     #[test]

@@ -222,12 +222,14 @@ impl Date {
     pub fn parse(text: &str) -> Option<Self> {
         let (year, rest) = text.split_once('-')?;
         let (month, day) = rest.split_once('-')?;
-        if (year.len(), month.len(), day.len()) != (4, 2, 2) {
+        let digits = text.bytes().all(|b| b.is_ascii_digit() || b == b'-');
+        if !digits || (year.len(), month.len(), day.len()) != (4, 2, 2) {
             return None;
         }
         let date =
             Self { year: year.parse().ok()?, month: month.parse().ok()?, day: day.parse().ok()? };
-        let leap = date.year % 4 == 0 && (date.year % 100 != 0 || date.year % 400 == 0);
+        let every = |years| date.year.is_multiple_of(years);
+        let leap = every(4) && (!every(100) || every(400));
         let days = match date.month {
             2 if leap => 29,
             2 => 28,
@@ -345,6 +347,22 @@ pub enum ContractError {
         /// The column.
         column: ColumnPath,
     },
+    /// The reason holds a character that only hides mistakes, or that no engine stores.
+    #[error("the reason for `{column}` contains the control character U+{code:04X}")]
+    ReasonControl {
+        /// The column.
+        column: ColumnPath,
+        /// Code point of the first such character.
+        code: u32,
+    },
+    /// Old rows are filled by something that is no path to code.
+    #[error("`{path}`, which fills old rows of `{column}`, is not a path to Rust code")]
+    NotRustPath {
+        /// The column.
+        column: ColumnPath,
+        /// The text.
+        path: String,
+    },
     /// No engine has a type.
     #[error("`{column}` needs a SQL type")]
     NoType {
@@ -422,7 +440,8 @@ impl ContractError {
     pub fn answer(&self) -> Answer {
         match self {
             Self::Name(_) => Answer::Path,
-            Self::NoReason { .. } => Answer::Why,
+            Self::NoReason { .. } | Self::ReasonControl { .. } => Answer::Why,
+            Self::NotRustPath { .. } => Answer::OldRows,
             Self::NoType { .. } => Answer::Type,
             Self::RequiredWithoutValue { .. } => Answer::Presence,
             Self::NullDefault { .. } => Answer::Default,
@@ -442,6 +461,8 @@ impl ContractError {
         let hint = match self {
             Self::Name(_) => "choose another name",
             Self::NoReason { .. } => "say it with `--why \"...\"` or `why = \"...\"`",
+            Self::ReasonControl { .. } => "write it in plain text",
+            Self::NotRustPath { .. } => "write a path such as `crate::backfill::locale`",
             Self::NoType { .. } => "give one with `--type` or `type = \"...\"`",
             Self::RequiredWithoutValue { .. } => {
                 "give `--default` for one value, `--fill` for a computed one, or make it `--optional`"
@@ -482,6 +503,16 @@ impl Contract {
         let column = || draft.path.clone();
         if draft.why.trim().is_empty() {
             return Err(ContractError::NoReason { column: column() });
+        }
+        let hidden = |c: &char| c.is_control() && *c != '\n' && *c != '\t';
+        if let Some(control) = draft.why.chars().find(hidden) {
+            let code = control.into();
+            return Err(ContractError::ReasonControl { column: column(), code });
+        }
+        if let OldRows::Rust(path) = &draft.old_rows
+            && syn::parse::Parser::parse_str(syn::Path::parse_mod_style, path).is_err()
+        {
+            return Err(ContractError::NotRustPath { column: column(), path: path.clone() });
         }
         if draft.ty.is_empty() {
             return Err(ContractError::NoType { column: column() });

@@ -19,7 +19,10 @@ use super::{
 use crate::{
     backend::Backend,
     ident::{ColumnPath, Ident, IdentError, TableName},
-    plan::facts::{ColumnFacts, Volatility},
+    plan::{
+        StageKind,
+        facts::{ColumnFacts, Volatility},
+    },
 };
 
 /// The format this version reads and writes.
@@ -32,6 +35,8 @@ pub struct ContractFile {
     pub contract: Contract,
     /// Facts that only a server could tell, kept for planning without one.
     pub measured: Option<Measured>,
+    /// Why a stage was released although no database could show that it may be, by stage.
+    pub confirmed: Vec<(StageKind, String)>,
 }
 
 /// What a server told about the wished column (`[measured]`).
@@ -94,7 +99,7 @@ pub fn read(text: &str) -> Result<ContractFile, Vec<Complaint>> {
             hint: way_out(&error),
         }]
     })?;
-    Ok(ContractFile { contract, measured: answers.measured })
+    Ok(ContractFile { contract, measured: answers.measured, confirmed: answers.confirmed })
 }
 
 /// Reads the answers of a contract file without checking them against each other.
@@ -126,6 +131,7 @@ pub fn line_col(text: &str, offset: usize) -> (usize, usize) {
 struct Answers {
     draft: Draft,
     measured: Option<Measured>,
+    confirmed: Vec<(StageKind, String)>,
     places: Places,
 }
 
@@ -179,6 +185,7 @@ fn answers(text: &str) -> Result<Answers, Vec<Complaint>> {
     let replaces = replaces(&mut reader, root, &engines, &mut places);
     let retire = retire(&mut reader, root, &mut places);
     let measured = measured(&mut reader, root);
+    let confirmed = confirmed(&mut reader, root);
     let complaints = reader.finish();
 
     match (path, why, required) {
@@ -203,7 +210,7 @@ fn answers(text: &str) -> Result<Answers, Vec<Complaint>> {
                 replaces,
                 retire,
             };
-            Ok(Answers { draft, measured, places })
+            Ok(Answers { draft, measured, confirmed, places })
         }
         _ => Err(complaints),
     }
@@ -509,6 +516,12 @@ fn measured(reader: &mut Reader<'_>, root: Section<'_>) -> Option<Measured> {
     })
 }
 
+fn confirmed(reader: &mut Reader<'_>, root: Section<'_>) -> Vec<(StageKind, String)> {
+    let section = reader.section(root, "confirmed");
+    let reason = |kind: StageKind| Some((kind, reader.string(section, kind.name())?.value));
+    StageKind::ALL.into_iter().filter_map(reason).collect()
+}
+
 const MEASURABLE_VOLATILITIES: [Volatility; 3] =
     [Volatility::Immutable, Volatility::Stable, Volatility::Volatile];
 
@@ -623,6 +636,8 @@ fn way_out(error: &ContractError) -> Option<String> {
     let hint = match error {
         ContractError::Name(_) => return None,
         ContractError::NoReason { .. } => "say why the column exists: `why = \"...\"`",
+        ContractError::ReasonControl { .. } => "write it in plain text",
+        ContractError::NotRustPath { .. } => "write a path such as `crate::backfill::locale`",
         ContractError::NoType { .. } => "write `type = \"text\"`, as the engine spells the type",
         ContractError::RequiredWithoutValue { .. } => {
             "add `[default]` for one value, `[old_rows]` for a computed one, or write `required = false`"
@@ -662,7 +677,8 @@ fn fragment_way_out(error: &FragmentError) -> Option<String> {
         "UNIQUE" => "write an `[index]` section with `unique = true`",
         "CHECK" | "CONSTRAINT" => "write a `[check]` section",
         "GENERATED" | "AS" => "write a `[generated]` section",
-        _ => return None,
+        "COMMENT" => "write it as `why`",
+        _ => return error.hint(),
     };
     Some(hint.to_owned())
 }

@@ -28,6 +28,10 @@ pub struct Failure {
 
 impl Failure {
     /// Makes a failure of our own or of a driver that gives only a message.
+    #[cfg_attr(
+        not(any(feature = "postgres", feature = "mysql", feature = "sqlite")),
+        expect(dead_code, reason = "only drivers fail")
+    )]
     pub(super) fn said(message: impl Into<String>) -> Self {
         Self { message: message.into(), ..Self::default() }
     }
@@ -100,7 +104,7 @@ pub enum DbError {
         /// The URL.
         url: DatabaseUrl,
         /// What was said.
-        source: Failure,
+        source: Box<Failure>,
     },
     /// The server does not say a version that we can read.
     #[error("could not read the version {text:?} of {url}")]
@@ -118,7 +122,7 @@ pub enum DbError {
         /// The statement, cut to one line.
         sql: String,
         /// What was said.
-        source: Failure,
+        source: Box<Failure>,
     },
     /// An answer has another shape than the question.
     #[error("`{sql}` on {url} answered {answer} instead of {wanted}")]
@@ -194,9 +198,14 @@ impl DbError {
                 Some(format!("install with `--features {}`", backend.name()))
             }
             Self::NoFile { .. } => Some("run `diesel database setup`".to_owned()),
-            Self::Connect { source, .. } => Some(source.hint.clone().unwrap_or_else(|| {
-                "check that the server runs, and host, port, user and password of the URL"
-                    .to_owned()
+            Self::Connect { url, source } => Some(source.hint.clone().unwrap_or_else(|| {
+                match url.backend() {
+                    Backend::Sqlite => "name a file that SQLite made, and that you may read",
+                    Backend::Postgres | Backend::Mysql => {
+                        "check that the server runs, and host, port, user and password of the URL"
+                    }
+                }
+                .to_owned()
             })),
             Self::Statement { source, .. } => source.hint.clone(),
             Self::Parameter { .. } => Some("correct the parameter, or leave it out".to_owned()),

@@ -33,8 +33,10 @@ impl SqliteDriver {
         {
             return Err(DbError::NoFile { path });
         }
-        let refused =
-            |message: String| DbError::Connect { url: url.clone(), source: Failure::said(message) };
+        let refused = |message: String| DbError::Connect {
+            url: url.clone(),
+            source: Box::new(Failure::said(message)),
+        };
         let mut connection =
             SqliteConnection::establish(&place.uri).map_err(|e| refused(e.to_string()))?;
         let mut settings = vec![BUSY_TIMEOUT];
@@ -176,7 +178,19 @@ mod tests {
             let Place { uri, file } = Place::new(text, access);
             format!("{uri} {file:?}")
         });
-        insta::assert_snapshot!(places.join("\n"), @"");
+        insta::assert_snapshot!(places.join("\n"), @r#"
+        file:app.db?mode=ro Some("app.db")
+        file:/var/lib/50%25/a b%3f%23.db?mode=rw Some("/var/lib/50%/a b?#.db")
+        file:/app.db?mode=rwc Some("//app.db")
+        file:app.db?mode=ro Some("app.db")
+        file:app.db?cache=shared&mode=ro Some("app.db")
+        file:app.db?mode=ro Some("app.db")
+        file:///var/50%25.db?mode=rw Some("/var/50%.db")
+        file:data/app.db?mode=rw Some("data/app.db")
+        :memory: None
+        file::memory:?cache=shared None
+        file:x?mode=memory None
+        "#);
     }
 
     #[test]

@@ -396,7 +396,7 @@ mod tests {
 
     #[test]
     fn a_kill_at_any_moment_is_undone() {
-        for done in 0..=4 {
+        for done in 0..=4_usize {
             let (_dir, root) = root();
             start(&root);
             let before = tree(&root);

@@ -266,7 +266,16 @@ impl Builder<'_> {
         if facts.columns.is_empty() {
             return Ok(());
         }
-        if facts.column(self.contract.column()).is_some() {
+        let wished = self.contract.column();
+        let exists = match self.backend() {
+            Backend::Postgres => facts.column(wished).is_some(),
+            // Quoted or not, a name is the same in any case there.
+            Backend::Mysql | Backend::Sqlite => {
+                let lower = wished.as_str().to_lowercase();
+                facts.columns.iter().any(|c| c.name.as_str().to_lowercase() == lower)
+            }
+        };
+        if exists {
             return Err(PlanError::ColumnExists { column: self.path() });
         }
         if let Some(replaces) = &self.contract.answers().replaces
@@ -274,6 +283,15 @@ impl Builder<'_> {
         {
             let old = replaces.column.clone();
             return Err(PlanError::NoReplacedColumn { column: self.path(), old });
+        }
+        let include = self.contract.answers().index.iter().flat_map(|index| &index.include);
+        if let Some(name) = include.into_iter().find(|name| facts.column(name).is_none()) {
+            return Err(PlanError::NoSuchColumn {
+                column: self.path(),
+                answer: Answer::Index,
+                what: "index",
+                name: name.clone(),
+            });
         }
         for (answer, what, expr) in self.fragments() {
             for name in volatility::column_refs(expr, self.backend()).unwrap_or_default() {
@@ -389,24 +407,29 @@ impl Builder<'_> {
                 "leave `--include` out",
             ));
         }
-        let btree = |method: &Ident| method.as_str().eq_ignore_ascii_case("btree");
-        if backend == Backend::Mysql && index.method.as_ref().is_some_and(|m| !btree(m)) {
-            return Err(self.unable(
+        let Some(method) = &index.method else { return Ok(()) };
+        let wish = format!("build an index by the method `{method}`");
+        let word = method.as_str().to_ascii_lowercase();
+        let plain = word.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+        match backend {
+            Backend::Sqlite => {
+                Err(self.unable(Answer::Index, wish, "it has only one", "leave the method out"))
+            }
+            Backend::Mysql if word != "btree" && word != "hash" => Err(self.unable(
                 Answer::Index,
-                "build an index by another method than btree",
-                "InnoDB has no other for a plain column, and takes btree in silence where it is asked for hash",
-                "leave the method out",
-            ));
-        }
-        if backend == Backend::Sqlite && index.method.is_some() {
-            return Err(self.unable(
+                wish,
+                "it knows btree and hash",
+                "choose one of them, or leave the method out",
+            )),
+            // Extensions bring methods of their own, so only the form can be judged.
+            Backend::Postgres if !plain => Err(self.unable(
                 Answer::Index,
-                "choose an index method",
-                "it has only one",
-                "leave the method out",
-            ));
+                wish,
+                "a method is one word",
+                "choose one such as btree, hash, gin, gist, spgist or brin",
+            )),
+            Backend::Postgres | Backend::Mysql => Ok(()),
         }
-        Ok(())
     }
 
     fn check_check(&self) -> Result<(), PlanError> {

@@ -76,20 +76,17 @@ fn folder(plan: &Plan, stage: &Stage, migration: &Migration) -> Folder {
     let server = &plan.facts.server;
     let mut text = header(plan, stage, migration.transaction);
     for step in steps {
-        let _ = write!(
-            text,
-            "\n-- {}\n-- {}\n",
-            explain::what(step, &plan.contract),
-            explain::blocks(&effect(step, server))
-        );
+        text.push('\n');
+        comment(&mut text, &explain::what(step, &plan.contract));
+        comment(&mut text, &explain::blocks(&effect(step, server)));
         statements(&mut text, up(step, plan).iter().map(|s| &s.sql));
     }
     let mut undo = header(plan, stage, migration.transaction);
     let undone: Vec<SqlText> = steps.iter().rev().flat_map(|step| down(step, plan)).collect();
-    for step in steps.iter().rev() {
-        let _ = write!(undo, "\n-- {}", explain::undo(step));
-    }
     undo.push('\n');
+    for step in steps.iter().rev() {
+        comment(&mut undo, explain::undo(step));
+    }
     if undone.is_empty() {
         undo.push_str("SELECT 1;\n");
     } else {
@@ -120,6 +117,13 @@ fn header(plan: &Plan, stage: &Stage, transaction: Transaction) -> String {
         (Backend::Postgres, Transaction::Bare) => {}
     }
     text
+}
+
+/// Writes a comment, which may quote an expression of several lines: none of them may leave it.
+fn comment(text: &mut String, says: &str) {
+    for line in says.split(['\n', '\r']) {
+        let _ = writeln!(text, "-- {}", line.trim_end());
+    }
 }
 
 fn statements<'a>(text: &mut String, parts: impl IntoIterator<Item = &'a SqlText>) {

@@ -7,15 +7,15 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::{
     migrations::{self, Version},
-    patch::FilePatch,
+    patch::{Change, FilePatch},
 };
 use crate::{
     backend::{Backend, Product, Server},
     contract::{Answer, Contract},
-    ident::{ColumnPath, Ident},
+    ident::{ColumnPath, Ident, TableName},
     plan::{Plan, PlanError, SchemaChange, StageKind},
     schema::{
-        NewColumn, Position, SchemaEdit, SchemaError, apply,
+        Joinable, NewColumn, Position, SchemaEdit, SchemaError, SchemaFile, Table, apply,
         diesel_toml::PrintSchemaConfig,
         patch_file::{PatchError, Patched, apply_patched},
         types::{DerivedType, Named, TypeError, TypeQuery, derive},
@@ -197,11 +197,17 @@ pub fn release(
     kind: StageKind,
     first: &Version,
 ) -> Result<FilePatch, ReleaseError> {
+    let mut edits = FilePatch::default();
+    edit_schemas(&mut edits, targets, schemas, kind, Direction::Forward)?;
+    let displaced = displaced(&edits, schemas);
     let mut patch = FilePatch::default();
     for target in targets {
         let Some(stage) = target.plan.stage(kind) else { continue };
         let folders = migrations::render(&target.plan, stage);
-        for (sub, folder) in (first.sub..).zip(folders) {
+        for (sub, mut folder) in (first.sub..).zip(folders) {
+            if sub == first.sub {
+                note(&mut folder.up, &displaced);
+            }
             let version = Version { second: first.second.clone(), sub };
             let dir = target.migrations.join(format!("{version}_{}", folder.name));
             patch.push(dir.join("up.sql"), None, Some(folder.up));
@@ -209,8 +215,70 @@ pub fn release(
             patch.push(dir.join("metadata.toml"), None, Some(folder.metadata.to_owned()));
         }
     }
-    edit_schemas(&mut patch, targets, schemas, kind, Direction::Forward)?;
+    for change in edits.changes() {
+        patch.push(&change.path, change.before.clone(), change.after.clone());
+    }
     Ok(patch)
+}
+
+/// Opens the line of a migration that keeps a `joinable!` for [`retract`].
+///
+/// Two foreign keys between the same tables have no `joinable!` at all in schema.rs, so the first
+/// one's goes when the second arrives, and nothing else in the project would know it.
+const DISPLACED: &str = "-- schema.rs loses: ";
+
+/// Returns every `joinable!` that the edits remove.
+fn displaced(edits: &FilePatch, schemas: &[SchemaSource]) -> Vec<String> {
+    let text = |j: &Joinable| format!("{} -> {} ({})", j.child, j.parent, j.column);
+    let read = |text: &str| SchemaFile::parse(text).map(|file| file.joinables).unwrap_or_default();
+    let of_schema = |change: &&Change| schemas.iter().any(|s| s.path == change.path);
+    let mut lost = Vec::new();
+    for change in edits.changes().iter().filter(of_schema) {
+        let (Some(before), Some(after)) = (&change.before, &change.after) else { continue };
+        // Most edits leave all of them alone, and reading a large file twice takes its time.
+        if before.matches("joinable!").count() <= after.matches("joinable!").count() {
+            continue;
+        }
+        let after: Vec<String> = read(after).iter().map(text).collect();
+        lost.extend(read(before).iter().map(text).filter(|line| !after.contains(line)));
+    }
+    lost.dedup();
+    lost
+}
+
+/// Writes the lines behind the first line of a migration.
+fn note(up: &mut String, displaced: &[String]) {
+    let at = up.find('\n').map_or(up.len(), |at| at + 1);
+    let lines: String = displaced.iter().map(|line| format!("{DISPLACED}{line}\n")).collect();
+    up.insert_str(at, &lines);
+}
+
+/// Returns the edits that bring back what the deleted migrations say schema.rs has lost.
+fn restored(patch: &FilePatch, schema: &SchemaSource) -> Vec<SchemaEdit> {
+    let Ok(file) = SchemaFile::parse(&schema.text) else { return Vec::new() };
+    let deleted = patch.changes().iter().filter(|change| change.after.is_none());
+    let lines = deleted.filter_map(|change| change.before.as_deref()).flat_map(str::lines);
+    let mut edits = Vec::new();
+    for line in lines.filter_map(|line| line.strip_prefix(DISPLACED)) {
+        let find = || {
+            let (child, rest) = line.split_once(" -> ")?;
+            let (parent, column) = rest.strip_suffix(')')?.split_once(" (")?;
+            let table = |name: &str| file.tables.iter().find(|t| t.rust_name == name);
+            let name = |table: &Table| {
+                let schema = table.schema.as_deref().map(Ident::new).transpose().ok()?;
+                Some(TableName { schema, name: Ident::new(table.sql_name.as_str()).ok()? })
+            };
+            let column = table(child)?.columns.iter().find(|c| c.rust_name == column)?;
+            Some(SchemaEdit::AddJoinable {
+                child: name(table(child)?)?,
+                column: Ident::new(column.sql_name.as_str()).ok()?,
+                parent: name(table(parent)?)?,
+            })
+        };
+        edits.extend(find());
+    }
+    edits.dedup();
+    edits
 }
 
 /// Returns the edit of `schema.rs` that takes a stage back.
@@ -258,8 +326,12 @@ fn edit_schemas(
                 changes.iter().map(|c| forward(*c, contract, product, &derived)).collect()
             }
             Direction::Back => {
-                let back = changes.iter().rev().map(|c| backward(*c, contract));
-                back.collect::<Result<Vec<SchemaEdit>, ReleaseError>>()?
+                let back = changes.iter().rev().map(|c| backward(*c, contract, schema));
+                let back: Vec<Option<SchemaEdit>> = back.collect::<Result<_, ReleaseError>>()?;
+                let mut edits: Vec<SchemaEdit> = back.into_iter().flatten().collect();
+                edits.extend(restored(patch, schema));
+                edits.retain(|edit| !is_undone(edit, schema, product));
+                edits
             }
         };
         edit_one(patch, schema, product, &edits)?;
@@ -354,10 +426,26 @@ fn forward(
     }
 }
 
-fn backward(change: SchemaChange, contract: &Contract) -> Result<SchemaEdit, ReleaseError> {
+/// Reports whether an edit takes back what is gone: `diesel migration revert` prints schema.rs anew.
+fn is_undone(edit: &SchemaEdit, schema: &SchemaSource, product: Product) -> bool {
+    let tried = apply(&schema.text, product, &schema.config, std::slice::from_ref(edit));
+    matches!(
+        tried,
+        Err(SchemaError::ColumnMissing { .. }
+            | SchemaError::JoinableMissing { .. }
+            | SchemaError::JoinableExists { .. })
+    )
+}
+
+/// Returns the edit that takes a change back; `None` where that has happened.
+fn backward(
+    change: SchemaChange,
+    contract: &Contract,
+    schema: &SchemaSource,
+) -> Result<Option<SchemaEdit>, ReleaseError> {
     let table = contract.table().clone();
     let column = contract.column().clone();
-    Ok(match change {
+    Ok(Some(match change {
         SchemaChange::AddNullable | SchemaChange::AddRequired => {
             SchemaEdit::DropColumn { table, column }
         }
@@ -368,9 +456,15 @@ fn backward(change: SchemaChange, contract: &Contract) -> Result<SchemaEdit, Rel
             SchemaEdit::RemoveJoinable { child: table, column, parent }
         }
         SchemaChange::DropReplaced => {
+            let old = replaced(contract);
+            let file = SchemaFile::parse(&schema.text);
+            let table = file.as_ref().ok().and_then(|f| f.table(&schema.text, &table).ok());
+            if table.is_some_and(|table| table.column(&old).is_some()) {
+                return Ok(None);
+            }
             return Err(ReleaseError::CannotRestore { column: contract.path().clone() });
         }
-    })
+    }))
 }
 
 fn replaced(contract: &Contract) -> Ident {

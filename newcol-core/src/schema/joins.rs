@@ -138,10 +138,7 @@ pub(super) fn add(
         Err(SchemaError::TableMissing { .. }) => return Ok(text.to_owned()),
         Err(error) => return Err(error),
     };
-    if child_table.range == parent_table.range
-        || child_table.module != parent_table.module
-        || parent_table.primary_key.len() != 1
-    {
+    if !can_join(child_table, parent_table) {
         return Ok(text.to_owned());
     }
     let scope = Scope::new(text, &file, &child_table.module);
@@ -193,6 +190,11 @@ pub(super) fn add(
     Ok(splices.apply(text))
 }
 
+/// Reports whether a foreign key between two tables gets a `joinable!`.
+fn can_join(child: &Table, parent: &Table) -> bool {
+    child.range != parent.range && child.module == parent.module && parent.primary_key.len() == 1
+}
+
 pub(super) fn remove(
     printer: &Printer<'_>,
     text: &str,
@@ -203,7 +205,12 @@ pub(super) fn remove(
     let file = SchemaFile::parse(text)?;
     let child_table = file.table(text, child)?;
     let missing = || SchemaError::JoinableMissing { child: child.clone(), column: column.clone() };
-    let parent_table = file.table(text, parent)?;
+    let parent_table = match file.table(text, parent) {
+        Ok(table) if can_join(child_table, table) => table,
+        // Adding it wrote nothing either.
+        Ok(_) | Err(SchemaError::TableMissing { .. }) => return Ok(text.to_owned()),
+        Err(error) => return Err(error),
+    };
     let scope = Scope::new(text, &file, &child_table.module);
     let rust_column = child_table.column(column).map_or_else(
         || names::joinable_column(column.as_str(), &child_table.rust_name),

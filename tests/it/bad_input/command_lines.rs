@@ -4,7 +4,6 @@ use super::{Case, On, case, run};
 
 pub(super) const CASES: &[Case] = &[
     case("unknown verb", &["ad", "users.locale"]),
-    case("no verb", &[]),
     case("unknown flag", &["add", "users.locale", "...", "--nullable"]),
     case("no column", &["add", "--type", "text", "--optional", "--why", "Because"]),
     case("column without table", &["add", "locale", "..."]),

@@ -34,7 +34,7 @@ pub(super) const CASES: &[Case] = &[
     case("impossible on the engine", &["plan", "users.locale"]).on(On::Sqlite).after(&[ADD_INDEXED]).edited(&[(FILE, "[index]", "[index]\nmethod = \"gin\"")]),
     case("fill of a missing column", &["plan", "users.locale"]).after(&[ADD]).edited(&[(FILE, "required = false", "required = false\n[old_rows]\nfill = \"nam\"\n")]),
     case("control character in a name", &["status"]).with(&[(FILE, Text("format = 1\ntable = \"users\"\ncolumn = \"lo\\ncale\"\nwhy = \"x\"\ntype = \"text\"\nrequired = false\n"))]),
-    case("column gone from schema.rs before undo", &["undo", "users.locale", "--yes"]).after(&[ADD]).edited(&[("src/schema.rs", "        locale -> Nullable<Text>,\n", "")]),
+    case("NUL in an expression", &["status"]).with(&[(FILE, Text("format = 1\ntable = \"users\"\ncolumn = \"locale\"\nwhy = \"x\"\ntype = \"text\"\nrequired = true\n[default]\nvalue = \"'a\\u0000b'\"\n"))]),
     case("edited between two stages", NEXT).after(&[ADD_INDEXED]).edited(&[(FILE, "required = false", "required = true\n[default]\nvalue = \"NULL\"\n")]),
 ];
 

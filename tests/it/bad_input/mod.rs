@@ -128,8 +128,10 @@ impl Case {
             self.args.iter().map(|arg| arg.escape_debug().to_string()).collect();
         let text =
             format!("## {}\n$ cargo newcol {}\n{}\n", self.name, shown.join(" "), stderr(&output));
-        let wrong = wrong.into_iter().map(|w| format!("{}: {w}\n{output}", self.name));
-        (text, wrong.collect())
+        if !wrong.is_empty() {
+            wrong = vec![format!("{}: {}\n{output}", self.name, wrong.join("; "))];
+        }
+        (text, wrong)
     }
 }
 
@@ -181,7 +183,7 @@ fn faults(output: &CommandOutput, code: i32) -> Vec<String> {
     must(!text.contains("panicked"), "it panicked");
     must(!text.contains(PASSWORD), "the password is shown");
     must(
-        !text.chars().any(|c| c.is_control() && c != '\n'),
+        !text.chars().any(|c| c.is_control() && !"\n\t".contains(c)),
         "control characters reach the terminal",
     );
     wrong

@@ -58,7 +58,11 @@ pub(super) const CASES: &[Case] = &[
     case("default that opens a dollar quote", &["add", "users.locale", "...", "--default", "$$a"]),
     case("default that opens a comment", &["add", "users.locale", "...", "--default", "1 /* x"]),
     case("default that is empty", &["add", "users.locale", "...", "--default", ""]),
-    case("default with a NUL", &["add", "users.locale", "...", "--default", "'a\u{1}b'"]),
+    case(
+        "default with a comment that MySQL runs",
+        &["add", "users.locale", "...", "--default", "1 /*!50000 ), ADD x int */"],
+    )
+    .on(On::Mysql),
     case(
         "fill with an injection",
         &["add", "users.locale", "...", "--fill", "name) WHERE 1; DROP TABLE x"],
@@ -130,7 +134,7 @@ pub(super) const CASES: &[Case] = &[
         ],
     ),
     case(
-        "reason with a NUL-like control",
+        "reason with a control character",
         &["add", "users.locale", "--type", "text", "--optional", "--why", "a\u{1}b"],
     ),
 ];

@@ -148,8 +148,10 @@ fn measured() -> impl Strategy<Value = Measured> {
 }
 
 fn file() -> impl Strategy<Value = ContractFile> {
-    (contract(), option::of(measured()))
-        .prop_map(|(contract, measured)| ContractFile { contract, measured })
+    let reason = (select(StageKind::ALL.to_vec()), regex("\\PC{1,12}"));
+    let confirmed = option::of(reason).prop_map(|reason| reason.into_iter().collect());
+    (contract(), option::of(measured()), confirmed)
+        .prop_map(|(contract, measured, confirmed)| ContractFile { contract, measured, confirmed })
 }
 
 proptest! {
@@ -162,6 +164,18 @@ proptest! {
         prop_assert_eq!(write(&read(&text).unwrap()), text.as_str());
         let crlf = text.replace('\n', "\r\n");
         prop_assert_eq!(read(&format!("\u{feff}{crlf}")), Ok(file));
+    }
+
+    #[test]
+    fn a_confirmation_is_added_and_taken_back(
+        file in file().prop_filter("unconfirmed", |file| file.confirmed.is_empty()),
+        kind in select(StageKind::ALL.to_vec()),
+        reason in regex("\\PC{1,20}"),
+    ) {
+        let text = write(&file);
+        let with = with_confirmation(&text, kind, Some(&reason)).unwrap();
+        prop_assert_eq!(read(&with).unwrap().confirmed, vec![(kind, reason)]);
+        prop_assert_eq!(with_confirmation(&with, kind, None).unwrap(), text);
     }
 
     #[test]
