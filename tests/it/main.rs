@@ -1,6 +1,7 @@
 //! Tests of the whole tool, most of them through its command line.
 
 mod bad_input;
+mod cases;
 mod desk;
 mod doctor;
 mod fuzz;
