@@ -415,11 +415,11 @@ impl Builder<'_> {
             Backend::Sqlite => {
                 Err(self.unable(Answer::Index, wish, "it has only one", "leave the method out"))
             }
-            Backend::Mysql if word != "btree" && word != "hash" => Err(self.unable(
+            Backend::Mysql if word != "btree" => Err(self.unable(
                 Answer::Index,
                 wish,
-                "it knows btree and hash",
-                "choose one of them, or leave the method out",
+                "InnoDB has btree only, and takes it in silence where it is asked for hash",
+                "leave the method out",
             )),
             // Extensions bring methods of their own, so only the form can be judged.
             Backend::Postgres if !plain => Err(self.unable(

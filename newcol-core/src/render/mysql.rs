@@ -417,12 +417,8 @@ fn index_name<'a>(purpose: IndexPurpose, scope: &'a Scope<'_>) -> &'a Ident {
 fn create_index(purpose: IndexPurpose, scope: &Scope<'_>) -> Statement {
     let wish = scope.contract.answers().index.clone().unwrap_or_default();
     let name = index_name(purpose, scope);
-    // The method is a keyword here, no name; planning lets only these through.
-    let method = match wish.method.as_ref().map(|m| m.as_str().to_ascii_lowercase()) {
-        None => "",
-        Some(word) if word == "hash" => " USING HASH",
-        Some(_) => " USING BTREE",
-    };
+    // The method is a keyword here, no name; planning lets only this one through.
+    let method = if wish.method.is_some() { " USING BTREE" } else { "" };
     let create = sql(
         "ALTER TABLE {table} ADD {unique}INDEX {index}{method} ({column}), ALGORITHM=INPLACE, LOCK=NONE",
         &[
