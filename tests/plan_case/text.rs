@@ -42,7 +42,8 @@ pub(super) fn offline(
 ) -> Fallible<Vec<Planned>> {
     let mut all: Vec<Planned> = Vec::new();
     for (name, server) in case.assumed() {
-        let planned = planned(case, name, server, without_server(case, schema, server)?, schema)?;
+        let (server, plan) = without_server(case, schema, server)?;
+        let planned = planned(case, name, server, plan, schema)?;
         if all.iter().all(|known| known.text != planned.text) {
             snapshots.compare(&format!("{}.plan.txt", planned.name), &planned.text);
         }
@@ -82,7 +83,7 @@ fn without_server(
     case: &Case,
     schema: Option<&str>,
     server: Server,
-) -> Fallible<Result<Plan, PlanError>> {
+) -> Fallible<(Server, Result<Plan, PlanError>)> {
     let mut facts = schema_facts(case, schema)?;
     facts.server = if case.backend == Backend::Sqlite { facts.server } else { server };
     let plan = Plan::build(&case.contract, &facts);
@@ -95,13 +96,13 @@ fn without_server(
         Err(_) => false,
     };
     if case.backend != Backend::Sqlite || !wants_more {
-        return Ok(plan);
+        return Ok((facts.server, plan));
     }
     let mut session = Session::open(&DatabaseUrl::memory(), &OpenOptions::create())?;
     session.batch(&case.tables)?;
     let mut facts = read_table(&mut session, case.contract.table())?;
     facts.source = Source::Replay;
-    Ok(Plan::build(&case.contract, &facts))
+    Ok((facts.server, Plan::build(&case.contract, &facts)))
 }
 
 /// What schema.rs alone tells.

@@ -89,10 +89,12 @@ fn tried(session: &mut Session, ty: &SqlType, default: Option<&Expr>) -> Result<
     let volatility = match (rewrites, type_rewrites) {
         (true, true) => planned_volatility(session, ty, default)?,
         (true, false) => Volatility::Volatile,
-        // Only immutable expressions may be indexed.
+        // Only immutable expressions may be indexed; the answer is a boolean, because not every type
+        // can be (json).
         (false, _) => {
             session.batch("SAVEPOINT newcol_index")?;
-            let index = format!("CREATE INDEX ON pg_temp.newcol_probe ((({default})::{ty}))");
+            let index =
+                format!("CREATE INDEX ON pg_temp.newcol_probe (((({default})::{ty}) IS NULL))");
             match session.batch(&index) {
                 Ok(()) => Volatility::Immutable,
                 Err(_) => {
