@@ -10,7 +10,7 @@ use std::{
 };
 
 use camino::Utf8PathBuf;
-use criterion::{BenchmarkId, Criterion, Throughput};
+use criterion::{BatchSize, BenchmarkId, Criterion, Throughput};
 use newcol_benches::schema;
 use newcol_core::{
     backend::{Backend, Product},
@@ -100,6 +100,12 @@ fn add_dry_run(text: &str, contract: &Contract) -> usize {
     patch.changes().iter().map(|change| change.diff().len()).sum()
 }
 
+/// A command parses in a fresh process; proc-macro2 keeps every text a thread ever parsed, and looks
+/// through all of them for every place.
+fn fresh() {
+    proc_macro2::extra::invalidate_current_thread_spans();
+}
+
 fn check(tables: u64, text: &str) {
     let edited = edit(text, &[add_column(tables)]);
     assert_eq!(edited.lines().count(), text.lines().count() + 1, "one line more");
@@ -116,13 +122,17 @@ fn benchmarks(criterion: &mut Criterion) {
         let contract = wish(tables);
         group.throughput(Throughput::Elements(tables));
         group.bench_with_input(BenchmarkId::new("syn", tables), &text, |b, text| {
-            b.iter(|| syn::parse_file(black_box(text)));
+            b.iter_batched(fresh, |()| syn::parse_file(black_box(text)), BatchSize::PerIteration);
         });
         group.bench_with_input(BenchmarkId::new("edit", tables), &text, |b, text| {
-            b.iter(|| edit(black_box(text), &edits));
+            b.iter_batched(fresh, |()| edit(black_box(text), &edits), BatchSize::PerIteration);
         });
         group.bench_with_input(BenchmarkId::new("add_dry_run", tables), &text, |b, text| {
-            b.iter(|| add_dry_run(black_box(text), &contract));
+            b.iter_batched(
+                fresh,
+                |()| add_dry_run(black_box(text), &contract),
+                BatchSize::PerIteration,
+            );
         });
     }
     group.finish();
@@ -133,6 +143,7 @@ fn medians(runs: usize, mut things: [&mut dyn FnMut(); 3]) -> [Duration; 3] {
     let mut times: [Vec<Duration>; 3] = Default::default();
     for _ in 0..runs {
         for (thing, times) in things.iter_mut().zip(&mut times) {
+            fresh();
             let start = Instant::now();
             thing();
             times.push(start.elapsed());

@@ -52,6 +52,8 @@ fn fuzz(name: &str, seeds: &[&str], words: &[&str], check: impl Fn(&str, u32) ->
         }
         let choice = rng.next_u32();
         met.inputs += 1;
+        // Each text parsed is kept by proc-macro2 until its thread ends or it is told otherwise.
+        proc_macro2::extra::invalidate_current_thread_spans();
         match catch_unwind(AssertUnwindSafe(|| check(&text, choice))) {
             Ok(true) => {
                 met.accepted += 1;

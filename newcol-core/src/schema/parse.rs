@@ -106,8 +106,11 @@ impl<'t> Cursor<'t> {
 /// Reports whether the text is a type that `table!` takes. Types nested deeper than anyone writes
 /// are refused before they exhaust the stack of the Rust parser.
 pub(super) fn is_type(text: &str) -> bool {
+    shallow(text) && syn::parse_str::<syn::TypePath>(text).is_ok()
+}
+
+fn shallow(text: &str) -> bool {
     text.matches(['<', '(', '[', '{']).count() <= MAX_DEPTH
-        && syn::parse_str::<syn::TypePath>(text).is_ok()
 }
 
 fn bytes(span: Span) -> Range<usize> {
@@ -361,9 +364,9 @@ impl Parser<'_> {
                 tokens.as_slice()
                 && equals.as_char() == '='
             {
-                value = match syn::parse_str::<syn::Lit>(&literal.to_string()) {
-                    Ok(syn::Lit::Str(text)) => Some(text.value()),
-                    Ok(syn::Lit::Int(number)) => Some(number.base10_digits().to_owned()),
+                value = match syn::Lit::new(literal.clone()) {
+                    syn::Lit::Str(text) => Some(text.value()),
+                    syn::Lit::Int(number) => Some(number.base10_digits().to_owned()),
                     _ => None,
                 };
             }
@@ -519,7 +522,7 @@ impl Parser<'_> {
         };
         let ty_range = bytes(from.span()).start..bytes(to.span()).end;
         let text = self.text(ty_range.clone());
-        if !is_type(&text) {
+        if !shallow(&text) || !are_a_type(ty) {
             return Err(self.error(ty_range, format!("`{text}` is not a type")));
         }
         let comma = if cursor.is_punct(0, ',') {
@@ -560,6 +563,24 @@ impl Parser<'_> {
             return None;
         }
         Some(bytes(ty[open + 1].span()).start..bytes(ty[ty.len() - 2].span()).end)
+    }
+}
+
+/// Reports whether the tokens are a path to a type.
+///
+/// Nearly every column is `Type` or `Nullable<Type>`, which needs no parser. Others are parsed from
+/// their tokens: each text that is parsed adds a source that every later look at a place passes.
+fn are_a_type(tokens: &[TokenTree]) -> bool {
+    let named = |token: &TokenTree| matches!(token, TokenTree::Ident(name) if name.to_string().starts_with(|c: char| c.is_ascii_uppercase()));
+    let punct = |token: &TokenTree, c| matches!(token, TokenTree::Punct(p) if p.as_char() == c);
+    match tokens {
+        [name] if named(name) => true,
+        [outer, open, inner, close]
+            if named(outer) && punct(open, '<') && named(inner) && punct(close, '>') =>
+        {
+            true
+        }
+        _ => syn::parse2::<syn::TypePath>(tokens.iter().cloned().collect()).is_ok(),
     }
 }
 
