@@ -1,5 +1,13 @@
 //! Tests of the whole tool, most of them through its command line.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::format_push_string,
+    reason = "helpers of tests are tests"
+)]
+
 mod bad_input;
 mod cases;
 mod desk;
