@@ -1,8 +1,12 @@
 //! Tests of the whole tool, most of them through its command line.
 
-#![expect(clippy::unwrap_used, reason = "what goes wrong here fails the test and says where")]
-#![expect(clippy::panic, clippy::print_stderr, reason = "a test speaks to whoever runs it")]
-#![expect(clippy::format_push_string, reason = "reports are put together once, speed is no matter")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::format_push_string,
+    reason = "helpers of tests are tests"
+)]
 
 mod bad_input;
 mod cases;

@@ -20,7 +20,7 @@ fn tour(args: &[&str]) -> String {
         .map(|entry| entry.unwrap().file_name().to_owned())
         .filter(|name| name.starts_with("newcol-tour-"))
         .collect();
-    assert!(left.is_empty(), "the tour left {left:?} behind");
+    assert!(left.is_empty(), "the tour left something behind: {left:?}");
     assert_eq!(said.stderr, "");
     said.stdout
 }
