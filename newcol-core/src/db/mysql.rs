@@ -325,6 +325,16 @@ mod tests {
             "mysql://root@db/shop?require_ssl=true",
             "mysql://root@db/shop?database=x",
         ];
-        insta::assert_snapshot!(cases.map(read).join("\n"), @"");
+        insta::assert_snapshot!(cases.map(read).join("\n"), @r#"
+        Some("root")@db.example.com:3306 socket=None Preferred tls=true db=Some("shop")
+        Some("root")@127.0.0.1:3307 socket=None Required tls=true db=Some("shop")
+        Some("root")@localhost:3306 socket=Some("/tmp/my.sock") Required tls=false db=Some("shop")
+        Some("root")@db:3306 socket=Some("/tmp/my.sock") Preferred tls=false db=Some("shop")
+        Some("root")@db:3306 socket=None Disabled tls=false db=Some("shop")
+        could not use /missing.pem to connect to mysql://root@db/shop?ssl_ca=/missing.pem
+        parameter `ssl_mode` of mysql://root@db/shop?ssl_mode=on: it is not one of disabled, preferred, required, verify_ca, verify_identity
+        parameter `require_ssl` of mysql://root@db/shop?***: Diesel knows no such parameter; it knows `ssl_mode`, `ssl_ca`, `ssl_cert` and `ssl_key`
+        parameter `database` of mysql://root@db/shop?***: the database is the path of the URL
+        "#);
     }
 }

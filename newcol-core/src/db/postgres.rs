@@ -683,7 +683,18 @@ mod tests {
             "postgres://db/shop?sslrootcert=system",
             "postgres://[::1]:6000/shop?user=bob&dbname=ignored",
         ];
-        insta::assert_snapshot!(cases.map(read).join("\n"), @"");
+        insta::assert_snapshot!(cases.map(read).join("\n"), @r#"
+        ann db:5432/shop Require Some(2s) None None
+        env /tmp/pg:5432/shop Disable None None None
+        env /tmp/pg:5433/shop Disable None None None
+        env a:1,b:2/shop Prefer Some(10s) None Some("web app")
+        env db:5432/shop Prefer None Some("-c lock_timeout=2s -csearch_path=x") None
+        env db:5432/shop Require None None None
+        env ::1:5432/shop Prefer None None None
+        env db:5432/shop VerifyFull None None None
+        env db:5432/shop VerifyFull None None None
+        bob ::1:6000/shop Prefer None None None
+        "#);
     }
 
     #[test]
@@ -707,7 +718,20 @@ mod tests {
             "postgres://db/shop?sslcert=/c.crt",
             "postgres://db/shop?target_session_attrs=primary",
         ];
-        insta::assert_snapshot!(cases.map(why).join("\n"), @"");
+        insta::assert_snapshot!(cases.map(why).join("\n"), @"
+        parameter `sslmode` of postgres://db/shop?sslmode=on: `on` is not one of disable, allow, prefer, require, verify-ca, verify-full
+        parameter `sslmode` of postgres://db/shop?sslmode=require&sslrootcert=system: `sslrootcert=system` needs verify-full
+        parameter `sslmode` of postgres://db/shop?sslmode=verify-full: it needs `sslrootcert`: a file of root certificates, or `system`
+        /missing.crt: I/O error: No such file or directory (os error 2)
+        parameter `require_auth` of postgres://db/shop?***: libpq knows it, the built-in driver cannot honour it
+        parameter `pool_size` of postgres://db/shop?***: libpq knows no such parameter
+        parameter `client_encoding` of postgres://db/shop?***: libpq knows it, the built-in driver cannot honour it
+        parameter `hostaddr` of postgres://db/shop?hostaddr=localhost: it is not an IP address
+        parameter `port` of postgres://db/shop?port=1,2: there must be one, or one for each host
+        parameter `connect_timeout` of postgres://db/shop?connect_timeout=soon: `soon` is not a number
+        parameter `sslcert` of postgres://db/shop?***: it needs `sslkey`
+        parameter `target_session_attrs` of postgres://db/shop?target_session_attrs=primary: `primary` is not one of any, read-write, read-only
+        ");
     }
 
     #[test]

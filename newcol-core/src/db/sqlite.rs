@@ -176,7 +176,19 @@ mod tests {
             let Place { uri, file } = Place::new(text, access);
             format!("{uri} {file:?}")
         });
-        insta::assert_snapshot!(places.join("\n"), @"");
+        insta::assert_snapshot!(places.join("\n"), @r#"
+        file:app.db?mode=ro Some("app.db")
+        file:/var/lib/50%25/a b%3f%23.db?mode=rw Some("/var/lib/50%/a b?#.db")
+        file:/app.db?mode=rwc Some("//app.db")
+        file:app.db?mode=ro Some("app.db")
+        file:app.db?cache=shared&mode=ro Some("app.db")
+        file:app.db?mode=ro Some("app.db")
+        file:///var/50%25.db?mode=rw Some("/var/50%.db")
+        file:data/app.db?mode=rw Some("data/app.db")
+        :memory: None
+        file::memory:?cache=shared None
+        file:x?mode=memory None
+        "#);
     }
 
     #[test]

@@ -437,7 +437,18 @@ mod tests {
             "sqlite://data/app.db",
             ":memory:",
         ];
-        insta::assert_snapshot!(cases.map(shown).join("\n"), @"");
+        insta::assert_snapshot!(cases.map(shown).join("\n"), @"
+        postgres://ann:***@db.example.com:5432/shop?sslmode=verify-full | PostgreSQL database shop on db.example.com:5432
+        postgresql://%2Fvar%2Frun%2Fpostgresql/shop | PostgreSQL database shop on /var/run/postgresql
+        postgres:///shop?host=/tmp/pg&user=ann&*** | PostgreSQL database shop on /tmp/pg
+        postgres://ann@a:1,b,[::1]:3/shop | PostgreSQL database shop on a:1,b,[::1]:3
+        mysql://root:***@localhost/shop?unix_socket=/run/mysqld.sock | MySQL database shop on /run/mysqld.sock
+        mysql://root@127.0.0.1 | MySQL database (default) on 127.0.0.1
+        app.db | SQLite file app.db
+        file:data/app.db?mode=ro&*** | SQLite file data/app.db
+        sqlite://data/app.db | SQLite file data/app.db
+        :memory: | SQLite file :memory:
+        ");
     }
 
     #[test]
@@ -453,6 +464,15 @@ mod tests {
             "mysql://root:secret@localhost/shop#x",
         ];
         let why = cases.map(|text| DatabaseUrl::parse(text).unwrap_err().to_string());
-        insta::assert_snapshot!(why.join("\n"), @"");
+        insta::assert_snapshot!(why.join("\n"), @"
+        the database URL is empty
+        `mariadb://` is not a URL of PostgreSQL, MySQL or SQLite
+        `postgres://…` has a raw `@` outside the end of its password
+        `postgres://…` has a raw `@` outside the end of its password
+        `postgres://…` has a bad port
+        `postgres://…` has a parameter without `=`
+        `mysql://…` has more than one `/` before its parameters
+        `mysql://…` has a raw `#`
+        ");
     }
 }

@@ -142,10 +142,11 @@ fn wrong_values() {
         at "not a path"
         help: write a path such as `crate::backfill::locale`
     "##);
-    insta::assert_snapshot!(with("required = true\n[old_rows]\nfill = \"1); drop table users\"\n"), @r##"
+    insta::assert_snapshot!(with("required = true\n[old_rows]\nfill = \"1); drop table users\"\n"), @r#"
     8:8 `old_rows.fill` is no SQL that fits a statement: `)` has no partner
         at "1); drop table users"
-    "##);
+        help: close every bracket that you open
+    "#);
     insta::assert_snapshot!(with("required = true\n[default]\nvalue=\"1\"\n[references]\ntable = \"a.b.c\"\non_delete = \"set nul\""), @r##"
     9:2 `references.column` is missing
         at references
@@ -323,14 +324,15 @@ fn whole_files() {
     3:1 this is not TOML: duplicate key
         at table
     "##);
-    insta::assert_snapshot!(complaints("format = 1\ntable=\"\"\ncolumn=\"\"\nwhy=\"\"\ntype=\"\"\nrequired=false"), @r##"
+    insta::assert_snapshot!(complaints("format = 1\ntable=\"\"\ncolumn=\"\"\nwhy=\"\"\ntype=\"\"\nrequired=false"), @r#"
     2:7 `table` is not a name: a name in `` is empty
         at ""
     3:8 `column` is not a name: a name in `` is empty
         at ""
     5:6 `type` is no SQL that fits a statement: it is empty
         at ""
-    "##);
+        help: write SQL, or leave it out
+    "#);
     insta::assert_snapshot!(complaints("format = 1\ntable=\"a\"\ncolumn=\"b\"\nwhy=\" \"\ntype=\"text not null\"\nrequired=false"), @r##"
     5:6 `type` is no SQL that fits a statement: `not` is not part of a type
         at "text not null"

@@ -196,7 +196,13 @@ mod tests {
                 )
             })
             .collect();
-        insta::assert_snapshot!(columns.join("\n"), @"");
+        insta::assert_snapshot!(columns.join("\n"), @r#"
+        id Some("INTEGER") nullable=false default=None generated=false
+        e mail Some("TEXT") nullable=false default=Some("'it''s'") generated=false
+        age Some("INT") nullable=true default=Some("1 + 1") generated=false
+        upper Some("TEXT") nullable=true default=None generated=true
+        boss Some("INTEGER") nullable=true default=None generated=false
+        "#);
         let names = |names: &[crate::ident::TableName]| {
             names.iter().map(ToString::to_string).collect::<Vec<_>>()
         };
@@ -220,6 +226,10 @@ mod tests {
             format!("{error}; {:?}", error.hint())
         };
         let cases = ["user", "adults", "nothing_like_it"].map(|name| why(&mut session, name));
-        insta::assert_snapshot!(cases.join("\n"), @"");
+        insta::assert_snapshot!(cases.join("\n"), @r#"
+        there is no table `user` in SQLite file :memory:; Some("did you mean `users`?")
+        `adults` is a view, not a table; None
+        there is no table `nothing_like_it` in SQLite file :memory:; None
+        "#);
     }
 }
