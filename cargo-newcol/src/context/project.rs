@@ -4,9 +4,10 @@
 //! engine with one schema, hand-written schemas without a diesel.toml.
 
 use std::{
+    cell::OnceCell,
     collections::BTreeSet,
     fs::{self, File},
-    io,
+    io::{self, Read as _},
 };
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -37,6 +38,7 @@ pub(crate) struct Project {
     pub(crate) engines: Vec<EngineDir>,
     /// Packages of the workspace.
     pub(crate) packages: Vec<Package>,
+    migrations: OnceCell<Vec<(Utf8PathBuf, MigrationFolder)>>,
 }
 
 /// The migrations of one engine.
@@ -130,7 +132,15 @@ impl Project {
             }
         };
         let migrations = migrations_dir(&config, &base, &root);
-        let mut project = Self { root, base, diesel_toml, config, engines: Vec::new(), packages };
+        let mut project = Self {
+            root,
+            base,
+            diesel_toml,
+            config,
+            engines: Vec::new(),
+            packages,
+            migrations: OnceCell::new(),
+        };
         project.engines = project.engines(ctx, migrations)?;
         Ok(project)
     }
@@ -230,14 +240,23 @@ impl Project {
         Ok(holding)
     }
 
+    /// Returns every migration folder with its directory below the root, read once.
+    pub(crate) fn migrations(&self) -> &[(Utf8PathBuf, MigrationFolder)] {
+        self.migrations.get_or_init(|| {
+            let of_engine = |engine: &EngineDir| {
+                let dir = engine.dir.clone();
+                let folders = migration_folders(&self.root.join(&engine.dir));
+                folders.into_iter().map(move |folder| (dir.clone(), folder))
+            };
+            self.engines.iter().flat_map(of_engine).collect()
+        })
+    }
+
     /// Returns the latest migration version of all engines, as Diesel stores and compares it.
     /// With its folder.
     pub(crate) fn latest_version(&self) -> Option<(String, Utf8PathBuf)> {
-        let folders = self.engines.iter().flat_map(|engine| {
-            let names = migration_folders(&self.root.join(&engine.dir));
-            names.into_iter().map(|name| (stored_version(&name), engine.dir.join(name)))
-        });
-        folders.max()
+        let folders = self.migrations().iter();
+        folders.map(|(dir, folder)| (stored_version(&folder.name), dir.join(&folder.name))).max()
     }
 
     /// Takes Diesel's own lock on every migrations directory until the guards are dropped.
@@ -254,7 +273,8 @@ impl Project {
     ) -> Result<Vec<EngineDir>, CliError> {
         let dir = migrations.unwrap_or_else(|| self.base.join("migrations"));
         let mut several = Vec::new();
-        if migration_folders(&dir).is_empty() {
+        let is_migration = |name: &String| dir.join(name).join("up.sql").is_file();
+        if !subdirs(&dir).iter().any(is_migration) {
             for name in subdirs(&dir) {
                 if let Ok(backend) = name.parse::<Backend>() {
                     several.push(EngineDir { backend, dir: self.relative(&dir.join(name)) });
@@ -312,12 +332,28 @@ pub(crate) fn schema_error(path: &Utf8Path, error: &SchemaError) -> CliError {
     CliError::of(Exit::Usage, error).at(place).hint(error.hint())
 }
 
-/// Names of the migration folders in a directory: those with an `up.sql`.
-pub(crate) fn migration_folders(dir: &Utf8Path) -> Vec<String> {
-    let mut names: Vec<String> =
-        subdirs(dir).into_iter().filter(|name| dir.join(name).join("up.sql").is_file()).collect();
-    names.sort();
-    names
+/// A migration folder: one with an `up.sql`.
+#[derive(Debug, Clone)]
+pub(crate) struct MigrationFolder {
+    pub(crate) name: String,
+    /// How its `up.sql` begins, which tells whether it is ours.
+    pub(crate) opening: String,
+}
+
+/// Finds the migration folders in a directory, sorted by name.
+fn migration_folders(dir: &Utf8Path) -> Vec<MigrationFolder> {
+    let mut folders: Vec<MigrationFolder> =
+        subdirs(dir).into_iter().filter_map(|name| migration_folder(dir, name)).collect();
+    folders.sort_by(|a, b| a.name.cmp(&b.name));
+    folders
+}
+
+/// Reads a folder; projects have hundreds of them, so no more is read than the first line needs.
+fn migration_folder(dir: &Utf8Path, name: String) -> Option<MigrationFolder> {
+    let mut opening = [0; 4096];
+    let length = File::open(dir.join(&name).join("up.sql")).ok()?.read(&mut opening).ok()?;
+    let opening = String::from_utf8_lossy(&opening[..length]).into_owned();
+    Some(MigrationFolder { name, opening })
 }
 
 /// The version of a folder as Diesel stores it: the text before the first `_`, without hyphens.

@@ -1,6 +1,6 @@
 //! Which stages of a column are released: derived from the migration folders, never stored.
 
-use std::{collections::BTreeMap, fs};
+use std::collections::BTreeMap;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use newcol_core::{
@@ -18,10 +18,7 @@ use newcol_core::{
     },
 };
 
-use super::{
-    Context, EngineDir, Origin, Project, SchemaFile, Wish,
-    project::{migration_folders, read},
-};
+use super::{Context, EngineDir, Origin, Project, SchemaFile, Wish, project::read};
 use crate::error::{CliError, Exit, complaints};
 
 /// One column of the project: its contract, its plans, and how far it is.
@@ -48,15 +45,11 @@ impl Released {
     /// Finds the folders of a column in all migrations directories.
     pub(crate) fn find(project: &Project, column: &ColumnPath) -> Self {
         let mut released = Self::default();
-        for engine in &project.engines {
-            let dir = project.root.join(&engine.dir);
-            for folder in migration_folders(&dir) {
-                let up = fs::read_to_string(dir.join(&folder).join("up.sql")).unwrap_or_default();
-                if let Some((path, kind)) = migrations::owner(&up)
-                    && path == *column
-                {
-                    released.stages.entry(kind).or_default().push(engine.dir.join(folder));
-                }
+        for (dir, folder) in project.migrations() {
+            if let Some((path, kind)) = migrations::owner(&folder.opening)
+                && path == *column
+            {
+                released.stages.entry(kind).or_default().push(dir.join(&folder.name));
             }
         }
         released

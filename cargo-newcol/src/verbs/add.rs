@@ -12,7 +12,7 @@ use newcol_core::{
     },
     ident::{ColumnPath, Ident},
     plan::StageKind,
-    render::release::{Target, release},
+    render::release::{Target, release_read},
 };
 
 use crate::{
@@ -166,8 +166,9 @@ pub(crate) fn run(ctx: &Context, out: &mut Output, args: &AddArgs) -> Result<Exi
         }
     }
     let sources = schema_sources(&project, &schemas)?;
+    let read: Vec<_> = schemas.iter().map(|schema| &schema.parsed).collect();
     let version = ctx.version(&project)?;
-    let mut patch = release(&targets, &sources, StageKind::Expand, &version)
+    let mut patch = release_read(&targets, &sources, &read, StageKind::Expand, &version)
         .map_err(|error| wish.blame_release(error))?;
     let measured = measured.or_else(|| replayed(&targets));
     let contract_file = ContractFile { contract, measured, confirmed: Vec::new() };

@@ -1,7 +1,7 @@
 //! Writes a [`FilePatch`]: all files or none, also when the disk fills up or the process is killed.
 //!
 //! A journal is written first and names every file with its backup. New contents are then written
-//! beside their targets, and only when all of them are on disk are files renamed into place. A
+//! beside their targets, and only when all of them are there are files renamed into place. A
 //! journal found later belongs to a killed command: [`recover`] puts the backups back. Once every
 //! file is in place the journal gets another name, under which it only says what to clean up.
 
@@ -220,10 +220,7 @@ impl Work {
         }
         let mut file = File::create(&new).map_err(FilesError::io("write", &path))?;
         hold(&file, &new)?;
-        let written = file
-            .write_all(text.as_bytes())
-            .and_then(|()| file.sync_all())
-            .and_then(|()| fs::rename(&new, &path));
+        let written = file.write_all(text.as_bytes()).and_then(|()| fs::rename(&new, &path));
         if let Err(error) = written {
             drop(fs::remove_file(&new));
             return Err(FilesError::io("write", &path)(error));
@@ -310,7 +307,10 @@ impl FileWork {
     }
 }
 
-/// Writes through to the disk, with the permissions of the file it will replace.
+/// Writes new contents, with the permissions of the file they will replace.
+///
+/// Only what replaces something is written through to the disk: after a power cut, the former
+/// contents would be lost with it, while files that were new can be made again.
 fn write_new(new: &Utf8Path, bytes: &[u8], target: &Utf8Path) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).open(new)?;
     file.write_all(bytes)?;
@@ -319,8 +319,9 @@ fn write_new(new: &Utf8Path, bytes: &[u8], target: &Utf8Path) -> io::Result<()> 
             return Err(io::ErrorKind::PermissionDenied.into());
         }
         file.set_permissions(metadata.permissions())?;
+        file.sync_all()?;
     }
-    file.sync_all()
+    Ok(())
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ use crate::{
     plan::{Plan, PlanError, SchemaChange, StageKind},
     schema::{
         Joinable, NewColumn, Position, SchemaEdit, SchemaError, SchemaFile, Table, apply,
+        apply_read,
         diesel_toml::PrintSchemaConfig,
         patch_file::{PatchError, Patched, apply_patched},
         types::{DerivedType, Named, TypeError, TypeQuery, derive},
@@ -197,8 +198,20 @@ pub fn release(
     kind: StageKind,
     first: &Version,
 ) -> Result<FilePatch, ReleaseError> {
+    release_read(targets, schemas, &[], kind, first)
+}
+
+/// Returns the files of a stage, where the schemas have been read already: `read` holds them in
+/// the same order, or nothing.
+pub fn release_read(
+    targets: &[Target],
+    schemas: &[SchemaSource],
+    read: &[&SchemaFile],
+    kind: StageKind,
+    first: &Version,
+) -> Result<FilePatch, ReleaseError> {
     let mut edits = FilePatch::default();
-    edit_schemas(&mut edits, targets, schemas, kind, Direction::Forward)?;
+    edit_schemas(&mut edits, targets, schemas, read, kind, Direction::Forward)?;
     let displaced = displaced(&edits, schemas);
     let mut patch = FilePatch::default();
     for target in targets {
@@ -288,7 +301,7 @@ pub fn retract(
     schemas: &[SchemaSource],
     kind: StageKind,
 ) -> Result<(), ReleaseError> {
-    edit_schemas(patch, targets, schemas, kind, Direction::Back)
+    edit_schemas(patch, targets, schemas, &[], kind, Direction::Back)
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -301,6 +314,7 @@ fn edit_schemas(
     patch: &mut FilePatch,
     targets: &[Target],
     schemas: &[SchemaSource],
+    read: &[&SchemaFile],
     kind: StageKind,
     direction: Direction,
 ) -> Result<(), ReleaseError> {
@@ -317,7 +331,7 @@ fn edit_schemas(
     if changes.is_empty() {
         return Ok(());
     }
-    for schema in schemas {
+    for (at, schema) in schemas.iter().enumerate() {
         let derived = shared_type(targets, &schema.config)?;
         let contract = &targets[0].plan.contract;
         let product = targets[0].plan.facts.server.product;
@@ -334,7 +348,7 @@ fn edit_schemas(
                 edits
             }
         };
-        edit_one(patch, schema, product, &edits)?;
+        edit_one(patch, schema, read.get(at).copied(), product, &edits)?;
     }
     Ok(())
 }
@@ -475,13 +489,14 @@ fn replaced(contract: &Contract) -> Ident {
 fn edit_one(
     patch: &mut FilePatch,
     schema: &SchemaSource,
+    read: Option<&SchemaFile>,
     product: Product,
     edits: &[SchemaEdit],
 ) -> Result<(), ReleaseError> {
     let before = Some(schema.text.clone());
     match &schema.patch {
         None => {
-            let text = apply(&schema.text, product, &schema.config, edits)
+            let text = apply_read(&schema.text, read, product, &schema.config, edits)
                 .map_err(|source| ReleaseError::Schema { path: schema.path.clone(), source })?;
             patch.push(&schema.path, before, Some(text));
         }

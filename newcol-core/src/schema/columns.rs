@@ -33,10 +33,10 @@ fn find<'f>(
 pub(super) fn add(
     printer: &Printer<'_>,
     text: &str,
+    file: &SchemaFile,
     name: &TableName,
     new: &NewColumn,
 ) -> Result<String, SchemaError> {
-    let file = SchemaFile::parse(text)?;
     let table = file.table(text, name)?;
     let rust_name = names::column_name(new.name.as_str(), &table.rust_name);
     if let Some(present) = table
@@ -67,7 +67,7 @@ pub(super) fn add(
     if rust_name != new.name.as_str() {
         lines.push(format!("#[sql_name = {}]", names::string_literal(new.name.as_str())));
     }
-    if let Some(max_length) = new.max_length.filter(|_| writes_lengths(text, &file)) {
+    if let Some(max_length) = new.max_length.filter(|_| writes_lengths(text, file)) {
         lines.push(format!("#[max_length = {max_length}]"));
     }
     lines.push(format!("{rust_name} -> {}", in_style_of(table, &new.ty, new)));

@@ -9,7 +9,7 @@ use super::{
     diesel_toml::PrintSchemaConfig,
     error::SchemaError,
     joins,
-    model::SchemaFile,
+    model::{SchemaFile, Table},
     types::{CustomType, DerivedType},
 };
 use crate::{
@@ -159,21 +159,67 @@ pub fn apply(
     config: &PrintSchemaConfig,
     edits: &[SchemaEdit],
 ) -> Result<String, SchemaError> {
+    apply_read(source, None, product, config, edits)
+}
+
+/// Makes the edits in a text that has been read already, which is most of the work.
+pub fn apply_read(
+    source: &str,
+    read: Option<&SchemaFile>,
+    product: Product,
+    config: &PrintSchemaConfig,
+    edits: &[SchemaEdit],
+) -> Result<String, SchemaError> {
     let printer = Printer { product, config };
-    let mut text = source.to_owned();
-    for edit in edits {
-        text = printer.edit(&text, edit)?;
+    let [edit @ SchemaEdit::AddColumn { table, column }] = edits else {
+        let mut text = source.to_owned();
+        for edit in edits {
+            text = printer.edit(&text, edit)?;
+        }
+        return readable(&text).map(|()| text);
+    };
+    // One column is what nearly every command adds.
+    let parsed;
+    let file = match read {
+        Some(file) => file,
+        None => {
+            parsed = SchemaFile::parse(source)?;
+            &parsed
+        }
+    };
+    let text = match &column.custom {
+        None => columns::add(&printer, source, file, table, column)?,
+        Some(_) => printer.edit(source, edit)?,
+    };
+    let table = file.table(source, table)?;
+    match changed_table(source, table, &text) {
+        Some(excerpt) if readable(excerpt).is_ok() => Ok(text),
+        Some(_) | None => readable(&text).map(|()| text),
     }
-    match SchemaFile::parse(&text) {
-        Ok(_) => Ok(text),
-        Err(error) => Err(SchemaError::Unprintable { reason: error.to_string() }),
-    }
+}
+
+fn readable(text: &str) -> Result<(), SchemaError> {
+    SchemaFile::parse(text)
+        .map(drop)
+        .map_err(|error| SchemaError::Unprintable { reason: error.to_string() })
+}
+
+/// Returns the new text of a table if nothing outside of it has changed: what is around it read
+/// well before, so reading the table again is reading all of it.
+fn changed_table<'t>(old: &str, table: &Table, new: &'t str) -> Option<&'t str> {
+    let behind = old.get(table.range.end..)?;
+    let end = new.len().checked_sub(behind.len())?;
+    let excerpt = new.get(table.item..end)?;
+    (new.get(..table.item) == old.get(..table.item) && new.get(end..) == Some(behind))
+        .then_some(excerpt)
 }
 
 impl Printer<'_> {
     fn edit(&self, text: &str, edit: &SchemaEdit) -> Result<String, SchemaError> {
         match edit {
-            SchemaEdit::AddColumn { table, column } => columns::add(self, text, table, column),
+            SchemaEdit::AddColumn { table, column } => {
+                columns::add(self, text, &SchemaFile::parse(text)?, table, column)
+            }
             SchemaEdit::DropColumn { table, column } => columns::drop(self, text, table, column),
             SchemaEdit::SetNullable { table, column } => columns::set_nullable(text, table, column),
             SchemaEdit::SetNotNull { table, column } => columns::set_not_null(text, table, column),

@@ -19,7 +19,7 @@ mod print;
 mod stubs;
 pub mod types;
 
-pub use edit::{NewColumn, Position, SchemaEdit, apply};
+pub use edit::{NewColumn, Position, SchemaEdit, apply, apply_read};
 pub use error::{Place, SchemaError};
 pub use model::{Attr, Column, Joinable, SchemaFile, Stub, StubModule, Table, Together, Use};
 #[cfg(test)]

@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use proc_macro2::{Delimiter, Group, Span, TokenStream, TokenTree};
+use proc_macro2::{Delimiter, Group, LineColumn, Span, TokenStream, TokenTree};
 
 use super::{
     error::{Place, SchemaError},
@@ -23,13 +23,15 @@ impl SchemaFile {
             return Err(SchemaError::Conflict { at: Place::new(source, at) });
         }
         let tokens: TokenStream = source.parse().map_err(|error: proc_macro2::LexError| {
-            let range = error.span().byte_range();
+            let range = Lines::new(source).bytes(error.span());
             SchemaError::Syntax {
                 at: Place::new(source, range),
                 message: "unreadable token or unbalanced bracket".to_owned(),
             }
         })?;
-        let mut parser = Parser { source, file: Self::default(), module: Vec::new(), depth: 0 };
+        let lines = Lines::new(source);
+        let mut parser =
+            Parser { source, lines: &lines, file: Self::default(), module: Vec::new(), depth: 0 };
         let tokens: Vec<TokenTree> = tokens.into_iter().collect();
         parser.items(&tokens)?;
         Ok(parser.file)
@@ -53,6 +55,7 @@ fn conflict(source: &str) -> Option<Range<usize>> {
 
 struct Parser<'a> {
     source: &'a str,
+    lines: &'a Lines<'a>,
     file: SchemaFile,
     module: Vec<String>,
     /// How many brackets deep the items are.
@@ -61,6 +64,7 @@ struct Parser<'a> {
 
 /// A position in the tokens of one group, whose end is known for error messages.
 struct Cursor<'t> {
+    lines: &'t Lines<'t>,
     tokens: &'t [TokenTree],
     at: usize,
     end: Range<usize>,
@@ -99,7 +103,7 @@ impl<'t> Cursor<'t> {
 
     /// Returns the range of the next token, or of the closing bracket.
     fn here(&self) -> Range<usize> {
-        self.peek(0).map_or(self.end.clone(), |t| bytes(t.span()))
+        self.peek(0).map_or(self.end.clone(), |t| self.lines.bytes(t.span()))
     }
 }
 
@@ -113,17 +117,45 @@ fn shallow(text: &str) -> bool {
     text.matches(['<', '(', '[', '{']).count() <= MAX_DEPTH
 }
 
-fn bytes(span: Span) -> Range<usize> {
-    span.byte_range()
+/// Finds the bytes of a token by its line and column.
+///
+/// `Span::byte_range` would do, but remembers every place it was asked for in a tree; for a large
+/// file that takes longer than reading it.
+struct Lines<'a> {
+    source: &'a str,
+    /// Byte at which each line starts.
+    starts: Vec<usize>,
+    ascii: bool,
 }
 
-fn close(group: &Group) -> Range<usize> {
-    bytes(group.span_close())
-}
+impl<'a> Lines<'a> {
+    fn new(source: &'a str) -> Self {
+        let ends = source.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
+        let starts = std::iter::once(0).chain(ends.map(|(at, _)| at + 1)).collect();
+        Self { source, starts, ascii: source.is_ascii() }
+    }
 
-/// Returns the bytes between the brackets.
-fn inside(group: &Group) -> Range<usize> {
-    bytes(group.span_open()).end..close(group).start
+    fn byte(&self, at: LineColumn) -> usize {
+        let start = self.starts[at.line - 1];
+        if self.ascii {
+            return start + at.column;
+        }
+        let rest = &self.source[start..];
+        rest.char_indices().nth(at.column).map_or(self.source.len(), |(offset, _)| start + offset)
+    }
+
+    fn bytes(&self, span: Span) -> Range<usize> {
+        self.byte(span.start())..self.byte(span.end())
+    }
+
+    fn close(&self, group: &Group) -> Range<usize> {
+        self.bytes(group.span_close())
+    }
+
+    /// Returns the bytes between the brackets.
+    fn inside(&self, group: &Group) -> Range<usize> {
+        self.bytes(group.span_open()).end..self.close(group).start
+    }
 }
 
 impl Parser<'_> {
@@ -147,7 +179,8 @@ impl Parser<'_> {
     }
 
     fn items_here(&mut self, tokens: &[TokenTree]) -> Result<(), SchemaError> {
-        let mut cursor = Cursor { tokens, at: 0, end: self.source.len()..self.source.len() };
+        let mut cursor =
+            Cursor { lines: self.lines, tokens, at: 0, end: self.source.len()..self.source.len() };
         let mut attrs = Vec::new();
         let mut start = None;
         while cursor.peek(0).is_some() {
@@ -189,7 +222,7 @@ impl Parser<'_> {
                 at -= 1;
             }
         }
-        bytes(tokens[at].span()).start
+        self.lines.bytes(tokens[at].span()).start
     }
 
     fn module(
@@ -206,8 +239,8 @@ impl Parser<'_> {
             self.file.stub_modules.push(StubModule {
                 module: self.module.clone(),
                 docs: docs(attrs),
-                range: start..close(group).end,
-                inside: inside(group),
+                range: start..self.lines.close(group).end,
+                inside: self.lines.inside(group),
             });
         }
         self.module.push(name);
@@ -222,7 +255,7 @@ impl Parser<'_> {
         if !cursor.eat(';') {
             return;
         }
-        let end = bytes(cursor.tokens[cursor.at - 1].span()).end;
+        let end = self.lines.bytes(cursor.tokens[cursor.at - 1].span()).end;
         let bound = attrs.iter().any(|attr| {
             ["postgres_type", "mysql_type", "sqlite_type"]
                 .iter()
@@ -253,9 +286,9 @@ impl Parser<'_> {
         }
         let Some(TokenTree::Group(group)) = cursor.peek(0) else { return Ok(()) };
         cursor.at += 1;
-        let mut end = bytes(group.span()).end;
+        let mut end = self.lines.bytes(group.span()).end;
         if cursor.eat(';') {
-            end = bytes(cursor.tokens[cursor.at - 1].span()).end;
+            end = self.lines.bytes(cursor.tokens[cursor.at - 1].span()).end;
         }
         let tokens: Vec<TokenTree> = group.stream().into_iter().collect();
         match name {
@@ -318,7 +351,7 @@ impl Parser<'_> {
         tokens: &[TokenTree],
         range: Range<usize>,
     ) -> Option<Joinable> {
-        let mut cursor = Cursor { tokens, at: 0, end: close(group) };
+        let mut cursor = Cursor { lines: self.lines, tokens, at: 0, end: self.lines.close(group) };
         let mut path = || {
             let mut last = None;
             while let Some(token) = cursor.peek(0) {
@@ -356,7 +389,7 @@ impl Parser<'_> {
                 continue;
             }
             // The span of a doc comment holds the carriage return of its line ending.
-            let end = bytes(group.span()).end;
+            let end = self.lines.bytes(group.span()).end;
             let range = start..start + self.source[start..end].trim_end_matches('\r').len();
             let tokens: Vec<TokenTree> = group.stream().into_iter().collect();
             let mut value = None;
@@ -390,13 +423,13 @@ impl Parser<'_> {
         range: Range<usize>,
         outer: &[Attr],
     ) -> Result<Table, SchemaError> {
-        let mut cursor = Cursor { tokens, at: 0, end: close(group) };
+        let mut cursor = Cursor { lines: self.lines, tokens, at: 0, end: self.lines.close(group) };
         let mut uses = Vec::new();
         let (attrs, first) = loop {
             let attrs = self.attrs(&mut cursor)?;
             match cursor.next() {
                 Some(TokenTree::Ident(word)) if word == "use" => {
-                    uses.push(self.import(&mut cursor, &attrs, bytes(word.span()))?);
+                    uses.push(self.import(&mut cursor, &attrs, self.lines.bytes(word.span()))?);
                 }
                 Some(TokenTree::Ident(word)) if word == "pub" => {
                     cursor.group(Delimiter::Parenthesis);
@@ -443,9 +476,11 @@ impl Parser<'_> {
             schema,
             primary_key,
             columns: self.columns(block)?,
-            block: inside(block),
-            header: attrs.first().map_or(bytes(first.span()).start, |attr| attr.range.start),
-            body: inside(group),
+            block: self.lines.inside(block),
+            header: attrs
+                .first()
+                .map_or(self.lines.bytes(first.span()).start, |attr| attr.range.start),
+            body: self.lines.inside(group),
             cfgs: outer
                 .iter()
                 .filter(|attr| attr.name == "cfg")
@@ -453,7 +488,7 @@ impl Parser<'_> {
                 .collect(),
             prefix: self.prefix(range.start, "table"),
             module: self.module.clone(),
-            name_range: bytes(name.span()),
+            name_range: self.lines.bytes(name.span()),
             rust_name,
             uses,
             attrs,
@@ -472,7 +507,7 @@ impl Parser<'_> {
         let path = cursor.here().start;
         while let Some(token) = cursor.next() {
             if matches!(token, TokenTree::Punct(p) if p.as_char() == ';') {
-                let end = bytes(token.span());
+                let end = self.lines.bytes(token.span());
                 let start = attrs.first().map_or(keyword.start, |attr| attr.range.start);
                 return Ok(Use {
                     path: self.text(path..end.start.max(path)),
@@ -485,7 +520,8 @@ impl Parser<'_> {
 
     fn columns(&self, block: &Group) -> Result<Vec<Column>, SchemaError> {
         let tokens: Vec<TokenTree> = block.stream().into_iter().collect();
-        let mut cursor = Cursor { tokens: &tokens, at: 0, end: close(block) };
+        let mut cursor =
+            Cursor { lines: self.lines, tokens: &tokens, at: 0, end: self.lines.close(block) };
         let mut columns = Vec::new();
         while cursor.peek(0).is_some() {
             columns.push(self.column(&mut cursor)?);
@@ -520,18 +556,18 @@ impl Parser<'_> {
         let (Some(from), Some(to)) = (ty.first(), ty.last()) else {
             return Err(self.error(cursor.here(), "expected the type of a column"));
         };
-        let ty_range = bytes(from.span()).start..bytes(to.span()).end;
+        let ty_range = self.lines.bytes(from.span()).start..self.lines.bytes(to.span()).end;
         let text = self.text(ty_range.clone());
         if !shallow(&text) || !are_a_type(ty) {
             return Err(self.error(ty_range, format!("`{text}` is not a type")));
         }
         let comma = if cursor.is_punct(0, ',') {
             cursor.at += 1;
-            Some(bytes(cursor.tokens[cursor.at - 1].span()))
+            Some(self.lines.bytes(cursor.tokens[cursor.at - 1].span()))
         } else {
             None
         };
-        let name_range = bytes(name.span());
+        let name_range = self.lines.bytes(name.span());
         let rust_name = name.to_string();
         let start = attrs.first().map_or(name_range.start, |attr| attr.range.start);
         Ok(Column {
@@ -562,7 +598,10 @@ impl Parser<'_> {
         if !(named && closed && ty.len() > open + 2) {
             return None;
         }
-        Some(bytes(ty[open + 1].span()).start..bytes(ty[ty.len() - 2].span()).end)
+        Some(
+            self.lines.bytes(ty[open + 1].span()).start
+                ..self.lines.bytes(ty[ty.len() - 2].span()).end,
+        )
     }
 }
 
