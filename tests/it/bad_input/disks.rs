@@ -237,7 +237,7 @@ fn a_kill_at_any_time_leaves_all_or_nothing() {
         // A lock that Diesel's own tools leave behind as well is no harm.
         let changed = changes.lines().filter(|line| !line.ends_with(".diesel_lock")).count();
         let whole = changed == 7 && text == after;
-        assert!(changed == 0 || whole, "{}\n{mended}", changes);
+        assert!(changed == 0 || whole, "{changes}\n{mended}");
     }
 }
 
