@@ -95,7 +95,7 @@ fn add_dry_run(text: &str, contract: &Contract) -> usize {
     let version = Version { second: "2026-01-01-000000".to_owned(), sub: 0 };
     let mut patch: FilePatch =
         release(&targets, &[source], StageKind::Expand, &version).expect("a release");
-    let file = ContractFile { contract: contract.clone(), measured: None };
+    let file = ContractFile { contract: contract.clone(), measured: None, confirmed: Vec::new() };
     patch.push("newcol/table.locale.toml", None, Some(write(&file)));
     patch.changes().iter().map(|change| change.diff().len()).sum()
 }

@@ -113,11 +113,13 @@ pub(crate) enum Color {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    Tour(verbs::tour::TourArgs),
     Add(Box<verbs::add::AddArgs>),
     Plan(verbs::plan::PlanArgs),
     Status(verbs::status::StatusArgs),
     Next(verbs::next::NextArgs),
     Undo(verbs::undo::UndoArgs),
+    Doctor(verbs::doctor::DoctorArgs),
     Explain(verbs::explain::ExplainArgs),
     Completions(verbs::completions::CompletionsArgs),
     Man(verbs::man::ManArgs),
@@ -158,11 +160,13 @@ pub(crate) fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 fn dispatch(global: &Global, verb: &Verb, out: &mut Output) -> Result<Exit, CliError> {
     let ctx = Context::new(global)?;
     match verb {
+        Verb::Tour(args) => verbs::tour::run(&ctx, out, args),
         Verb::Add(args) => verbs::add::run(&ctx, out, args),
         Verb::Plan(args) => verbs::plan::run(&ctx, out, args),
         Verb::Status(args) => verbs::status::run(&ctx, out, args),
         Verb::Next(args) => verbs::next::run(&ctx, out, args),
         Verb::Undo(args) => verbs::undo::run(&ctx, out, args),
+        Verb::Doctor(args) => verbs::doctor::run(&ctx, out, args),
         Verb::Explain(args) => verbs::explain::run(&ctx, out, args),
         Verb::Completions(args) => verbs::completions::run(out, args),
         Verb::Man(args) => verbs::man::run(out, args),

@@ -122,6 +122,19 @@ impl Server {
         (self.major, self.minor) >= (major, minor)
     }
 
+    /// Reads back what [`Display`](fmt::Display) prints: `PostgreSQL 15`, `MariaDB 10.11`.
+    pub fn parse_display(text: &str) -> Option<Self> {
+        let (name, _) = text.split_once(' ')?;
+        let (product, backend) = match name {
+            "PostgreSQL" => (Product::Postgres, Backend::Postgres),
+            "MySQL" => (Product::Mysql, Backend::Mysql),
+            "MariaDB" => (Product::Mariadb, Backend::Mysql),
+            "SQLite" => (Product::Sqlite, Backend::Sqlite),
+            _ => return None,
+        };
+        Some(Self { product, ..Self::parse(backend, text)? })
+    }
+
     /// Reads what the server says of itself: `SELECT version()` on PostgreSQL, MySQL and MariaDB,
     /// `sqlite_version()` on SQLite. Returns `None` when no number is found.
     pub fn parse(backend: Backend, text: &str) -> Option<Self> {
@@ -175,7 +188,12 @@ mod tests {
             (Backend::Sqlite, "3.50.4"),
         ]
         .iter()
-        .map(|(backend, text)| Server::parse(*backend, text).unwrap().to_string())
+        .map(|(backend, text)| {
+            let server = Server::parse(*backend, text).unwrap();
+            let printed = server.to_string();
+            assert_eq!(Server::parse_display(&printed).unwrap().product, server.product);
+            printed
+        })
         .collect();
         assert_eq!(
             seen,

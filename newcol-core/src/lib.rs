@@ -15,3 +15,5 @@ pub mod render;
 pub mod db;
 
 pub mod execute;
+
+pub mod doctor;

@@ -18,6 +18,7 @@ pub const FILTERS: &[(&str, &str)] = &[
     (r"\b20\d{2}-\d{2}-\d{2}-\d{6}(?:-\d{4})?", "[VERSION]"),
     (r"\b20\d{12}(?:\d{4})?", "[VERSION]"),
     (r"\b20\d{2}-\d{2}-\d{2}[T ]\d{2}:\d{2}:\d{2}(?:\.\d+)?(?:Z|[+-]\d{2}(?::?\d{2})?)?", "[TIME]"),
+    (r"\b20\d{2}-\d{2}-\d{2}: ", "[DATE]: "),
     (r"\b(PostgreSQL|MySQL|MariaDB|SQLite) \d+(?:\.\d+)*(?:[-+][\w.+~-]+)?", "$1 [SERVER]"),
     (r"\b(cargo-newcol|newcol|diesel|cargo|rustc) \d+\.\d+\.\d+(?:-[\w.]+)?", "$1 [RELEASE]"),
     (r"\b\d+(?:\.\d+)? ?(?:ns|µs|us|ms|s|seconds?)\b", "[DURATION]"),

@@ -1,6 +1,36 @@
-//! Tests of the whole tool through its command line.
+//! Tests of the whole tool, most of them through its command line.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::format_push_string,
+    reason = "helpers of tests are tests"
+)]
 
 mod bad_input;
+mod cases;
 mod desk;
+mod doctor;
 mod fuzz;
+mod licences;
+mod predictions;
+mod reference;
+mod sqlite_rebuild;
+mod tour;
 mod verbs;
+
+/// Fails when a file of this directory is not a module: its tests would never run.
+#[test]
+fn every_file_is_a_module() {
+    let root = camino::Utf8Path::new(env!("CARGO_MANIFEST_DIR")).join("it");
+    let listed = std::fs::read_to_string(root.join("main.rs")).unwrap();
+    for entry in root.read_dir_utf8().unwrap() {
+        let path = entry.unwrap().into_path();
+        let name = path.file_stem().unwrap_or_default();
+        let is_module = path.extension() == Some("rs") || path.join("mod.rs").is_file();
+        if is_module && name != "main" {
+            assert!(listed.lines().any(|line| line == format!("mod {name};")), "{path} is missing");
+        }
+    }
+}

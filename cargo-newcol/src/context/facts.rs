@@ -3,10 +3,10 @@
 
 use camino::Utf8Path;
 use newcol_core::{
-    backend::Backend,
+    backend::{Backend, Server},
     contract::{
         Answer, Contract, Reference,
-        read::{Measured, line_col, place},
+        read::{Measured, ReplacedColumn, line_col, place},
     },
     db::{self, Access, OpenOptions, Session, facts::read_table, probe},
     ident::Ident,
@@ -54,7 +54,7 @@ impl Project {
             let plan = match url {
                 Some(url) => {
                     let mut session = ctx.session(url, Access::Read)?;
-                    let mut facts = self.server_facts(&mut session, wish)?;
+                    let mut facts = table_facts(&mut session, wish.contract)?;
                     adapt(&mut facts, wish);
                     wish.build(&facts)?
                 }
@@ -68,15 +68,6 @@ impl Project {
             }
         }
         Ok(targets)
-    }
-
-    fn server_facts(&self, session: &mut Session, wish: &Wish<'_>) -> Result<TableFacts, CliError> {
-        let facts = read_table(session, wish.contract.table()).map_err(|error| {
-            CliError::of(Exit::Usage, &error)
-                .at(session.url().describe())
-                .hint("pass the URL of a database to which the project's migrations are applied")
-        })?;
-        Ok(facts)
     }
 
     /// schema.rs tells enough for most plans; what needs stored definitions is replayed.
@@ -242,59 +233,85 @@ impl Context {
             access,
             application_name: Some("cargo newcol".to_owned()),
             pg_env: self.pg_env(),
-            ..OpenOptions::default()
         };
         Session::open(url, &options).map_err(|error| CliError::from(error).at("--database-url"))
     }
 
-    /// Asks a server what a contract's default and type do to a table there.
+    /// Asks a server for what only a server can tell of a wish: its version, what default and type
+    /// do to a table, and how a replaced column is defined.
     pub(crate) fn measure(
         &self,
         contract: &Contract,
         url: &db::DatabaseUrl,
-    ) -> Result<Option<Measured>, CliError> {
-        if url.backend() != Backend::Postgres {
-            return Ok(None);
-        }
-        let Some(ty) = contract.sql_type(Backend::Postgres) else { return Ok(None) };
+    ) -> Result<Measured, CliError> {
         let mut session = self.session(url, Access::Read)?;
-        let probe = probe::probe_default(&mut session, ty, contract.default(Backend::Postgres))?;
-        Ok(Some(Measured {
+        let mut measured = Measured {
             server: session.server().to_string(),
-            default_volatility: Some(probe.volatility),
-            type_rewrites: Some(probe.type_rewrites),
-        }))
+            default_volatility: None,
+            type_rewrites: None,
+            replaced: None,
+        };
+        let backend = url.backend();
+        if backend == Backend::Postgres
+            && let Some(ty) = contract.sql_type(backend)
+            && ty.check(backend).is_ok()
+            && contract.default(backend).is_none_or(|default| default.check(backend).is_ok())
+        {
+            let probe = probe::probe_default(&mut session, ty, contract.default(backend))?;
+            measured.default_volatility = Some(probe.volatility);
+            measured.type_rewrites = Some(probe.type_rewrites);
+        }
+        if let Some(replaces) = &contract.answers().replaces {
+            let facts = table_facts(&mut session, contract)?;
+            measured.replaced = facts.column(&replaces.column).and_then(ReplacedColumn::of);
+        }
+        Ok(measured)
     }
 }
 
-/// Plans are made as if our own column were not there yet, whatever stage it has reached.
+fn table_facts(session: &mut Session, contract: &Contract) -> Result<TableFacts, CliError> {
+    read_table(session, contract.table()).map_err(|error| {
+        CliError::of(Exit::Usage, &error)
+            .at(session.url().describe())
+            .hint("pass the URL of a database to which the project's migrations are applied")
+    })
+}
+
+/// Adds what was measured earlier, and plans as if our own column were not there yet, whatever
+/// stage it has reached.
 fn adapt(facts: &mut TableFacts, wish: &Wish<'_>) {
-    if let Some(measured) = wish.measured
-        && facts.server.backend() == Backend::Postgres
-    {
+    let backend = facts.server.backend();
+    let server = wish.measured.and_then(|m| Server::parse_display(&m.server));
+    let measured = wish.measured.filter(|_| server.is_some_and(|s| s.backend() == backend));
+    if let (Some(measured), Some(server)) = (measured, server) {
+        if facts.source == Source::Schema {
+            facts.server = server;
+        }
         facts.default_volatility = facts.default_volatility.or(measured.default_volatility);
         facts.type_rewrites = facts.type_rewrites.or(measured.type_rewrites);
     }
     if wish.released.last().is_some() {
-        let ours = wish.contract.column().clone();
-        facts.columns.retain(|c| c.name != ours);
-        if let Some(replaces) = &wish.contract.answers().replaces
-            && facts.column(&replaces.column).is_none()
-        {
-            facts.columns.push(dropped(&replaces.column));
-        }
+        let ours = wish.contract.column();
+        facts.columns.retain(|c| c.name != *ours);
     }
-}
-
-/// Stands for a replaced column that a released stage has dropped.
-fn dropped(name: &Ident) -> ColumnFacts {
-    ColumnFacts {
-        name: name.clone(),
-        sql_type: Some("(dropped)".to_owned()),
-        nullable: true,
-        default: None,
-        generated: false,
-        comment: None,
+    if let Some(replaces) = &wish.contract.answers().replaces
+        && let Some(replaced) = measured.and_then(|m| m.replaced.as_ref())
+    {
+        let column = ColumnFacts {
+            name: replaces.column.clone(),
+            sql_type: Some(replaced.ty.clone()),
+            nullable: !replaced.required,
+            default: replaced.default.clone(),
+            generated: false,
+            comment: replaced.comment.clone(),
+        };
+        match facts.columns.iter_mut().find(|c| c.name == replaces.column) {
+            Some(known) if known.sql_type.is_none() => *known = column,
+            Some(_) => {}
+            // A released stage has dropped it.
+            None if wish.released.last().is_some() => facts.columns.push(column),
+            None => {}
+        }
     }
 }
 

@@ -87,6 +87,11 @@ impl Context {
         Ok(project)
     }
 
+    /// Finds the project and leaves alone what a killed command left, which is then reported.
+    pub(crate) fn project_as_it_is(&self) -> Result<Project, CliError> {
+        Project::find(self)
+    }
+
     /// What libpq would take from the environment.
     pub(crate) fn pg_env(&self) -> PgEnv {
         PgEnv::from_lookup(env)

@@ -30,7 +30,9 @@ pub(crate) struct Project {
     pub(crate) root: Utf8PathBuf,
     /// Directory of diesel.toml, or of the package; contracts live in its `newcol/`.
     pub(crate) base: Utf8PathBuf,
-    /// Contents of diesel.toml, where there is one.
+    /// diesel.toml, where there is one.
+    pub(crate) diesel_toml: Option<Utf8PathBuf>,
+    /// Its contents.
     pub(crate) config: DieselConfig,
     /// Migrations directories with their engines.
     pub(crate) engines: Vec<EngineDir>,
@@ -130,8 +132,15 @@ impl Project {
             }
         };
         let migrations = migrations_dir(&config, &base, &root);
-        let mut project =
-            Self { root, base, config, engines: Vec::new(), packages, migrations: OnceCell::new() };
+        let mut project = Self {
+            root,
+            base,
+            diesel_toml,
+            config,
+            engines: Vec::new(),
+            packages,
+            migrations: OnceCell::new(),
+        };
         project.engines = project.engines(ctx, migrations)?;
         Ok(project)
     }
@@ -162,6 +171,23 @@ impl Project {
 
     /// Returns every schema.rs that diesel.toml names, or that lies in the base package.
     pub(crate) fn schema_files(&self) -> Result<Vec<SchemaFile>, CliError> {
+        let named = self.named_schemas()?;
+        let mut files = Vec::new();
+        for (path, config) in named {
+            let relative = self.relative(&path);
+            let text = read(&path)?;
+            let parsed = Parsed::parse(&text).map_err(|error| schema_error(&relative, &error))?;
+            files.push(SchemaFile { path: relative, text, config, parsed });
+        }
+        Ok(files)
+    }
+
+    /// Returns the paths of the schema files, read or not.
+    pub(crate) fn schema_paths(&self) -> Result<Vec<Utf8PathBuf>, CliError> {
+        Ok(self.named_schemas()?.into_iter().map(|(path, _)| self.relative(&path)).collect())
+    }
+
+    fn named_schemas(&self) -> Result<Vec<(Utf8PathBuf, PrintSchemaConfig)>, CliError> {
         let mut named: Vec<(Utf8PathBuf, PrintSchemaConfig)> = Vec::new();
         for config in self.config.print_schema.values() {
             if let Some(file) = &config.file {
@@ -179,14 +205,7 @@ impl Project {
                 .at(&self.base)
                 .hint("name it in diesel.toml: `[print_schema]` with `file = \"src/schema.rs\"`"));
         }
-        let mut files = Vec::new();
-        for (path, config) in named {
-            let relative = self.relative(&path);
-            let text = read(&path)?;
-            let parsed = Parsed::parse(&text).map_err(|error| schema_error(&relative, &error))?;
-            files.push(SchemaFile { path: relative, text, config, parsed });
-        }
-        Ok(files)
+        Ok(named)
     }
 
     /// Returns the schema files that declare a table.
@@ -368,11 +387,17 @@ fn metadata(ctx: &Context) -> Result<Metadata, CliError> {
             cargo_metadata::Error::CargoMetadata { stderr } => stderr.trim().to_owned(),
             other => other.to_string(),
         };
+        // Cargo's causes are worth showing, rustup's stack is not.
+        let told = text.lines().take_while(|line| !line.starts_with("Stack backtrace"));
         let manifest = global.manifest_path.as_deref().unwrap_or(Utf8Path::new("Cargo.toml"));
         let mut place = ctx.cwd().join(manifest).to_string();
-        let mut lines = text.lines().map(|l| l.trim_start_matches("error: ").trim().to_owned());
-        let mut failed = CliError::usage(lines.next().unwrap_or_default())
-            .hint("run the command inside a Cargo project, or pass `--manifest-path`");
+        let mut lines = told.map(|line| line.trim_start_matches("error: ").trim().to_owned());
+        let hint = if text.contains("toolchain") && text.contains("is not installed") {
+            "the project pins it: install it, or use another with `cargo +stable newcol ...`"
+        } else {
+            "run the command inside a Cargo project, or pass `--manifest-path`"
+        };
+        let mut failed = CliError::usage(lines.next().unwrap_or_default()).hint(hint);
         for line in lines {
             match line.strip_prefix("--> ") {
                 Some(at) => at.clone_into(&mut place),

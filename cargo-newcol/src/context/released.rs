@@ -6,18 +6,20 @@ use camino::{Utf8Path, Utf8PathBuf};
 use newcol_core::{
     contract::{
         Contract,
+        edit::with_confirmation,
         read::{ContractFile, Measured, read as read_contract},
     },
     ident::ColumnPath,
     plan::{Plan, StageKind},
     render::{
         migrations,
+        patch::FilePatch,
         release::{SchemaSource, Target},
     },
 };
 
 use super::{Context, EngineDir, Origin, Project, SchemaFile, Wish, project::read};
-use crate::error::{CliError, complaints};
+use crate::error::{CliError, Exit, complaints};
 
 /// One column of the project: its contract, its plans, and how far it is.
 pub(crate) struct Column {
@@ -104,7 +106,7 @@ impl Column {
         text: String,
         url: Option<&str>,
     ) -> Result<Self, CliError> {
-        let ContractFile { contract, measured } =
+        let ContractFile { contract, measured, .. } =
             read_contract(&text).map_err(|list| complaints(&file, &text, &list))?;
         let expected = project.contract_path(contract.path());
         if expected != file {
@@ -137,6 +139,19 @@ impl Column {
     /// Returns the schema files as releasing wants them.
     pub(crate) fn schema_sources(&self, project: &Project) -> Result<Vec<SchemaSource>, CliError> {
         schema_sources(project, &self.schemas)
+    }
+
+    /// Writes down in the contract why a stage was released, or strikes it out again.
+    pub(crate) fn confirm(
+        &self,
+        patch: &mut FilePatch,
+        kind: StageKind,
+        reason: Option<&str>,
+    ) -> Result<(), CliError> {
+        let text = with_confirmation(&self.text, kind, reason)
+            .map_err(|error| CliError::of(Exit::Usage, &error).at(&self.file))?;
+        patch.push(&self.file, Some(self.text.clone()), Some(text));
+        Ok(())
     }
 
     /// Returns the stages of all engines, in order.

@@ -23,11 +23,20 @@ use crate::{
 /// Version of the JSON form; raised when a field changes its meaning or goes away.
 const JSON_VERSION: u32 = 1;
 
+/// How much a line of data matters; decides its color.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Level {
+    Error,
+    Warning,
+    Note,
+}
+
 pub(crate) struct Output {
     stdout: AutoStream<io::Stdout>,
     stderr: AutoStream<io::Stderr>,
     format: MessageFormat,
     quiet: u8,
+    verbose: u8,
 }
 
 const HEADING: Style = AnsiColor::Green.on_default().bold();
@@ -48,6 +57,7 @@ impl Output {
             stderr: AutoStream::new(io::stderr(), choice),
             format: global.message_format,
             quiet: global.quiet,
+            verbose: global.verbose,
         }
     }
 
@@ -79,6 +89,16 @@ impl Output {
         self.say(&format!("{HEADING}{heading}{HEADING:#} {text}"));
     }
 
+    /// Writes data after a label that stands out as much as it matters.
+    pub(crate) fn label(&mut self, level: Level, label: &str, text: &str) {
+        let style = match level {
+            Level::Error => ERROR,
+            Level::Warning => WARNING,
+            Level::Note => HINT,
+        };
+        self.say(&format!("{style}{label}{style:#}: {text}"));
+    }
+
     /// Writes one JSON line `{"reason": "newcol-…", "version": 1, …}`.
     pub(crate) fn json<T: Serialize>(&mut self, reason: &str, body: &T) {
         #[derive(Serialize)]
@@ -99,6 +119,13 @@ impl Output {
     pub(crate) fn status(&mut self, text: &str) {
         if self.quiet == 0 {
             drop(writeln!(self.stderr, "{text}"));
+        }
+    }
+
+    /// Tells what only the curious want to know.
+    pub(crate) fn detail(&mut self, text: &str) {
+        if self.verbose > 0 {
+            self.status(text);
         }
     }
 

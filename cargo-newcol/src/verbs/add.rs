@@ -8,7 +8,7 @@ use newcol_core::{
         Contract, ContractError, Date, DefaultLife, DefaultWish, Draft, Expr, IndexWish, OldRows,
         OldWriters, OnDelete, PerBackend, Presence, Reference, Replaces, SqlType, Uniqueness,
         edit::write as write_contract,
-        read::{ContractFile, read as read_contract},
+        read::{ContractFile, Measured, ReplacedColumn, read as read_contract},
     },
     ident::{ColumnPath, Ident},
     plan::StageKind,
@@ -143,7 +143,7 @@ pub(crate) fn run(ctx: &Context, out: &mut Output, args: &AddArgs) -> Result<Exi
     let file = project.contract_path(contract.path());
     let released = Released::find(&project, contract.path());
     let measured = match &args.database_url {
-        Some(url) => ctx.measure(&contract, &project.url(url)?)?,
+        Some(url) => Some(ctx.measure(&contract, &project.url(url)?)?),
         None => None,
     };
     if let Some(text) = project.read(&file)? {
@@ -161,19 +161,37 @@ pub(crate) fn run(ctx: &Context, out: &mut Output, args: &AddArgs) -> Result<Exi
         for warning in &target.plan.warnings {
             out.warn(warning);
         }
+        for reason in &target.plan.reasons {
+            out.detail(reason);
+        }
     }
     let sources = schema_sources(&project, &schemas)?;
     let read: Vec<_> = schemas.iter().map(|schema| &schema.parsed).collect();
     let version = ctx.version(&project)?;
     let mut patch = release_read(&targets, &sources, &read, StageKind::Expand, &version)
         .map_err(|error| wish.blame_release(error))?;
-    let contract_file = ContractFile { contract, measured };
+    let measured = measured.or_else(|| replayed(&targets));
+    let contract_file = ContractFile { contract, measured, confirmed: Vec::new() };
     patch.push(&file, None, Some(write_contract(&contract_file)));
     let exit = ctx.commit(out, &project, &patch, args.dry_run)?;
     if !args.dry_run {
         out.next_steps(&what_now(&targets, &project));
     }
     Ok(exit)
+}
+
+/// Once a replaced column is dropped, its definition can only be read from the contract.
+fn replayed(targets: &[Target]) -> Option<Measured> {
+    targets.iter().find_map(|target| {
+        let facts = &target.plan.facts;
+        let replaces = target.plan.contract.answers().replaces.as_ref()?;
+        Some(Measured {
+            server: facts.server.to_string(),
+            default_volatility: None,
+            type_rewrites: None,
+            replaced: Some(ReplacedColumn::of(facts.column(&replaces.column)?)?),
+        })
+    })
 }
 
 /// Running a command twice changes nothing; another wish for the same column is a mistake.

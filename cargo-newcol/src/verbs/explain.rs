@@ -1,6 +1,7 @@
 //! `cargo newcol explain`: the words of the tool, in a paragraph each.
 
 use clap::Args;
+use serde::Serialize;
 
 use crate::{
     context::Context,
@@ -19,6 +20,13 @@ pub(crate) struct ExplainArgs {
 struct Topic {
     name: &'static str,
     text: &'static str,
+}
+
+/// A topic in the JSON output; the list of topics has no texts.
+#[derive(Debug, Serialize)]
+struct TopicJson<'a> {
+    topic: &'a str,
+    text: Option<&'a str>,
 }
 
 const TOPICS: &[Topic] = &[
@@ -56,14 +64,14 @@ pub(crate) fn run(_: &Context, out: &mut Output, args: &ExplainArgs) -> Result<E
     let Some(wanted) = &args.topic else {
         let names: Vec<&str> = TOPICS.iter().map(|t| t.name).chain(["exit-codes"]).collect();
         for name in names {
+            out.json("newcol-topic", &TopicJson { topic: name, text: None });
             out.say(name);
         }
         return Ok(Exit::Done);
     };
     if wanted == "exit-codes" {
-        for (exit, sentence) in Exit::ALL {
-            out.say(&format!("{:>3}  {sentence}", exit.code()));
-        }
+        let lines = Exit::ALL.map(|(exit, text)| format!("{:>3}  {text}", exit.code()));
+        show(out, wanted, &lines.join("\n"));
         return Ok(Exit::Done);
     }
     let Some(topic) = TOPICS.iter().find(|t| t.name == *wanted) else {
@@ -71,6 +79,11 @@ pub(crate) fn run(_: &Context, out: &mut Output, args: &ExplainArgs) -> Result<E
             .at("[TOPIC]")
             .hint("`cargo newcol explain` lists them"));
     };
-    out.say(topic.text);
+    show(out, topic.name, topic.text);
     Ok(Exit::Done)
+}
+
+fn show(out: &mut Output, topic: &str, text: &str) {
+    out.json("newcol-topic", &TopicJson { topic, text: Some(text) });
+    out.say(text);
 }

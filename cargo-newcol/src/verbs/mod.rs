@@ -3,9 +3,11 @@
 pub(crate) mod add;
 mod ask;
 pub(crate) mod completions;
+pub(crate) mod doctor;
 pub(crate) mod explain;
 pub(crate) mod man;
 pub(crate) mod next;
 pub(crate) mod plan;
 pub(crate) mod status;
+pub(crate) mod tour;
 pub(crate) mod undo;

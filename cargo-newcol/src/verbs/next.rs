@@ -2,9 +2,10 @@
 
 use clap::Args;
 use newcol_core::{
+    contract::OldRows,
     db::{Access, Session},
     ident::ColumnPath,
-    plan::{Gate, StageKind, explain},
+    plan::{Gate, LEFTOVERS, StageKind, explain},
     render::release::release,
 };
 
@@ -28,7 +29,7 @@ pub(crate) struct NextArgs {
     /// Database that the stages are applied to: asked, never changed
     #[arg(long, value_name = "URL")]
     database_url: Option<String>,
-    /// Vouch for what no database was asked or can tell; the reason is written into the migration
+    /// Vouch for what no database was asked or can tell; the reason is kept in the contract
     #[arg(long, value_name = "REASON", value_parser = reason)]
     confirm_release: Option<String>,
     /// Show the files as a diff and write nothing
@@ -56,11 +57,17 @@ pub(crate) fn run(ctx: &Context, out: &mut Output, args: &NextArgs) -> Result<Ex
         for warning in &plan.warnings {
             out.warn(warning);
         }
+        for reason in &plan.reasons {
+            out.detail(reason);
+        }
     }
     let sources = column.schema_sources(&project)?;
     let version = ctx.version(&project)?;
-    let patch = release(&column.targets, &sources, kind, &version)
+    let mut patch = release(&column.targets, &sources, kind, &version)
         .map_err(|error| column.wish().blame_release(error))?;
+    if let Some(reason) = &args.confirm_release {
+        column.confirm(&mut patch, kind, Some(&format!("{}: {reason}", ctx.today())))?;
+    }
     let exit = ctx.commit(out, &project, &patch, args.dry_run)?;
     if !args.dry_run {
         out.next_steps(&["apply the stage: `diesel migration run`".to_owned()]);
@@ -156,8 +163,16 @@ fn backfilled(session: &mut Session, column: &Column) -> Result<Option<String>, 
         return Ok(None);
     };
     let rows = session.value(question.as_str())?.unwrap_or_default();
-    Ok((rows != "0").then(|| match rows.as_str() {
-        "1" => "1 row is empty".to_owned(),
+    let rows: u64 = rows.parse().unwrap_or(u64::MAX);
+    let Some(target) = target else { return Ok(None) };
+    // The migration computes a bounded number of rows itself, where SQL can.
+    let bound = match target.plan.contract.answers().old_rows {
+        OldRows::Rust(_) => 0,
+        OldRows::Sql(_) | OldRows::Unfilled => LEFTOVERS,
+    };
+    Ok((rows > bound).then(|| match rows {
+        1 => "1 row is empty".to_owned(),
+        rows if rows > LEFTOVERS => format!("more than {LEFTOVERS} rows are empty"),
         rows => format!("{rows} rows are empty"),
     }))
 }

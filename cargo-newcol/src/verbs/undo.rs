@@ -108,6 +108,8 @@ fn patch(project: &Project, column: &Column, kind: StageKind) -> Result<FilePatc
         .map_err(|error| column.wish().blame_release(error))?;
     if column.stages().first() == Some(&kind) {
         patch.push(&column.file, Some(column.text.clone()), None);
+    } else {
+        column.confirm(&mut patch, kind, None)?;
     }
     Ok(patch)
 }

@@ -1,18 +1,21 @@
-//! Writes contract files: a whole one with comments for newcomers, or measured facts into one
-//! that exists.
+//! Writes contract files, with comments for newcomers.
 //!
 //! What [`write()`] returns, [`super::read::read`] reads back as the same value. It writes answers,
 //! not what was derived from them; who serves old writers is then said in a comment.
 
-use std::{fmt::Write as _, ops::Range};
+use std::fmt::Write as _;
 
-use toml_edit::{Document, Item};
+use toml_edit::{DocumentMut, Item};
 
 use super::{
     Contract, DefaultLife, Expr, IndexWish, OldRows, PerBackend, Presence, Uniqueness,
     read::{ContractFile, FORMAT, Measured, volatility_name},
 };
-use crate::{backend::Backend, ident::Ident, plan::facts::Volatility};
+use crate::{
+    backend::Backend,
+    ident::Ident,
+    plan::{StageKind, facts::Volatility},
+};
 
 /// Returns a contract as a commented file in canonical form.
 pub fn write(file: &ContractFile) -> String {
@@ -90,74 +93,42 @@ pub fn write(file: &ContractFile) -> String {
             }
         }
     }
+    if !file.confirmed.is_empty() {
+        out.section(CONFIRMED, "Why stages were released that no database could clear.");
+        for (kind, reason) in &file.confirmed {
+            out.text(kind.name(), reason);
+        }
+    }
     out.0
 }
 
-/// Returns the text of a contract file with its `[measured]` section replaced or added; every
-/// other byte stays.
-///
-/// The text is one that [`super::read::read`] accepted; one that is no TOML comes back unchanged.
-pub fn with_measured(text: &str, measured: &Measured) -> String {
-    let Ok(document) = Document::parse(text) else { return text.to_owned() };
-    let line_end = if text.contains("\r\n") { "\r\n" } else { "\n" };
-    let pairs = measured_pairs(measured);
-    let mut splices: Vec<(Range<usize>, String)> = Vec::new();
-    match document.get("measured") {
-        Some(Item::Table(table)) => {
-            let prefix = if table.is_dotted() { "measured." } else { "" };
-            let header = table.span().map_or(0, |span| span.end);
-            let mut last = if table.is_dotted() { 0 } else { header };
-            let mut missing = String::new();
-            for (key, value) in pairs {
-                let old = table.get_key_value(key).and_then(|(k, v)| Some((k.span()?, v.span()?)));
-                match (old, value) {
-                    (Some((_, old)), Some(value)) => {
-                        last = last.max(old.end);
-                        splices.push((old, value));
-                    }
-                    (Some((name, old)), None) => {
-                        splices.push((whole_lines(text, name.start..old.end), String::new()));
-                    }
-                    (None, Some(value)) => {
-                        missing.extend([prefix, key, " = ", &value, line_end]);
-                    }
-                    (None, None) => {}
-                }
-            }
-            if !missing.is_empty() {
-                let at = whole_lines(text, last..last).end;
-                if !text[..at].ends_with('\n') {
-                    missing = format!("{line_end}{}", missing.trim_end());
-                }
-                splices.push((at..at, missing));
-            }
+/// The section of reasons given with `--confirm-release`.
+const CONFIRMED: &str = "confirmed";
+
+/// Returns the text of a contract file with the reason why a stage was released, or without it;
+/// every other byte is kept.
+pub fn with_confirmation(
+    text: &str,
+    kind: StageKind,
+    reason: Option<&str>,
+) -> Result<String, toml_edit::TomlError> {
+    let mut document: DocumentMut = text.parse()?;
+    match reason {
+        Some(reason) => {
+            let section = document.entry(CONFIRMED).or_insert(toml_edit::table());
+            section[kind.name()] = toml_edit::value(reason);
         }
-        Some(Item::Value(old)) => {
-            let pairs = pairs.into_iter().filter_map(|(k, v)| Some(format!("{k} = {}", v?)));
-            let inline = format!("{{ {} }}", pairs.collect::<Vec<_>>().join(", "));
-            splices.push((old.span().unwrap_or(0..0), inline));
-        }
-        Some(Item::ArrayOfTables(_) | Item::None) => {}
         None => {
-            let mut out = Writer::default();
-            out.section("measured", "What a server told; written by `cargo newcol`.");
-            for (key, value) in pairs {
-                if let Some(value) = value {
-                    out.pair(key, &value);
+            let section = document.get_mut(CONFIRMED).and_then(Item::as_table_like_mut);
+            if let Some(section) = section {
+                section.remove(kind.name());
+                if section.is_empty() {
+                    document.remove(CONFIRMED);
                 }
             }
-            let gap = if text.is_empty() || text.ends_with('\n') { "" } else { line_end };
-            let section = out.0.replace('\n', line_end);
-            splices.push((text.len()..text.len(), format!("{gap}{section}")));
         }
     }
-    let mut edited = text.to_owned();
-    // From the back, so that earlier ranges stay true; an insertion follows what ends there.
-    splices.sort_by_key(|(range, _)| (range.start, range.end));
-    for (range, new) in splices.into_iter().rev() {
-        edited.replace_range(range, &new);
-    }
-    edited
+    Ok(document.to_string())
 }
 
 fn write_old_rows(out: &mut Writer, contract: &Contract) {
@@ -239,20 +210,18 @@ fn special<T>(value: &PerBackend<T>, backend: Backend) -> Option<&T> {
 }
 
 /// Returns the keys of `[measured]` with their TOML values, `None` where nothing was measured.
-fn measured_pairs(measured: &Measured) -> [(&'static str, Option<String>); 3] {
+fn measured_pairs(measured: &Measured) -> [(&'static str, Option<String>); 7] {
     let volatility = measured.default_volatility.filter(|v| *v != Volatility::Unknown);
+    let replaced = measured.replaced.as_ref();
     [
         ("server", Some(quoted_on_one_line(&measured.server))),
         ("default_volatility", volatility.map(|v| quoted(volatility_name(v)))),
         ("type_rewrites", measured.type_rewrites.map(|b| b.to_string())),
+        ("replaced_type", replaced.map(|r| quoted_on_one_line(&r.ty))),
+        ("replaced_required", replaced.map(|r| r.required.to_string())),
+        ("replaced_default", replaced.and_then(|r| r.default.as_deref()).map(quoted_on_one_line)),
+        ("replaced_comment", replaced.and_then(|r| r.comment.as_deref()).map(quoted_on_one_line)),
     ]
-}
-
-/// Widens a range to whole lines, with the last line's end.
-fn whole_lines(text: &str, range: Range<usize>) -> Range<usize> {
-    let start = text[..range.start].rfind('\n').map_or(0, |at| at + 1);
-    let end = text[range.end..].find('\n').map_or(text.len(), |at| range.end + at + 1);
-    start..end
 }
 
 #[derive(Default)]

@@ -164,6 +164,14 @@ impl SqlType {
     }
 }
 
+/// Reports whether MySQL stores the type outside of the row, as TEXT, BLOB, JSON and geometries.
+pub(crate) fn is_large_object(ty: &SqlType) -> bool {
+    let word = ty.as_str().split(|c: char| !c.is_ascii_alphanumeric()).next().unwrap_or_default();
+    let word = word.to_ascii_lowercase();
+    ["text", "blob"].iter().any(|suffix| word.ends_with(suffix))
+        || ["json", "geometry", "point", "linestring", "polygon"].contains(&word.as_str())
+}
+
 impl fmt::Display for SqlType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)

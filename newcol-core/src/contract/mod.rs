@@ -222,12 +222,14 @@ impl Date {
     pub fn parse(text: &str) -> Option<Self> {
         let (year, rest) = text.split_once('-')?;
         let (month, day) = rest.split_once('-')?;
-        if (year.len(), month.len(), day.len()) != (4, 2, 2) {
+        let digits = text.bytes().all(|b| b.is_ascii_digit() || b == b'-');
+        if !digits || (year.len(), month.len(), day.len()) != (4, 2, 2) {
             return None;
         }
         let date =
             Self { year: year.parse().ok()?, month: month.parse().ok()?, day: day.parse().ok()? };
-        let leap = date.year % 4 == 0 && (date.year % 100 != 0 || date.year % 400 == 0);
+        let every = |years| date.year.is_multiple_of(years);
+        let leap = every(4) && (!every(100) || every(400));
         let days = match date.month {
             2 if leap => 29,
             2 => 28,

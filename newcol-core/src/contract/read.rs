@@ -19,7 +19,10 @@ use super::{
 use crate::{
     backend::Backend,
     ident::{ColumnPath, Ident, IdentError, TableName},
-    plan::facts::Volatility,
+    plan::{
+        StageKind,
+        facts::{ColumnFacts, Volatility},
+    },
 };
 
 /// The format this version reads and writes.
@@ -32,6 +35,8 @@ pub struct ContractFile {
     pub contract: Contract,
     /// Facts that only a server could tell, kept for planning without one.
     pub measured: Option<Measured>,
+    /// Why a stage was released although no database could show that it may be, by stage.
+    pub confirmed: Vec<(StageKind, String)>,
 }
 
 /// What a server told about the wished column (`[measured]`).
@@ -43,6 +48,33 @@ pub struct Measured {
     pub default_volatility: Option<Volatility>,
     /// Whether adding the column with this type rewrites the table even without a default.
     pub type_rewrites: Option<bool>,
+    /// The column that is replaced, so that dropping it can be undone.
+    pub replaced: Option<ReplacedColumn>,
+}
+
+/// Definition of the column that the wished one replaces, as its server prints it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReplacedColumn {
+    /// SQL type.
+    pub ty: String,
+    /// Whether it is NOT NULL.
+    pub required: bool,
+    /// Default.
+    pub default: Option<String>,
+    /// Comment.
+    pub comment: Option<String>,
+}
+
+impl ReplacedColumn {
+    /// Takes over what a server told of a column; `None` where only its name is known.
+    pub fn of(column: &ColumnFacts) -> Option<Self> {
+        Some(Self {
+            ty: column.sql_type.clone()?,
+            required: !column.nullable,
+            default: column.default.clone(),
+            comment: column.comment.clone(),
+        })
+    }
 }
 
 /// One thing wrong with a contract file.
@@ -67,7 +99,7 @@ pub fn read(text: &str) -> Result<ContractFile, Vec<Complaint>> {
             hint: way_out(&error),
         }]
     })?;
-    Ok(ContractFile { contract, measured: answers.measured })
+    Ok(ContractFile { contract, measured: answers.measured, confirmed: answers.confirmed })
 }
 
 /// Reads the answers of a contract file without checking them against each other.
@@ -99,6 +131,7 @@ pub fn line_col(text: &str, offset: usize) -> (usize, usize) {
 struct Answers {
     draft: Draft,
     measured: Option<Measured>,
+    confirmed: Vec<(StageKind, String)>,
     places: Places,
 }
 
@@ -152,6 +185,7 @@ fn answers(text: &str) -> Result<Answers, Vec<Complaint>> {
     let replaces = replaces(&mut reader, root, &engines, &mut places);
     let retire = retire(&mut reader, root, &mut places);
     let measured = measured(&mut reader, root);
+    let confirmed = confirmed(&mut reader, root);
     let complaints = reader.finish();
 
     match (path, why, required) {
@@ -176,7 +210,7 @@ fn answers(text: &str) -> Result<Answers, Vec<Complaint>> {
                 replaces,
                 retire,
             };
-            Ok(Answers { draft, measured, places })
+            Ok(Answers { draft, measured, confirmed, places })
         }
         _ => Err(complaints),
     }
@@ -465,11 +499,27 @@ fn measured(reader: &mut Reader<'_>, root: Section<'_>) -> Option<Measured> {
     let volatility =
         reader.choice(section, "default_volatility", &MEASURABLE_VOLATILITIES, volatility_name);
     let type_rewrites = reader.bool(section, "type_rewrites");
+    let replaced_type = reader.string(section, "replaced_type");
+    let replaced_required = reader.bool(section, "replaced_required");
+    let replaced_default = reader.string(section, "replaced_default");
+    let replaced_comment = reader.string(section, "replaced_comment");
     Some(Measured {
         server: server?.value,
         default_volatility: volatility.map(|found| found.value),
         type_rewrites: type_rewrites.map(|found| found.value),
+        replaced: replaced_type.map(|ty| ReplacedColumn {
+            ty: ty.value,
+            required: replaced_required.is_some_and(|found| found.value),
+            default: replaced_default.map(|found| found.value),
+            comment: replaced_comment.map(|found| found.value),
+        }),
     })
+}
+
+fn confirmed(reader: &mut Reader<'_>, root: Section<'_>) -> Vec<(StageKind, String)> {
+    let section = reader.section(root, "confirmed");
+    let reason = |kind: StageKind| Some((kind, reader.string(section, kind.name())?.value));
+    StageKind::ALL.into_iter().filter_map(reason).collect()
 }
 
 const MEASURABLE_VOLATILITIES: [Volatility; 3] =

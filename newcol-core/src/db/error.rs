@@ -28,6 +28,10 @@ pub struct Failure {
 
 impl Failure {
     /// Makes a failure of our own or of a driver that gives only a message.
+    #[cfg_attr(
+        not(any(feature = "postgres", feature = "mysql", feature = "sqlite")),
+        expect(dead_code, reason = "only drivers fail")
+    )]
     pub(super) fn said(message: impl Into<String>) -> Self {
         Self { message: message.into(), ..Self::default() }
     }
@@ -100,7 +104,7 @@ pub enum DbError {
         /// The URL.
         url: DatabaseUrl,
         /// What was said.
-        source: Failure,
+        source: Box<Failure>,
     },
     /// The server does not say a version that we can read.
     #[error("could not read the version {text:?} of {url}")]
@@ -118,7 +122,7 @@ pub enum DbError {
         /// The statement, cut to one line.
         sql: String,
         /// What was said.
-        source: Failure,
+        source: Box<Failure>,
     },
     /// An answer has another shape than the question.
     #[error("`{sql}` on {url} answered {answer} instead of {wanted}")]

@@ -36,10 +36,6 @@ pub struct MigrationRun {
 
 /// Which migrations of a directory may run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[cfg_attr(
-    not(any(feature = "postgres", feature = "mysql", feature = "sqlite")),
-    expect(dead_code, reason = "only drivers run migrations")
-)]
 pub(super) enum Selection {
     All,
     /// The first so many in the order of versions, applied ones included.

@@ -103,7 +103,7 @@ pub struct Session {
 }
 
 enum Driver {
-    Postgres(PostgresDriver),
+    Postgres(Box<PostgresDriver>),
     Mysql(MysqlDriver),
     Sqlite(SqliteDriver),
 }
@@ -114,7 +114,7 @@ impl Session {
     /// Like Diesel's own connections, the session speaks UTC and UTF-8.
     pub fn open(url: &DatabaseUrl, options: &OpenOptions) -> Result<Self, DbError> {
         let driver = match url.backend() {
-            Backend::Postgres => Driver::Postgres(PostgresDriver::open(url, options)?),
+            Backend::Postgres => Driver::Postgres(Box::new(PostgresDriver::open(url, options)?)),
             Backend::Mysql => Driver::Mysql(MysqlDriver::open(url, options)?),
             Backend::Sqlite => Driver::Sqlite(SqliteDriver::open(url, options)?),
         };
@@ -202,7 +202,7 @@ impl Session {
     }
 
     fn failed(&self, sql: &str, source: Failure) -> DbError {
-        DbError::Statement { url: self.url.clone(), sql: one_line(sql), source }
+        DbError::Statement { url: self.url.clone(), sql: one_line(sql), source: Box::new(source) }
     }
 
     pub(crate) fn odd_answer(&self, sql: &str, answer: &str, wanted: &'static str) -> DbError {

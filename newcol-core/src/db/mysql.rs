@@ -41,7 +41,7 @@ pub(super) struct MysqlDriver {
 impl MysqlDriver {
     pub(super) fn open(url: &DatabaseUrl, options: &OpenOptions) -> Result<Self, DbError> {
         let target = Target::new(url)?;
-        let failed = |source| DbError::Connect { url: url.clone(), source };
+        let failed = |said| DbError::Connect { url: url.clone(), source: Box::new(said) };
         let runtime = runtime(Builder::new_current_thread()).map_err(failed)?;
         let connection = runtime.block_on(target.connect()).map_err(failed)?;
         let mut driver = Self { connection: Some(connection), runtime };
@@ -84,7 +84,7 @@ impl MysqlDriver {
         selection: Selection,
     ) -> Result<MigrationRun, DbError> {
         let target = Target::new(url)?;
-        let failed = |source| DbError::Connect { url: url.clone(), source };
+        let failed = |said| DbError::Connect { url: url.clone(), source: Box::new(said) };
         // Diesel's wrapper blocks on a handle, which needs another thread to move the socket.
         let mut threads = Builder::new_multi_thread();
         threads.worker_threads(1);
@@ -134,12 +134,24 @@ fn failure(error: &Error) -> Failure {
             lost: matches!(said.code, 1053 | 1927 | 3169),
             ..Failure::default()
         },
-        Error::Io(said) => Failure { lost: true, ..Failure::said(said.to_string()) },
         Error::Driver(DriverError::ConnectionClosed | DriverError::PoolDisconnected) => closed(),
+        Error::Io(said) => io_failure(&said.to_string()),
         Error::Driver(said) => Failure::said(said.to_string()),
         Error::Other(said) => Failure::said(said.to_string()),
         Error::Url(said) => Failure::said(said.to_string()),
     }
+}
+
+fn io_failure(said: &str) -> Failure {
+    // The driver wraps its own word for a closed connection; rustls adds the address of a manual.
+    if said.contains("is closed") || said.contains("close_notify") {
+        return closed();
+    }
+    // The driver cannot separate the two checks, and so is stricter than `verify_ca`.
+    let hint = "name the host as its certificate does: the built-in driver checks the name for \
+                verify_ca too";
+    let hint = said.contains("not valid for name").then(|| hint.to_owned());
+    Failure { lost: true, hint, ..Failure::said(said) }
 }
 
 /// The client library's `ssl_mode`.

@@ -82,7 +82,7 @@ pub(super) struct PostgresDriver {
 impl PostgresDriver {
     pub(super) fn open(url: &DatabaseUrl, options: &OpenOptions) -> Result<Self, DbError> {
         let target = Target::new(url, options)?;
-        let failed = |source| DbError::Connect { url: url.clone(), source };
+        let failed = |said| DbError::Connect { url: url.clone(), source: Box::new(said) };
         let runtime = runtime(Builder::new_current_thread()).map_err(failed)?;
         let (client, connection) = runtime.block_on(target.connect()).map_err(failed)?;
         let link = runtime.spawn(connection);
@@ -126,21 +126,25 @@ impl PostgresDriver {
         selection: Selection,
     ) -> Result<MigrationRun, DbError> {
         let target = Target::new(url, options)?;
-        let failed = |source| DbError::Connect { url: url.clone(), source };
+        let failed = |said| DbError::Connect { url: url.clone(), source: Box::new(said) };
         // Diesel's wrapper blocks on a handle, which needs another thread to move the socket.
         let mut threads = Builder::new_multi_thread();
         threads.worker_threads(1);
         let runtime = runtime(threads).map_err(failed)?;
         let diesel = runtime.block_on(async {
             let (client, connection) = target.connect().await?;
-            AsyncPgConnection::try_from_client_and_connection(client, connection)
-                .await
-                .map_err(|error| Failure::said(error.to_string()))
+            let link = tokio::spawn(connection);
+            let diesel = AsyncPgConnection::try_from(client).await;
+            diesel.map(|diesel| (diesel, link)).map_err(|error| Failure::said(error.to_string()))
         });
-        let diesel = diesel.map_err(failed)?;
-        let _inside = runtime.enter();
-        let mut diesel: AsyncConnectionWrapper<AsyncPgConnection> = diesel.into();
-        migrations::run(&mut diesel, url, dir, selection)
+        let (diesel, link) = diesel.map_err(failed)?;
+        let run = {
+            let _inside = runtime.enter();
+            let mut diesel: AsyncConnectionWrapper<AsyncPgConnection> = diesel.into();
+            migrations::run(&mut diesel, url, dir, selection)
+        };
+        goodbye(&runtime, link);
+        run
     }
 
     fn client(&self) -> Result<&Client, Failure> {
@@ -173,10 +177,15 @@ impl Drop for PostgresDriver {
         if let Some(link) = self.link.take()
             && Handle::try_current().is_err()
         {
-            let goodbye = async { tokio::time::timeout(Duration::from_millis(200), link).await };
-            drop(self.runtime.block_on(goodbye));
+            goodbye(&self.runtime, link);
         }
     }
+}
+
+/// Lets a connection whose client is gone take leave of the server.
+fn goodbye(runtime: &Runtime, link: JoinHandle<Result<(), Error>>) {
+    let leave = async { tokio::time::timeout(Duration::from_millis(200), link).await };
+    drop(runtime.block_on(leave));
 }
 
 fn runtime(mut builder: Builder) -> Result<Runtime, Failure> {
@@ -718,7 +727,7 @@ mod tests {
             "postgres://db/shop?sslcert=/c.crt",
             "postgres://db/shop?target_session_attrs=primary",
         ];
-        insta::assert_snapshot!(cases.map(why).join("\n"), @"
+        insta::assert_snapshot!(cases.map(why).join("\n"), @r#"
         parameter `sslmode` of postgres://db/shop?sslmode=on: `on` is not one of disable, allow, prefer, require, verify-ca, verify-full
         parameter `sslmode` of postgres://db/shop?sslmode=require&sslrootcert=system: `sslrootcert=system` needs verify-full
         parameter `sslmode` of postgres://db/shop?sslmode=verify-full: it needs `sslrootcert`: a file of root certificates, or `system`
@@ -731,7 +740,7 @@ mod tests {
         parameter `connect_timeout` of postgres://db/shop?connect_timeout=soon: `soon` is not a number
         parameter `sslcert` of postgres://db/shop?***: it needs `sslkey`
         parameter `target_session_attrs` of postgres://db/shop?target_session_attrs=primary: `primary` is not one of any, read-write, read-only
-        ");
+        "#);
     }
 
     #[test]

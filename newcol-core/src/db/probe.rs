@@ -43,7 +43,7 @@ pub struct Probe {
 const BUDGET: &str = "SET LOCAL lock_timeout = '500ms'; SET LOCAL statement_timeout = '5s'";
 
 /// Measures a type and a default on PostgreSQL. An error of class `Statement` means that the server
-/// refuses the type or the default, and says why.
+/// refuses the type or the default, and says why. Both must have passed their `check`.
 pub fn probe_default(
     session: &mut Session,
     ty: &SqlType,
@@ -89,10 +89,12 @@ fn tried(session: &mut Session, ty: &SqlType, default: Option<&Expr>) -> Result<
     let volatility = match (rewrites, type_rewrites) {
         (true, true) => planned_volatility(session, ty, default)?,
         (true, false) => Volatility::Volatile,
-        // Only immutable expressions may be indexed.
+        // Only immutable expressions may be indexed; the answer is a boolean, because not every type
+        // can be (json).
         (false, _) => {
             session.batch("SAVEPOINT newcol_index")?;
-            let index = format!("CREATE INDEX ON pg_temp.newcol_probe ((({default})::{ty}))");
+            let index =
+                format!("CREATE INDEX ON pg_temp.newcol_probe (((({default})::{ty}) IS NULL))");
             match session.batch(&index) {
                 Ok(()) => Volatility::Immutable,
                 Err(_) => {
@@ -111,6 +113,19 @@ fn file(session: &mut Session) -> Result<Option<String>, DbError> {
 }
 
 fn planned(session: &mut Session, ty: &SqlType, default: Option<&Expr>) -> Result<Probe, DbError> {
+    // Not a type but a column with a sequence, and so volatile.
+    const SERIALS: &[&str] =
+        &["smallserial", "serial2", "serial", "serial4", "bigserial", "serial8"];
+    if SERIALS.iter().any(|serial| ty.as_str().eq_ignore_ascii_case(serial)) {
+        return Ok(Probe {
+            volatility: Volatility::Volatile,
+            rewrites: true,
+            type_rewrites: true,
+            method: Method::Planned,
+        });
+    }
+    // Refuses what is no type.
+    session.query(&format!("EXPLAIN SELECT NULL::{ty}"))?;
     let type_rewrites = session.query_bool(&format!(
         "WITH RECURSIVE base (oid) AS (\
            SELECT pg_catalog.to_regtype({})::oid \
@@ -147,7 +162,8 @@ fn planned_volatility(
 /// Whether MySQL or MariaDB adds a column without touching rows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Instant {
-    /// `ALGORITHM=INSTANT` is accepted.
+    /// `ALGORITHM=INSTANT` is accepted. MariaDB accepts even `DEFAULT (rand())`, and gives every old
+    /// row the same value.
     Accepted,
     /// The server would copy or rebuild the table, and says why.
     Refused {

@@ -33,8 +33,10 @@ impl SqliteDriver {
         {
             return Err(DbError::NoFile { path });
         }
-        let refused =
-            |message: String| DbError::Connect { url: url.clone(), source: Failure::said(message) };
+        let refused = |message: String| DbError::Connect {
+            url: url.clone(),
+            source: Box::new(Failure::said(message)),
+        };
         let mut connection =
             SqliteConnection::establish(&place.uri).map_err(|e| refused(e.to_string()))?;
         let mut settings = vec![BUSY_TIMEOUT];

@@ -4,7 +4,7 @@
 //! told apart from a password with certainty is not shown, so a URL with two raw `@` is refused
 //! instead of guessed at.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, str::FromStr, sync::Arc};
 
 use percent_encoding::percent_decode_str;
 
@@ -83,24 +83,23 @@ impl UrlError {
 
 /// A database URL whose `Display` and `Debug` never show a password.
 #[derive(Clone, PartialEq, Eq)]
-pub struct DatabaseUrl {
+pub struct DatabaseUrl(Arc<Parts>);
+
+#[derive(PartialEq, Eq)]
+struct Parts {
     text: String,
     backend: Backend,
     place: Place,
 }
 
-#[derive(Clone, PartialEq, Eq)]
+#[derive(PartialEq, Eq)]
 enum Place {
     Server(ServerUrl),
     File,
 }
 
 /// The parts of a server's URL, percent-decoded.
-#[derive(Clone, PartialEq, Eq, Default)]
-#[cfg_attr(
-    not(any(feature = "postgres", feature = "mysql")),
-    expect(dead_code, reason = "only drivers read every part")
-)]
+#[derive(PartialEq, Eq, Default)]
 pub(super) struct ServerUrl {
     pub(super) user: Option<String>,
     pub(super) password: Option<String>,
@@ -129,29 +128,30 @@ impl DatabaseUrl {
                 Place::File
             }
         };
-        Ok(Self { text: text.to_owned(), backend, place })
+        Ok(Self(Arc::new(Parts { text: text.to_owned(), backend, place })))
     }
 
     /// Returns the URL of a SQLite database that lives as long as its session.
     pub fn memory() -> Self {
-        Self { text: ":memory:".to_owned(), backend: Backend::Sqlite, place: Place::File }
+        let text = ":memory:".to_owned();
+        Self(Arc::new(Parts { text, backend: Backend::Sqlite, place: Place::File }))
     }
 
     /// The engine that Diesel chooses for this URL.
     pub fn backend(&self) -> Backend {
-        self.backend
+        self.0.backend
     }
 
     /// Returns the whole URL, **password included**: for a driver or a child's environment, never
     /// for output.
     pub fn expose(&self) -> &str {
-        &self.text
+        &self.0.text
     }
 
     /// Returns where the server listens (`db.example.com:5432`, a socket), `None` for a file or
     /// for the engine's own default.
     pub fn host(&self) -> Option<String> {
-        let Place::Server(server) = &self.place else { return None };
+        let Place::Server(server) = &self.0.place else { return None };
         let named = |key: &str| server.param(key).map(str::to_owned);
         if let Some(socket) = named("unix_socket").or_else(|| named("socket")) {
             return Some(socket);
@@ -169,16 +169,16 @@ impl DatabaseUrl {
 
     /// Returns the name of the database, or of the SQLite file without parameters.
     pub fn database(&self) -> Option<&str> {
-        match &self.place {
+        match &self.0.place {
             Place::Server(server) => server.database.as_deref().or_else(|| server.param("dbname")),
             Place::File => {
-                let shown = self.text.strip_prefix("sqlite://").unwrap_or(&self.text);
+                let shown = self.0.text.strip_prefix("sqlite://").unwrap_or(&self.0.text);
                 match shown.strip_prefix("file:") {
                     Some(uri) => uri.split(['?', '#']).next(),
-                    None if shown.len() < self.text.len() => shown.split(['?', '#']).next(),
+                    None if shown.len() < self.0.text.len() => shown.split(['?', '#']).next(),
                     None => Some(shown),
                 }
-                .filter(|_| !hides_password(&self.text))
+                .filter(|_| !hides_password(&self.0.text))
             }
         }
     }
@@ -186,23 +186,23 @@ impl DatabaseUrl {
     /// Returns what a person is asked to confirm: host and database, nothing else.
     pub fn describe(&self) -> String {
         let database = self.database().unwrap_or("(default)");
-        match &self.place {
-            Place::File => format!("{} file {database}", self.backend),
+        match &self.0.place {
+            Place::File => format!("{} file {database}", self.0.backend),
             Place::Server(_) => {
                 let host = self.host();
                 let host = host.as_deref().unwrap_or("this machine");
-                format!("{} database {database} on {host}", self.backend)
+                format!("{} database {database} on {host}", self.0.backend)
             }
         }
     }
 
     /// The parts of a server's URL; `None` for SQLite.
     #[cfg_attr(
-        not(any(feature = "postgres", feature = "mysql")),
+        not(any(test, feature = "postgres", feature = "mysql")),
         expect(dead_code, reason = "only drivers read every part")
     )]
     pub(super) fn server(&self) -> Option<&ServerUrl> {
-        match &self.place {
+        match &self.0.place {
             Place::Server(server) => Some(server),
             Place::File => None,
         }
@@ -211,16 +211,18 @@ impl DatabaseUrl {
 
 impl fmt::Display for DatabaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.place {
+        match &self.0.place {
             Place::Server(server) => f.write_str(&server.shown),
-            Place::File if hides_password(&self.text) => f.write_str("***"),
-            Place::File if self.text.starts_with("file:") || self.text.starts_with("sqlite://") => {
-                match self.text.split_once('?') {
+            Place::File if hides_password(&self.0.text) => f.write_str("***"),
+            Place::File
+                if self.0.text.starts_with("file:") || self.0.text.starts_with("sqlite://") =>
+            {
+                match self.0.text.split_once('?') {
                     Some((path, query)) => write!(f, "{path}{}", shown_query(query)),
-                    None => f.write_str(&self.text),
+                    None => f.write_str(&self.0.text),
                 }
             }
-            Place::File => f.write_str(&self.text),
+            Place::File => f.write_str(&self.0.text),
         }
     }
 }
@@ -437,7 +439,7 @@ mod tests {
             "sqlite://data/app.db",
             ":memory:",
         ];
-        insta::assert_snapshot!(cases.map(shown).join("\n"), @"
+        insta::assert_snapshot!(cases.map(shown).join("\n"), @r#"
         postgres://ann:***@db.example.com:5432/shop?sslmode=verify-full | PostgreSQL database shop on db.example.com:5432
         postgresql://%2Fvar%2Frun%2Fpostgresql/shop | PostgreSQL database shop on /var/run/postgresql
         postgres:///shop?host=/tmp/pg&user=ann&*** | PostgreSQL database shop on /tmp/pg
@@ -448,7 +450,7 @@ mod tests {
         file:data/app.db?mode=ro&*** | SQLite file data/app.db
         sqlite://data/app.db | SQLite file data/app.db
         :memory: | SQLite file :memory:
-        ");
+        "#);
     }
 
     #[test]
@@ -464,7 +466,7 @@ mod tests {
             "mysql://root:secret@localhost/shop#x",
         ];
         let why = cases.map(|text| DatabaseUrl::parse(text).unwrap_err().to_string());
-        insta::assert_snapshot!(why.join("\n"), @"
+        insta::assert_snapshot!(why.join("\n"), @r#"
         the database URL is empty
         `mariadb://` is not a URL of PostgreSQL, MySQL or SQLite
         `postgres://…` has a raw `@` outside the end of its password
@@ -473,6 +475,6 @@ mod tests {
         `postgres://…` has a parameter without `=`
         `mysql://…` has more than one `/` before its parameters
         `mysql://…` has a raw `#`
-        ");
+        "#);
     }
 }

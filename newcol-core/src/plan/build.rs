@@ -1,131 +1,17 @@
 //! Contract and facts → plan: the only place that decides staging policy.
 //!
 //! The fewest stages that are safe, and for each decision a sentence that says why. What an engine
-//! cannot do is refused here, with the nearest contract that it can; renderers never refuse.
+//! cannot do is refused first (`refuse`); what fills old rows is decided in `fill`.
 
 use super::{
     ColumnShape, Gate, IndexPurpose, Leftovers, Migration, Plan, SchemaChange, Stage, StageKind,
-    Step, facts::TableFacts, facts::Volatility, volatility,
+    Step, error::PlanError, facts::TableFacts, fill::Fill,
 };
 use crate::{
-    backend::{Backend, Product},
-    contract::{Answer, Contract, Expr, FragmentError, OldRows, OldWriters, Presence},
-    ident::{ColumnPath, Ident, IdentError},
+    backend::Backend,
+    contract::{Answer, Contract, OldWriters, Presence},
+    ident::ColumnPath,
 };
-
-/// Why a contract cannot be carried out on an engine.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum PlanError {
-    /// A name is too long for the engine.
-    #[error(transparent)]
-    Name(#[from] IdentError),
-    /// The contract has no type for the engine.
-    #[error("`{column}` has no type for {backend}")]
-    NoType {
-        /// The column.
-        column: ColumnPath,
-        /// The engine.
-        backend: Backend,
-    },
-    /// A fragment of SQL cannot stand in a statement.
-    #[error("the {what} `{text}` of `{column}` cannot stand in a {backend} statement")]
-    Fragment {
-        /// The column.
-        column: ColumnPath,
-        /// Which answer.
-        answer: Answer,
-        /// The answer in words.
-        what: &'static str,
-        /// The fragment.
-        text: String,
-        /// The engine.
-        backend: Backend,
-        /// What is wrong with it.
-        source: FragmentError,
-    },
-    /// The table has that column already.
-    #[error("`{column}` exists already")]
-    ColumnExists {
-        /// The column.
-        column: ColumnPath,
-    },
-    /// The replaced column does not exist.
-    #[error("`{column}` replaces `{old}`, which the table does not have")]
-    NoReplacedColumn {
-        /// The column.
-        column: ColumnPath,
-        /// The old column.
-        old: Ident,
-    },
-    /// An expression names a column that the table does not have.
-    #[error("the {what} of `{column}` names `{name}`, which the table does not have")]
-    NoSuchColumn {
-        /// The column.
-        column: ColumnPath,
-        /// Which answer.
-        answer: Answer,
-        /// The answer in words.
-        what: &'static str,
-        /// The name that is missing.
-        name: Ident,
-    },
-    /// Something only a database can tell is needed.
-    #[error("planning `{column}` needs {what}")]
-    NeedsDatabase {
-        /// The column.
-        column: ColumnPath,
-        /// What must be read from it.
-        what: String,
-    },
-    /// The engine cannot do what is asked without harm.
-    #[error("{server} cannot {wish}: {reason}")]
-    Unable {
-        /// The server, with its version.
-        server: String,
-        /// What is asked, as an infinitive.
-        wish: String,
-        /// Why not.
-        reason: String,
-        /// Which answer asks for it.
-        answer: Answer,
-        /// The nearest contract that works.
-        nearest: String,
-    },
-}
-
-impl PlanError {
-    /// Returns the answer of the contract that is at fault.
-    pub fn answer(&self) -> Answer {
-        match self {
-            Self::Name(_) | Self::ColumnExists { .. } => Answer::Path,
-            Self::NoType { .. } => Answer::Type,
-            Self::NoReplacedColumn { .. } | Self::NeedsDatabase { .. } => Answer::Replaces,
-            Self::Fragment { answer, .. }
-            | Self::NoSuchColumn { answer, .. }
-            | Self::Unable { answer, .. } => *answer,
-        }
-    }
-
-    /// Returns the way out, as a sentence for a hint.
-    pub fn hint(&self) -> Option<String> {
-        match self {
-            Self::Name(_) => Some("choose a shorter name".to_owned()),
-            Self::NoType { backend, .. } => {
-                Some(format!("give one with `--type {}=<SQL>`", backend.name()))
-            }
-            Self::Fragment { source, .. } => source.hint(),
-            Self::ColumnExists { .. } => Some("choose another name, or drop the wish".to_owned()),
-            Self::NoReplacedColumn { .. } | Self::NoSuchColumn { .. } => {
-                Some("check the spelling; names are taken literally, case included".to_owned())
-            }
-            Self::NeedsDatabase { .. } => Some(
-                "pass `--database-url` of a database with the project's schema (read only)"
-                    .to_owned(),
-            ),
-            Self::Unable { nearest, .. } => Some(nearest.clone()),
-        }
-    }
-}
 
 impl Plan {
     /// Chooses the fewest stages that carry the contract out safely on the server of `facts`.
@@ -134,34 +20,16 @@ impl Plan {
     }
 }
 
-/// What fills rows that exist already.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Fill {
-    /// Nothing has to: they are NULL, hold the default, or are generated.
-    None,
-    /// An expression.
-    Sql(Expr),
-    /// Application code.
-    Rust,
-}
-
-struct Builder<'a> {
-    contract: &'a Contract,
-    facts: &'a TableFacts,
+pub(super) struct Builder<'a> {
+    pub(super) contract: &'a Contract,
+    pub(super) facts: &'a TableFacts,
     reasons: Vec<String>,
     warnings: Vec<String>,
 }
 
 impl Builder<'_> {
     fn build(mut self) -> Result<Plan, PlanError> {
-        self.check_names()?;
-        self.check_fragments()?;
-        self.check_columns()?;
-        self.check_type()?;
-        self.check_generated()?;
-        self.check_index()?;
-        self.check_check()?;
-        self.check_replaced()?;
+        self.refuse()?;
         let fill = self.fill()?;
         let stages = match &fill {
             Fill::None => self.short(),
@@ -182,19 +50,19 @@ impl Builder<'_> {
         })
     }
 
-    fn backend(&self) -> Backend {
+    pub(super) fn backend(&self) -> Backend {
         self.facts.server.backend()
     }
 
-    fn path(&self) -> ColumnPath {
+    pub(super) fn path(&self) -> ColumnPath {
         self.contract.path().clone()
     }
 
-    fn because(&mut self, reason: impl Into<String>) {
+    pub(super) fn because(&mut self, reason: impl Into<String>) {
         self.reasons.push(reason.into());
     }
 
-    fn unable(
+    pub(super) fn unable(
         &self,
         answer: Answer,
         wish: impl Into<String>,
@@ -208,391 +76,6 @@ impl Builder<'_> {
             answer,
             nearest: nearest.into(),
         }
-    }
-
-    fn check_names(&self) -> Result<(), PlanError> {
-        let backend = self.backend();
-        self.contract.column().fits(backend)?;
-        if let Some(name) = self.contract.answers().index.as_ref().and_then(|i| i.name.as_ref()) {
-            name.fits(backend)?;
-        }
-        Ok(())
-    }
-
-    /// The SQL fragments of the contract for this engine.
-    fn fragments(&self) -> Vec<(Answer, &'static str, &Expr)> {
-        let backend = self.backend();
-        let answers = self.contract.answers();
-        let index = answers.index.as_ref();
-        let replaces = answers.replaces.as_ref();
-        [
-            (Answer::OldRows, "fill", self.contract.sql_fill(backend)),
-            (Answer::Default, "default", self.contract.default(backend)),
-            (Answer::Generated, "generation expression", answers.generated.get(backend)),
-            (Answer::Check, "check", answers.check.get(backend)),
-            (Answer::Index, "index predicate", index.and_then(|i| i.predicate.get(backend))),
-            (Answer::Replaces, "back expression", replaces.and_then(|r| r.back.get(backend))),
-        ]
-        .into_iter()
-        .filter_map(|(answer, what, expr)| Some((answer, what, expr?)))
-        .collect()
-    }
-
-    fn check_fragments(&self) -> Result<(), PlanError> {
-        let backend = self.backend();
-        let wrong = |answer, what, text: &str, source| PlanError::Fragment {
-            column: self.path(),
-            answer,
-            what,
-            text: text.to_owned(),
-            backend,
-            source,
-        };
-        let Some(ty) = self.contract.sql_type(backend) else {
-            return Err(PlanError::NoType { column: self.path(), backend });
-        };
-        ty.check(backend).map_err(|e| wrong(Answer::Type, "type", ty.as_str(), e))?;
-        for (answer, what, expr) in self.fragments() {
-            expr.check(backend).map_err(|e| wrong(answer, what, expr.as_str(), e))?;
-        }
-        Ok(())
-    }
-
-    fn check_columns(&self) -> Result<(), PlanError> {
-        let facts = self.facts;
-        if facts.columns.is_empty() {
-            return Ok(());
-        }
-        let wished = self.contract.column();
-        let exists = match self.backend() {
-            Backend::Postgres => facts.column(wished).is_some(),
-            // Quoted or not, a name is the same in any case there.
-            Backend::Mysql | Backend::Sqlite => {
-                let lower = wished.as_str().to_lowercase();
-                facts.columns.iter().any(|c| c.name.as_str().to_lowercase() == lower)
-            }
-        };
-        if exists {
-            return Err(PlanError::ColumnExists { column: self.path() });
-        }
-        if let Some(replaces) = &self.contract.answers().replaces
-            && facts.column(&replaces.column).is_none()
-        {
-            let old = replaces.column.clone();
-            return Err(PlanError::NoReplacedColumn { column: self.path(), old });
-        }
-        let include = self.contract.answers().index.iter().flat_map(|index| &index.include);
-        if let Some(name) = include.into_iter().find(|name| facts.column(name).is_none()) {
-            return Err(PlanError::NoSuchColumn {
-                column: self.path(),
-                answer: Answer::Index,
-                what: "index",
-                name: name.clone(),
-            });
-        }
-        for (answer, what, expr) in self.fragments() {
-            for name in volatility::column_refs(expr, self.backend()).unwrap_or_default() {
-                if !self.names_a_column(&name) {
-                    return Err(PlanError::NoSuchColumn {
-                        column: self.path(),
-                        answer,
-                        what,
-                        name,
-                    });
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Unquoted names match as the engines match them: in any case.
-    fn names_a_column(&self, name: &Ident) -> bool {
-        let same = |other: &Ident| other.as_str().eq_ignore_ascii_case(name.as_str());
-        same(self.contract.column()) || self.facts.columns.iter().any(|c| same(&c.name))
-    }
-
-    fn check_type(&self) -> Result<(), PlanError> {
-        let ty = self.contract.sql_type(self.backend()).map_or("", |t| t.as_str());
-        let word = ty.to_ascii_lowercase();
-        if self.backend() == Backend::Postgres
-            && ["serial", "bigserial", "smallserial", "serial4", "serial8", "serial2"]
-                .contains(&word.as_str())
-        {
-            return Err(self.unable(
-                Answer::Type,
-                format!("add `{ty}` to a filled table"),
-                "it numbers every row while readers and writers wait",
-                "make a sequence in a migration of your own, then use `--type bigint --default \"nextval('...')\"`",
-            ));
-        }
-        if self.facts.type_rewrites == Some(true) {
-            return Err(self.unable(
-                Answer::Type,
-                format!("add a column of type `{ty}` without rewriting the table"),
-                "the type carries constraints of its own, which are checked row by row",
-                "use its base type and give the constraint with `--check`",
-            ));
-        }
-        Ok(())
-    }
-
-    fn check_generated(&self) -> Result<(), PlanError> {
-        let answers = self.contract.answers();
-        if answers.generated.get(self.backend()).is_none() {
-            return Ok(());
-        }
-        let server = self.facts.server;
-        if server.product == Product::Postgres && !server.at_least(18, 0) {
-            return Err(self.unable(
-                Answer::Generated,
-                "add a generated column without rewriting the table",
-                "before version 18 it only knows stored ones",
-                "use `--fill` with the same expression and `--old-writers trigger`, or a view",
-            ));
-        }
-        if self.contract.required() {
-            return Err(self.unable(
-                Answer::Presence,
-                "add a generated column that is NOT NULL",
-                "the whole table would be checked while writers wait",
-                "make it `--optional`; an expression that never yields NULL is as good",
-            ));
-        }
-        if answers.references.is_some() || answers.check.get(self.backend()).is_some() {
-            return Err(self.unable(
-                Answer::Generated,
-                "constrain a virtual generated column",
-                "its values are not stored",
-                "constrain the columns it is computed from",
-            ));
-        }
-        if answers.index.is_some() && server.product == Product::Postgres {
-            return Err(self.unable(
-                Answer::Index,
-                "index a virtual generated column",
-                "its values are not stored",
-                "index the expression itself in a migration of your own",
-            ));
-        }
-        Ok(())
-    }
-
-    fn check_index(&self) -> Result<(), PlanError> {
-        let Some(index) = &self.contract.answers().index else { return Ok(()) };
-        let backend = self.backend();
-        if self.facts.partitioned {
-            return Err(self.unable(
-                Answer::Index,
-                "build an index on a partitioned table without blocking writers",
-                "CREATE INDEX CONCURRENTLY does not work on a partitioned parent",
-                "drop the index from this contract and build it partition by partition",
-            ));
-        }
-        if backend == Backend::Mysql && index.predicate.get(backend).is_some() {
-            return Err(self.unable(
-                Answer::Index,
-                "build a partial index",
-                "it has none",
-                "leave the predicate out",
-            ));
-        }
-        if backend != Backend::Postgres && !index.include.is_empty() {
-            return Err(self.unable(
-                Answer::Index,
-                "store further columns in an index",
-                "INCLUDE exists on PostgreSQL only",
-                "leave `--include` out",
-            ));
-        }
-        let Some(method) = &index.method else { return Ok(()) };
-        let wish = format!("build an index by the method `{method}`");
-        let word = method.as_str().to_ascii_lowercase();
-        let plain = word.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
-        match backend {
-            Backend::Sqlite => {
-                Err(self.unable(Answer::Index, wish, "it has only one", "leave the method out"))
-            }
-            Backend::Mysql if word != "btree" && word != "hash" => Err(self.unable(
-                Answer::Index,
-                wish,
-                "it knows btree and hash",
-                "choose one of them, or leave the method out",
-            )),
-            // Extensions bring methods of their own, so only the form can be judged.
-            Backend::Postgres if !plain => Err(self.unable(
-                Answer::Index,
-                wish,
-                "a method is one word",
-                "choose one such as btree, hash, gin, gist, spgist or brin",
-            )),
-            Backend::Postgres | Backend::Mysql => Ok(()),
-        }
-    }
-
-    fn check_check(&self) -> Result<(), PlanError> {
-        if self.facts.server.product == Product::Mysql
-            && self.contract.answers().check.get(Backend::Mysql).is_some()
-        {
-            return Err(self.unable(
-                Answer::Check,
-                "add a check constraint online",
-                "it copies the table while writers wait",
-                "check the value in the application, or leave the check to a maintenance window",
-            ));
-        }
-        Ok(())
-    }
-
-    fn check_replaced(&self) -> Result<(), PlanError> {
-        let Some(replaces) = &self.contract.answers().replaces else { return Ok(()) };
-        let old = &replaces.column;
-        if replaces.back.get(self.backend()).is_none() {
-            return Err(PlanError::NeedsDatabase {
-                column: self.path(),
-                what: format!("an expression for {} that computes `{old}` back", self.backend()),
-            });
-        }
-        let Some(column) = self.facts.column(old).filter(|c| c.sql_type.is_some()) else {
-            return Err(PlanError::NeedsDatabase {
-                column: self.path(),
-                what: format!("the definition of `{old}`, so that dropping it can be undone"),
-            });
-        };
-        if self.facts.primary_key.contains(old) {
-            return Err(self.unable(
-                Answer::Replaces,
-                format!("replace `{old}`"),
-                "it is part of the primary key",
-                "replace it in a table of its own",
-            ));
-        }
-        if self.backend() == Backend::Sqlite && !column.nullable && column.default.is_none() {
-            return Err(self.unable(
-                Answer::Replaces,
-                format!("fill `{old}` for programs that only write the new column"),
-                "its triggers cannot change the row being inserted, and the column is NOT NULL without a default",
-                format!("give `{old}` a default first"),
-            ));
-        }
-        Ok(())
-    }
-
-    /// Decides what fills existing rows, and whether a job must.
-    fn fill(&mut self) -> Result<Fill, PlanError> {
-        let backend = self.backend();
-        let answers = self.contract.answers();
-        match &answers.old_rows {
-            OldRows::Sql(_) => {
-                let Some(fill) = self.contract.sql_fill(backend).cloned() else {
-                    return Err(self.unable(
-                        Answer::OldRows,
-                        "fill old rows",
-                        "the contract has a fill for other engines only",
-                        format!("give one with `--fill {}=<SQL>`", backend.name()),
-                    ));
-                };
-                self.because(
-                    "old rows are computed, and computing them in the migration would hold locks for as long as the table is large: a job fills them in batches",
-                );
-                return Ok(Fill::Sql(fill));
-            }
-            OldRows::Rust(path) => {
-                self.because(format!(
-                    "old rows are computed by `{path}`, which only the application can run: a job fills them"
-                ));
-                return Ok(Fill::Rust);
-            }
-            OldRows::Unfilled => {}
-        }
-        let Some(default) = self.contract.default(backend).cloned() else {
-            if answers.default.is_some() && self.contract.required() {
-                return Err(self.unable(
-                    Answer::Default,
-                    "fill a required column",
-                    "the contract has a default for other engines only",
-                    format!("give one with `--default {}=<SQL>`", backend.name()),
-                ));
-            }
-            if answers.generated.get(backend).is_some() {
-                self.because("the value is always computed from the row: a virtual column stores nothing, so there is nothing to fill");
-            } else {
-                self.because("old rows may stay NULL, so there is nothing to fill");
-            }
-            return Ok(Fill::None);
-        };
-        if self.default_is_instant(&default) { Ok(Fill::None) } else { Ok(Fill::Sql(default)) }
-    }
-
-    /// Whether the engine can give every existing row this default without touching it.
-    fn default_is_instant(&mut self, default: &Expr) -> bool {
-        let backend = self.backend();
-        let literal = volatility::is_literal(default, backend);
-        let measured = self.facts.default_volatility;
-        let judged = measured.unwrap_or_else(|| volatility::judge(default, backend));
-        let (instant, reason) = match self.facts.server.product {
-            Product::Postgres => match judged {
-                Volatility::Immutable => (
-                    true,
-                    format!(
-                        "`{default}` is one value for every old row, which the server keeps beside the table: no row is touched"
-                    ),
-                ),
-                Volatility::Stable => (
-                    true,
-                    format!(
-                        "`{default}` is evaluated once, when the migration runs; every old row gets that one value and none is touched"
-                    ),
-                ),
-                Volatility::Volatile => (
-                    false,
-                    format!(
-                        "`{default}` gives each row a value of its own, so adding it at once would rewrite the table while everybody waits: the default is set for new rows, a job fills the old ones"
-                    ),
-                ),
-                Volatility::Unknown => (
-                    false,
-                    format!(
-                        "only a server can tell whether `{default}` gives each row a value of its own; the plan assumes it does (pass `--database-url` to find out)"
-                    ),
-                ),
-            },
-            Product::Mariadb => match judged {
-                Volatility::Immutable | Volatility::Stable => (
-                    true,
-                    format!(
-                        "`{default}` is one value for every old row: ADD COLUMN is instant, and asserted to be"
-                    ),
-                ),
-                Volatility::Volatile | Volatility::Unknown => (
-                    false,
-                    format!(
-                        "`{default}` may give each row a value of its own, which copies the table: a job fills old rows"
-                    ),
-                ),
-            },
-            Product::Mysql => (
-                literal,
-                if literal {
-                    "a literal default is kept beside the table: ADD COLUMN is instant, and asserted to be".to_owned()
-                } else {
-                    format!(
-                        "`{default}` is an expression, for which MySQL rebuilds the table: a job fills old rows"
-                    )
-                },
-            ),
-            Product::Sqlite => (
-                literal,
-                if literal {
-                    "SQLite keeps a literal default beside the table: no row is touched".to_owned()
-                } else {
-                    format!(
-                        "SQLite adds columns with literal defaults only, and `{default}` is an expression: a job fills old rows"
-                    )
-                },
-            ),
-        };
-        self.because(reason);
-        instant
     }
 
     /// The column arrives complete: one stage, and what the contract hangs on it.
@@ -869,7 +352,7 @@ impl Builder<'_> {
             && self.contract.answers().check.get(self.backend()).is_some()
     }
 
-    fn inline_reference(&self) -> bool {
+    pub(super) fn inline_reference(&self) -> bool {
         self.backend() == Backend::Sqlite && self.contract.answers().references.is_some()
     }
 
@@ -907,6 +390,12 @@ impl Builder<'_> {
             self.warnings.push(
                 "`json` has no equality: DISTINCT, UNION and GROUP BY over the whole row start to fail; `jsonb` has one".to_owned(),
             );
+        }
+        if let Some(replaces) = &self.contract.answers().replaces {
+            self.warnings.push(format!(
+                "dropping `{}` also drops its indexes and constraints; undoing that puts the column and its values back, at the end of the table and without them",
+                replaces.column
+            ));
         }
         if self.contract.answers().presence == Presence::Optional
             && self.contract.old_writers() == OldWriters::Trigger

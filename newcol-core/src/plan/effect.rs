@@ -3,12 +3,14 @@
 //! Predictions, tested against what servers really do (law 7). Lock names are PostgreSQL's own;
 //! the other engines have one lock each that matters here.
 
-use super::{ColumnShape, Step, facts::Volatility};
+use super::{ColumnShape, Leftovers, Step, facts::Volatility};
 use crate::backend::{Backend, Product, Server};
 
 /// The strongest lock a step takes on the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Lock {
+    /// `ACCESS SHARE`: what every SELECT takes; blocks only DDL.
+    AccessShare,
     /// `ROW EXCLUSIVE`: what every UPDATE takes; blocks only DDL.
     RowExclusive,
     /// `SHARE UPDATE EXCLUSIVE`: reads and writes go on.
@@ -27,6 +29,7 @@ impl Lock {
     /// Returns the lock's name as its engine's manual spells it.
     pub fn name(self) -> &'static str {
         match self {
+            Self::AccessShare => "ACCESS SHARE",
             Self::RowExclusive => "ROW EXCLUSIVE",
             Self::ShareUpdateExclusive => "SHARE UPDATE EXCLUSIVE",
             Self::ShareRowExclusive => "SHARE ROW EXCLUSIVE",
@@ -98,6 +101,8 @@ fn postgres(step: &Step) -> Effect {
         | Step::DropReplaced => brief(Lock::AccessExclusive),
         Step::Comment => brief(Lock::ShareUpdateExclusive),
         Step::CreateFill | Step::CreateSync | Step::AddForeignKey => brief(Lock::ShareRowExclusive),
+        // The rows are only read.
+        Step::FillLeftovers(Leftovers::Refuse) => Effect { lock: Lock::AccessShare, ..scan },
         Step::FillLeftovers(_) => {
             Effect { lock: Lock::RowExclusive, hold: Hold::Bounded, rewrite: false, scan: true }
         }

@@ -77,6 +77,7 @@ pub fn what(step: &Step, contract: &Contract) -> String {
 /// Returns one sentence on who waits for the step, and how long.
 pub fn blocks(effect: &Effect) -> String {
     let who = match effect.lock {
+        Lock::AccessShare => "reads and writes go on; schema changes wait",
         Lock::RowExclusive => "nobody but writers of the same rows waits",
         Lock::ShareUpdateExclusive => "reads and writes go on; other schema changes wait",
         Lock::ShareRowExclusive => "reads go on, writes wait",

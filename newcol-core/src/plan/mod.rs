@@ -6,11 +6,14 @@
 
 pub mod build;
 pub mod effect;
+mod error;
 pub mod explain;
 pub mod facts;
+mod fill;
+mod refuse;
 pub mod volatility;
 
-pub use build::PlanError;
+pub use error::PlanError;
 
 use crate::{
     backend::Backend,

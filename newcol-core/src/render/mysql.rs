@@ -9,9 +9,9 @@ use super::{
 };
 use crate::{
     backend::{Backend, Product},
-    contract::Uniqueness,
-    ident::Ident,
-    plan::{ColumnShape, IndexPurpose, LEFTOVERS, Leftovers, Step},
+    contract::{Expr, Uniqueness, fragment::is_large_object},
+    ident::{Ident, TableName},
+    plan::{ColumnShape, IndexPurpose, LEFTOVERS, Leftovers, Step, volatility},
 };
 
 pub(super) fn up(step: &Step, scope: &Scope<'_>) -> Vec<Statement> {
@@ -118,7 +118,7 @@ fn definition(shape: &ColumnShape, scope: &Scope<'_>) -> SqlText {
     let default = shape
         .default
         .as_ref()
-        .map(|expr| sql(" DEFAULT {default}", &[("default", Hole::Default(expr))]));
+        .map(|expr| sql(" DEFAULT {default}", &[("default", default_hole(expr, scope))]));
     let generated = shape
         .generated
         .as_ref()
@@ -175,9 +175,14 @@ fn set_default(scope: &Scope<'_>) -> SqlText {
         &[
             ("table", Hole::Table(scope.table())),
             ("column", Hole::Name(scope.column())),
-            ("default", Hole::Default(scope.default())),
+            ("default", default_hole(scope.default(), scope)),
         ],
     )
+}
+
+/// MySQL gives long texts, blobs and JSON a default only as an expression.
+fn default_hole<'a>(default: &'a Expr, scope: &Scope<'_>) -> Hole<'a> {
+    if is_large_object(scope.ty()) { Hole::Expr(default) } else { Hole::Default(default) }
 }
 
 fn drop_default(scope: &Scope<'_>) -> SqlText {
@@ -189,16 +194,29 @@ fn drop_default(scope: &Scope<'_>) -> SqlText {
     )
 }
 
-/// The row being inserted, as a table that the user's expression can be evaluated over.
-fn new_row(scope: &Scope<'_>) -> SqlText {
-    let columns: Vec<SqlText> = scope
-        .facts
-        .columns
-        .iter()
-        .map(|c| &c.name)
-        .chain((scope.facts.column(scope.column()).is_none()).then(|| scope.column()))
+/// The row being inserted, as a table that the user's expressions can be evaluated over.
+///
+/// It has the columns that they read and no others, so that dropping another column later does not
+/// break the trigger; all of them where the expressions cannot be read.
+fn new_row(exprs: &[&Expr], scope: &Scope<'_>) -> SqlText {
+    let read: Option<Vec<Vec<Ident>>> =
+        exprs.iter().map(|expr| volatility::column_refs(expr, Backend::Mysql)).collect();
+    let reads = |name: &Ident| {
+        read.as_ref().is_none_or(|lists| {
+            let same = |other: &Ident| other.as_str().eq_ignore_ascii_case(name.as_str());
+            lists.iter().flatten().any(same)
+        })
+    };
+    let table = scope.facts.columns.iter().map(|c| &c.name);
+    let columns: Vec<SqlText> = table
+        .filter(|name| *name != scope.column())
+        .chain([scope.column()])
+        .filter(|name| reads(name))
         .map(|name| sql("NEW.{c} AS {c}", &[("c", Hole::Name(name))]))
         .collect();
+    if columns.is_empty() {
+        return sql("DUAL", &[]);
+    }
     sql(
         "(SELECT {columns}) AS {row}",
         &[("columns", Hole::Sql(&join(&columns, ", "))), ("row", Hole::Name(&scope.table().name))],
@@ -206,7 +224,7 @@ fn new_row(scope: &Scope<'_>) -> SqlText {
 }
 
 fn create_fill(scope: &Scope<'_>) -> Statement {
-    let row = new_row(scope);
+    let row = new_row(&[scope.fill()], scope);
     Statement::proven(
         sql(
             "CREATE TRIGGER {trigger} BEFORE INSERT ON {table} FOR EACH ROW
@@ -224,13 +242,13 @@ SET NEW.{column} = IF(NEW.{column} IS NULL, (SELECT {fill} FROM {row}), NEW.{col
 }
 
 /// A trigger lives in the schema of its table.
-fn trigger(name: &Ident, scope: &Scope<'_>) -> crate::ident::TableName {
-    crate::ident::TableName { schema: scope.table().schema.clone(), name: name.clone() }
+fn trigger(name: &Ident, scope: &Scope<'_>) -> TableName {
+    TableName { schema: scope.table().schema.clone(), name: name.clone() }
 }
 
 fn create_sync(scope: &Scope<'_>) -> Vec<Statement> {
     let (old, back) = scope.replaced();
-    let row = new_row(scope);
+    let row = new_row(&[scope.fill(), back], scope);
     let insert = trigger(&scope.names.sync_insert, scope);
     let update = trigger(&scope.names.sync_update, scope);
     let holes = [
@@ -306,9 +324,10 @@ fn fill_leftovers(leftovers: &Leftovers, scope: &Scope<'_>) -> Vec<SqlText> {
                 "INSERT INTO {guard} SELECT count(*) FROM (SELECT 1 FROM {table} WHERE {column} IS NULL AND {fill} IS NOT NULL LIMIT {more}) AS pending",
                 &[guard, table, column, fill, ("more", Hole::Number(LEFTOVERS + 1))],
             ));
+            let kept = keep_timestamps(scope);
             statements.push(sql(
-                "UPDATE {table} SET {column} = {fill} WHERE {column} IS NULL AND {fill} IS NOT NULL",
-                &[table, column, fill],
+                "UPDATE {table} SET {column} = {fill}{kept} WHERE {column} IS NULL AND {fill} IS NOT NULL",
+                &[table, column, fill, ("kept", Hole::Sql(&kept))],
             ));
         }
         Leftovers::Refuse => statements.push(sql(
@@ -318,6 +337,22 @@ fn fill_leftovers(leftovers: &Leftovers, scope: &Scope<'_>) -> Vec<SqlText> {
     }
     statements.push(sql("DROP TEMPORARY TABLE {guard}", &[guard]));
     statements
+}
+
+/// Assigns every time to itself, which keeps `ON UPDATE CURRENT_TIMESTAMP` from changing it.
+fn keep_timestamps(scope: &Scope<'_>) -> SqlText {
+    let is_time = |ty: &String| {
+        let ty = ty.to_ascii_lowercase();
+        ty.starts_with("timestamp") || ty.starts_with("datetime")
+    };
+    let times = scope
+        .facts
+        .columns
+        .iter()
+        .filter(|column| !column.generated && column.sql_type.as_ref().is_some_and(is_time));
+    let kept: Vec<SqlText> =
+        times.map(|column| sql(", {c} = {c}", &[("c", Hole::Name(&column.name))])).collect();
+    join(&kept, "")
 }
 
 /// Built without reading the table, so the rows are proven by hand first: orphans stop it.
@@ -351,6 +386,11 @@ fn add_foreign_key(scope: &Scope<'_>) -> Vec<Statement> {
             &holes,
         )),
         Statement::repeatable(sql("DROP TEMPORARY TABLE {guard}", &holes)),
+        // An application may migrate with the checks off, and must find them as they were.
+        Statement::repeatable(sql(
+            "SET @newcol_foreign_key_checks = @@SESSION.foreign_key_checks",
+            &[],
+        )),
         Statement::repeatable(sql("SET SESSION foreign_key_checks = 0", &[])),
         Statement::proven(
             sql(
@@ -360,7 +400,10 @@ REFERENCES {parent} ({key}){on_delete}, ALGORITHM=INPLACE, LOCK=NONE",
             ),
             proof,
         ),
-        Statement::repeatable(sql("SET SESSION foreign_key_checks = 1", &[])),
+        Statement::repeatable(sql(
+            "SET SESSION foreign_key_checks = @newcol_foreign_key_checks",
+            &[],
+        )),
     ]
 }
 
@@ -374,10 +417,8 @@ fn index_name<'a>(purpose: IndexPurpose, scope: &'a Scope<'_>) -> &'a Ident {
 fn create_index(purpose: IndexPurpose, scope: &Scope<'_>) -> Statement {
     let wish = scope.contract.answers().index.clone().unwrap_or_default();
     let name = index_name(purpose, scope);
-    let method = wish.method.as_ref().map_or_else(
-        || sql("", &[]),
-        |method| sql(" USING {method}", &[("method", Hole::Name(method))]),
-    );
+    // The method is a keyword here, no name; planning lets only this one through.
+    let method = if wish.method.is_some() { " USING BTREE" } else { "" };
     let create = sql(
         "ALTER TABLE {table} ADD {unique}INDEX {index}{method} ({column}), ALGORITHM=INPLACE, LOCK=NONE",
         &[
@@ -390,7 +431,7 @@ fn create_index(purpose: IndexPurpose, scope: &Scope<'_>) -> Statement {
                 }),
             ),
             ("index", Hole::Name(name)),
-            ("method", Hole::Sql(&method)),
+            ("method", Hole::Words(method)),
             ("column", Hole::Name(scope.column())),
         ],
     );

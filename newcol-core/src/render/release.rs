@@ -394,9 +394,10 @@ fn shared_type(
 fn canonical(diesel: &str) -> &str {
     match diesel {
         "Varchar" | "Longtext" | "Mediumtext" | "Tinytext" | "Char" | "Bpchar" | "Citext" => "Text",
-        "Int2" => "SmallInt",
+        "Int2" | "Smallint" => "SmallInt",
         "Int4" => "Integer",
-        "Int8" => "BigInt",
+        "Int8" | "Bigint" => "BigInt",
+        "Tinyint" => "TinyInt",
         "Float4" => "Float",
         "Float8" => "Double",
         "Bytea" | "Blob" | "Longblob" | "Mediumblob" | "Tinyblob" | "Varbinary" => "Binary",

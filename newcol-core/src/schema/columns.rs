@@ -6,9 +6,12 @@ use super::{
     diesel_toml::{ColumnSorting, Docs},
     edit::{NewColumn, Position, Printer, is_generated},
     error::{Place, SchemaError},
+    joins,
     layout::{Splices, eol, indent, line_end, previous_line_end},
     model::{Column, SchemaFile, Table},
-    names, print, stubs,
+    names,
+    parse::is_type,
+    print, stubs,
 };
 use crate::{
     backend::Product,
@@ -47,10 +50,10 @@ pub(super) fn add(
             at: Place::new(text, present.range.clone()),
         });
     }
-    if names::breaks_table(&rust_name) {
+    if names::breaks_table(new.name.as_str(), &rust_name) {
         return Err(SchemaError::ColumnReserved { table: name.clone(), column: new.name.clone() });
     }
-    if syn::parse_str::<syn::TypePath>(&new.ty).is_err() {
+    if !is_type(&new.ty) {
         return Err(SchemaError::NotAType { ty: new.ty.clone() });
     }
     let mut lines = print::column_docs(
@@ -136,12 +139,28 @@ fn position(
 }
 
 /// Compares names as the server sorts them: PostgreSQL and SQLite by bytes, MySQL in lowercase
-/// (`utf8_tolower_ci`), MariaDB in uppercase (`utf8mb3_general_ci`).
+/// (`utf8_tolower_ci`), MariaDB in uppercase without accents (`utf8mb3_general_ci`).
 fn compare(product: Product, a: &str, b: &str) -> Ordering {
     match product {
         Product::Postgres | Product::Sqlite => a.cmp(b),
         Product::Mysql => a.to_lowercase().cmp(&b.to_lowercase()),
-        Product::Mariadb => a.to_uppercase().cmp(&b.to_uppercase()),
+        Product::Mariadb => a.chars().map(general_ci).cmp(b.chars().map(general_ci)),
+    }
+}
+
+/// Returns the weight of a character in `utf8mb3_general_ci`, exact for Latin-1.
+fn general_ci(c: char) -> char {
+    match c {
+        'à'..='å' | 'À'..='Å' => 'A',
+        'ç' | 'Ç' => 'C',
+        'è'..='ë' | 'È'..='Ë' => 'E',
+        'ì'..='ï' | 'Ì'..='Ï' => 'I',
+        'ñ' | 'Ñ' => 'N',
+        'ò'..='ö' | 'Ò'..='Ö' => 'O',
+        'ù'..='ü' | 'Ù'..='Ü' => 'U',
+        'ý' | 'ÿ' | 'Ý' => 'Y',
+        'ß' => 'S',
+        c => c.to_uppercase().next().unwrap_or(c),
     }
 }
 
@@ -161,11 +180,7 @@ fn insert(text: &str, table: &Table, at: usize, lines: &[String], docs: usize) -
     let inline = || {
         let mut out = Vec::new();
         for (n, line) in lines.iter().enumerate() {
-            out.push(if n < docs {
-                format!("#[doc = {:?}]", format!(" {line}"))
-            } else {
-                line.clone()
-            });
+            out.push(if n < docs { print::doc_attr(line) } else { line.clone() });
         }
         out.join(" ")
     };
@@ -240,11 +255,11 @@ pub(super) fn drop(
         (_, None) => splices.remove(dropped.range.start..next),
     }
     let without = splices.apply(text);
+    let without = joins::forget(printer, &without, name, &dropped.rust_name)?;
     stubs::forget(printer, &without, name, &table.columns, dropped)
 }
 
 pub(super) fn set_nullable(
-    printer: &Printer<'_>,
     text: &str,
     table: &TableName,
     column: &Ident,
@@ -260,11 +275,10 @@ pub(super) fn set_nullable(
     // The type of a struct of one's own may have a path in which there is no `Nullable`.
     let path = if path.trim_end_matches(':').ends_with("sql_types") { path } else { "" };
     let path = if path.contains("super") || path.contains("crate") { "" } else { path };
-    Ok(retype(printer, text, table, column, &format!("{path}Nullable<{}>", column.ty)))
+    Ok(retype(text, table, column, &format!("{path}Nullable<{}>", column.ty)))
 }
 
 pub(super) fn set_not_null(
-    printer: &Printer<'_>,
     text: &str,
     table: &TableName,
     column: &Ident,
@@ -274,19 +288,24 @@ pub(super) fn set_not_null(
     let column = &table.columns[at];
     Ok(match &column.nullable {
         None => text.to_owned(),
-        Some(inner) => retype(printer, text, table, column, &text[inner.clone()]),
+        Some(inner) => retype(text, table, column, &text[inner.clone()]),
     })
 }
 
 /// Changes the type, and with it the generated doc comment that names it.
-fn retype(_printer: &Printer<'_>, text: &str, table: &Table, column: &Column, ty: &str) -> String {
+fn retype(text: &str, table: &Table, column: &Column, ty: &str) -> String {
     let mut splices = Splices::default();
     let generated = |ty: &str| print::generated_docs(&column.sql_name, &table.full_sql_name(), ty);
     if column.docs == generated(&column.ty) {
         let docs = column.attrs.iter().filter(|attr| attr.name == "doc");
         for (attr, line) in docs.zip(generated(ty)) {
-            if text[attr.range.clone()] != print::doc_line(&line) {
-                splices.replace(attr.range.clone(), print::doc_line(&line));
+            let old = &text[attr.range.clone()];
+            let new = match old.starts_with("///") {
+                true => print::doc_line(&line),
+                false => print::doc_attr(&line),
+            };
+            if old != new {
+                splices.replace(attr.range.clone(), new);
             }
         }
     }
@@ -325,7 +344,7 @@ pub(super) fn set_docs(
             (lines.iter().map(|line| print::doc_line(line)).collect(), format!("{newline}{indent}"))
         }
         None => {
-            let attr = |line: &String| format!("#[doc = {:?}]", format!(" {line}"));
+            let attr = |line: &String| print::doc_attr(line);
             (lines.iter().map(attr).collect(), " ".to_owned())
         }
     };

@@ -12,9 +12,10 @@ use super::error::Place;
 use crate::ident::TableName;
 
 /// The content of a `diesel.toml`; the default is that of a project without one.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct DieselConfig {
-    /// `[print_schema]` under the key `default`, and each `[print_schema.<key>]`.
+    /// `[print_schema]` under the key `default`, which is always there, and each
+    /// `[print_schema.<key>]`.
     pub print_schema: BTreeMap<String, PrintSchemaConfig>,
     /// `dir` of `[migrations_directory]`.
     pub migrations_directory: Option<Utf8PathBuf>,
@@ -136,6 +137,13 @@ pub enum DieselTomlError {
         /// What is wrong with the pattern.
         source: regex::Error,
     },
+}
+
+impl Default for DieselConfig {
+    fn default() -> Self {
+        let default = ("default".to_owned(), PrintSchemaConfig::default());
+        Self { print_schema: BTreeMap::from([default]), migrations_directory: None }
+    }
 }
 
 impl DieselTomlError {
@@ -487,6 +495,7 @@ mod tests {
         ] {
             assert_eq!(DieselConfig::parse(text).unwrap_err().to_string(), complaint);
         }
+        assert!(DieselConfig::parse("").unwrap().print_schema.contains_key("default"));
         let error = DieselConfig::parse("[print_schema\n").unwrap_err();
         assert!(matches!(error, DieselTomlError::Syntax { .. }), "{error}");
     }
@@ -494,7 +503,7 @@ mod tests {
     proptest! {
         #[test]
         fn arbitrary_text_never_panics(text in "\\PC*|([\\[\\]a-z_.= \"\n1{}]|print_schema|filter)*") {
-            let _ = DieselConfig::parse(&text);
+            drop(DieselConfig::parse(&text));
         }
     }
 }

@@ -10,7 +10,7 @@ use super::{
     error::SchemaError,
     joins,
     model::{SchemaFile, Table},
-    types::CustomType,
+    types::{CustomType, DerivedType},
 };
 use crate::{
     backend::Product,
@@ -27,7 +27,8 @@ pub enum SchemaEdit {
         /// The column.
         column: NewColumn,
     },
-    /// Removes a column, and the struct for its type if no other column has that type.
+    /// Removes a column with its `joinable!`, and the struct for its type if no other column has
+    /// that type.
     DropColumn {
         /// The table.
         table: TableName,
@@ -111,6 +112,25 @@ pub struct NewColumn {
     pub position: Position,
     /// The struct for its type, if print-schema defines one.
     pub custom: Option<CustomType>,
+}
+
+impl NewColumn {
+    /// Returns a column of the type that does not allow NULL, last in its table.
+    pub fn required(name: Ident, ty: &DerivedType) -> Self {
+        Self {
+            name,
+            ty: ty.diesel.clone(),
+            max_length: ty.max_length,
+            docs: None,
+            position: Position::Last,
+            custom: ty.custom.clone(),
+        }
+    }
+
+    /// Returns a column of the type that allows NULL, last in its table.
+    pub fn optional(name: Ident, ty: &DerivedType) -> Self {
+        Self { ty: ty.nullable(), ..Self::required(name, ty) }
+    }
 }
 
 /// Where a column stands in the database; `column_sorting = "name"` overrides it.
@@ -201,12 +221,8 @@ impl Printer<'_> {
                 columns::add(self, text, &SchemaFile::parse(text)?, table, column)
             }
             SchemaEdit::DropColumn { table, column } => columns::drop(self, text, table, column),
-            SchemaEdit::SetNullable { table, column } => {
-                columns::set_nullable(self, text, table, column)
-            }
-            SchemaEdit::SetNotNull { table, column } => {
-                columns::set_not_null(self, text, table, column)
-            }
+            SchemaEdit::SetNullable { table, column } => columns::set_nullable(text, table, column),
+            SchemaEdit::SetNotNull { table, column } => columns::set_not_null(text, table, column),
             SchemaEdit::SetDocs { table, column, docs } => {
                 columns::set_docs(self, text, table, column, docs.as_deref())
             }

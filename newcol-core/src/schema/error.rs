@@ -133,8 +133,9 @@ pub enum SchemaError {
         /// The column.
         column: Ident,
     },
-    /// `table!` generates an item of this name itself, so the schema would not compile.
-    #[error("a column named `{column}` does not compile in `table!` of `{table}`")]
+    /// `table!` generates an item of this name itself, so the schema would not compile, or reads
+    /// the name as another one (`r#x` as `x`).
+    #[error("`table!` of `{table}` cannot hold a column named `{column}`")]
     ColumnReserved {
         /// The table.
         table: TableName,

@@ -224,6 +224,20 @@ pub(super) fn remove(
     Ok(without(printer, &scope, present.ok_or_else(missing)?))
 }
 
+/// Removes the `joinable!` of a column that is gone, given its name in Rust.
+pub(super) fn forget(
+    printer: &Printer<'_>,
+    text: &str,
+    child: &TableName,
+    column: &str,
+) -> Result<String, SchemaError> {
+    let file = SchemaFile::parse(text)?;
+    let table = file.table(text, child)?;
+    let scope = Scope::new(text, &file, &table.module);
+    let gone = scope.joinables.iter().find(|j| j.child == table.rust_name && j.column == column);
+    Ok(gone.map_or_else(|| text.to_owned(), |gone| without(printer, &scope, gone)))
+}
+
 /// Returns the text without a `joinable!`, and with the groups that remain.
 fn without(printer: &Printer<'_>, scope: &Scope<'_>, gone: &Joinable) -> String {
     let mut splices = Splices::default();

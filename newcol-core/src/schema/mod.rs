@@ -22,3 +22,5 @@ pub mod types;
 pub use edit::{NewColumn, Position, SchemaEdit, apply, apply_read};
 pub use error::{Place, SchemaError};
 pub use model::{Attr, Column, Joinable, SchemaFile, Stub, StubModule, Table, Together, Use};
+#[cfg(test)]
+mod tests;

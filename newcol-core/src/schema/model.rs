@@ -18,8 +18,6 @@ pub struct SchemaFile {
     pub stubs: Vec<Stub>,
     /// Every module named `sql_types`.
     pub stub_modules: Vec<StubModule>,
-    /// Every module with a body: its path, and the bytes between its braces.
-    pub modules: Vec<(Vec<String>, Range<usize>)>,
 }
 
 /// One `table!`.

@@ -26,9 +26,10 @@ pub(super) fn joinable_column(sql: &str, table: &str) -> String {
     if is_reserved(&name) { format!("{name}_") } else { name }
 }
 
-/// Reports whether a column of this Rust name breaks the `table!` it stands in.
-pub fn breaks_table(rust: &str) -> bool {
-    UNGUARDED.contains(&rust)
+/// Reports whether `table!` cannot hold a column, given its name in SQL and in Rust: it generates
+/// an item of that name itself, or takes the start of the name for Rust's `r#` and drops it.
+pub fn breaks_table(sql: &str, rust: &str) -> bool {
+    UNGUARDED.contains(&rust) || sql.starts_with("r#")
 }
 
 fn is_reserved(name: &str) -> bool {

@@ -31,7 +31,7 @@ impl SchemaFile {
         })?;
         let lines = Lines::new(source);
         let mut parser =
-            Parser { source, lines: &lines, file: Self::default(), module: Vec::new() };
+            Parser { source, lines: &lines, file: Self::default(), module: Vec::new(), depth: 0 };
         let tokens: Vec<TokenTree> = tokens.into_iter().collect();
         parser.items(&tokens)?;
         Ok(parser.file)
@@ -58,6 +58,8 @@ struct Parser<'a> {
     lines: &'a Lines<'a>,
     file: SchemaFile,
     module: Vec<String>,
+    /// How many brackets deep the items are.
+    depth: usize,
 }
 
 /// A position in the tokens of one group, whose end is known for error messages.
@@ -103,6 +105,16 @@ impl<'t> Cursor<'t> {
     fn here(&self) -> Range<usize> {
         self.peek(0).map_or(self.end.clone(), |t| self.lines.bytes(t.span()))
     }
+}
+
+/// Reports whether the text is a type that `table!` takes. Types nested deeper than anyone writes
+/// are refused before they exhaust the stack of the Rust parser.
+pub(super) fn is_type(text: &str) -> bool {
+    shallow(text) && syn::parse_str::<syn::TypePath>(text).is_ok()
+}
+
+fn shallow(text: &str) -> bool {
+    text.matches(['<', '(', '[', '{']).count() <= MAX_DEPTH
 }
 
 /// Finds the bytes of a token by its line and column.
@@ -157,6 +169,16 @@ impl Parser<'_> {
 
     /// Walks the items of a file or module.
     fn items(&mut self, tokens: &[TokenTree]) -> Result<(), SchemaError> {
+        if self.depth > MAX_DEPTH {
+            return Ok(());
+        }
+        self.depth += 1;
+        let result = self.items_here(tokens);
+        self.depth -= 1;
+        result
+    }
+
+    fn items_here(&mut self, tokens: &[TokenTree]) -> Result<(), SchemaError> {
         let mut cursor =
             Cursor { lines: self.lines, tokens, at: 0, end: self.source.len()..self.source.len() };
         let mut attrs = Vec::new();
@@ -211,9 +233,6 @@ impl Parser<'_> {
     ) -> Result<(), SchemaError> {
         let Some(TokenTree::Ident(name)) = cursor.next() else { return Ok(()) };
         let Some(group) = cursor.group(Delimiter::Brace) else { return Ok(()) };
-        if self.module.len() >= MAX_DEPTH {
-            return Ok(());
-        }
         let name = name.to_string();
         let tokens: Vec<TokenTree> = group.stream().into_iter().collect();
         if name == "sql_types" {
@@ -225,7 +244,6 @@ impl Parser<'_> {
             });
         }
         self.module.push(name);
-        self.file.modules.push((self.module.clone(), self.lines.inside(group)));
         let result = self.items(&tokens);
         self.module.pop();
         result
@@ -292,7 +310,7 @@ impl Parser<'_> {
                     range: start..end,
                 });
             }
-            "cfg_if" if self.module.len() < MAX_DEPTH => {
+            "cfg_if" => {
                 for token in &tokens {
                     if let TokenTree::Group(group) = token
                         && group.delimiter() == Delimiter::Brace
@@ -370,7 +388,9 @@ impl Parser<'_> {
             if inner {
                 continue;
             }
-            let range = start..self.lines.bytes(group.span()).end;
+            // The span of a doc comment holds the carriage return of its line ending.
+            let end = self.lines.bytes(group.span()).end;
+            let range = start..start + self.source[start..end].trim_end_matches('\r').len();
             let tokens: Vec<TokenTree> = group.stream().into_iter().collect();
             let mut value = None;
             if let [TokenTree::Ident(_), TokenTree::Punct(equals), TokenTree::Literal(literal)] =
@@ -538,7 +558,7 @@ impl Parser<'_> {
         };
         let ty_range = self.lines.bytes(from.span()).start..self.lines.bytes(to.span()).end;
         let text = self.text(ty_range.clone());
-        if !is_type(ty) {
+        if !shallow(&text) || !are_a_type(ty) {
             return Err(self.error(ty_range, format!("`{text}` is not a type")));
         }
         let comma = if cursor.is_punct(0, ',') {
@@ -589,7 +609,7 @@ impl Parser<'_> {
 ///
 /// Nearly every column is `Type` or `Nullable<Type>`, which needs no parser. Others are parsed from
 /// their tokens: each text that is parsed adds a source that every later look at a place passes.
-fn is_type(tokens: &[TokenTree]) -> bool {
+fn are_a_type(tokens: &[TokenTree]) -> bool {
     let named = |token: &TokenTree| matches!(token, TokenTree::Ident(name) if name.to_string().starts_with(|c: char| c.is_ascii_uppercase()));
     let punct = |token: &TokenTree, c| matches!(token, TokenTree::Punct(p) if p.as_char() == c);
     match tokens {

@@ -40,7 +40,7 @@ pub enum PatchError {
         /// Which text.
         state: &'static str,
         /// Why not.
-        source: SchemaError,
+        source: Box<SchemaError>,
     },
     /// Without its patch the text still would not be what print-schema has to print.
     #[error("no patch leads from the unpatched schema to the edited one")]
@@ -56,7 +56,8 @@ pub fn apply_patched(
 ) -> Result<Patched, PatchError> {
     let unpatched = unpatched(old)?;
     let edit = |text: &str, state| {
-        apply(text, product, config, edits).map_err(|source| PatchError::Edit { state, source })
+        apply(text, product, config, edits)
+            .map_err(|source| PatchError::Edit { state, source: source.into() })
     };
     let schema = edit(&old.schema, "patched")?;
     let printed = edit(&unpatched, "unpatched")?;

@@ -44,6 +44,11 @@ pub(super) fn doc_line(line: &str) -> String {
     if line.is_empty() { "///".to_owned() } else { format!("/// {line}") }
 }
 
+/// Returns a line of documentation as an attribute, for tables on one line.
+pub(super) fn doc_attr(line: &str) -> String {
+    format!("#[doc = {:?}]", format!(" {line}"))
+}
+
 /// Returns the struct that stands for a type, as lines without indentation.
 pub(super) fn stub(custom: &CustomType, config: &PrintSchemaConfig, indent: usize) -> Vec<String> {
     let escape = |text: &str| text.replace('\n', "\\n");
@@ -143,7 +148,8 @@ pub(super) fn together(prefix: &str, tables: &[String], indent: usize) -> Vec<St
     if tables.iter().all(|name| name.chars().count() <= SHORT) {
         let mut line = String::new();
         for name in tables {
-            if !line.is_empty() && indent + 4 + line.len() + name.len() + 2 > WIDTH {
+            // Filled lines leave the last column free.
+            if !line.is_empty() && indent + 4 + line.len() + name.len() + 2 >= WIDTH {
                 lines.push(format!("    {line}"));
                 line.clear();
             }

@@ -109,11 +109,9 @@ const QUERIES: &[&str] = &[
 
 /// Returns one line per object.
 pub(super) fn schema(url: &str) -> Result<Vec<String>, AdminError> {
-    let mut lines = Vec::new();
-    for query in QUERIES {
-        lines.extend(first_column(rows(url, &filled(query))?));
-    }
-    Ok(lines)
+    // One question, because every one opens a connection of its own.
+    let all: Vec<String> = QUERIES.iter().map(|query| format!("({})", filled(query))).collect();
+    Ok(first_column(rows(url, &all.join(" UNION ALL "))?))
 }
 
 /// Puts the recurring parts into a query.

@@ -226,9 +226,11 @@ pub(crate) fn machine() -> &'static str {
 /// Returns the directory of all homes: on a RAM disk where there is one.
 pub(crate) fn base_dir() -> Result<Utf8PathBuf, ScratchError> {
     let dir = settings::run_dir().unwrap_or_else(|| {
-        let shm = Utf8Path::new("/dev/shm");
-        let parent = if shm.is_dir() { shm.to_owned() } else { settings::temp_dir() };
-        parent.join(format!("newcol-{}", user()))
+        // `/tmp` rather than `TMPDIR`: the same for every process, and short enough for the path
+        // of a socket, which has about a hundred bytes.
+        let fixed =
+            ["/dev/shm", "/tmp"].map(Utf8PathBuf::from).into_iter().find(|dir| dir.is_dir());
+        fixed.unwrap_or_else(settings::temp_dir).join(format!("newcol-{}", user()))
     });
     make_dir(&dir)?;
     check_owner(&dir)?;

@@ -93,8 +93,8 @@ if [ -n "$run" ]; then
         tries=0
         while ours; do
             tries=$((tries + 1))
-            [ "$tries" -lt 100 ] || kill -s KILL "$pid"
-            [ "$tries" -lt 120 ] || break
+            [ "$tries" -lt 30 ] || kill -s KILL "$pid"
+            [ "$tries" -lt 100 ] || break
             sleep 0.1 8>&- 9>&-
         done
     fi

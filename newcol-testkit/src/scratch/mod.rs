@@ -8,6 +8,17 @@
 //! what has no living owner, and only that.
 //!
 //! SQLite needs no server.
+//!
+//! ```no_run
+//! use newcol_testkit::{ScratchDb, Want};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let db = ScratchDb::new(Want::postgres().version(15))?;
+//! db.execute(&["CREATE TABLE users (name text)", "INSERT INTO users VALUES ('Ada')"])?;
+//! assert_eq!(db.rows("SELECT name FROM users")?, [[Some("Ada".to_owned())]]);
+//! # Ok(())
+//! # }
+//! ```
 
 mod admin;
 mod error;

@@ -21,6 +21,9 @@ const STRAGGLERS: Duration = Duration::from_secs(10);
 /// Prefix of template databases, which live as long as their server.
 const TEMPLATE_PREFIX: &str = "newcol_t_";
 
+/// SQL for the day `n` days ago by the server's clock.
+const DAY: &str = "to_char(current_date - n, 'YYYYMMDD')";
+
 /// Creates a database, empty or as a copy of a sealed template.
 pub(super) fn create(
     server: &Server,
@@ -57,13 +60,13 @@ pub(super) fn template(
     build: impl FnOnce(&str) -> Result<(), BoxError>,
 ) -> Result<String, ScratchError> {
     let tag = format!("{:016x}", lease::hash(recipe.as_bytes()));
-    let name = |day: &str| format!("{TEMPLATE_PREFIX}{}_{day}_{tag}", lease::machine());
-    let days = days(server)?;
-    let recent: Vec<String> = days.iter().map(|day| name(day)).collect();
-    let pattern = name("%").replace('_', "\\_");
-    let ready = || -> Result<Option<String>, ScratchError> {
-        Ok(names(server, &pattern)?.into_iter().find(|found| recent.contains(found)))
-    };
+    let mine = format!("{TEMPLATE_PREFIX}{}_", lease::machine());
+    // One question, as every test asks it: is there one of today or yesterday?
+    let wanted = format!(
+        "SELECT datname::text FROM pg_database WHERE datname IN \
+         (SELECT '{mine}' || {DAY} || '_{tag}' FROM generate_series(0, 1) n) ORDER BY 1 DESC"
+    );
+    let ready = || Ok(rows(server, &wanted)?.into_iter().next());
     if let Some(found) = ready()? {
         return Ok(found);
     }
@@ -76,7 +79,8 @@ pub(super) fn template(
     let built = build(&server.url(&draft))
         .map_err(|source| ScratchError::Build { recipe: brief(recipe), source })
         .and_then(|()| {
-            let sealed = name(days.first().map_or("0", String::as_str));
+            let today = days(server)?.into_iter().next().unwrap_or_default();
+            let sealed = format!("{mine}{today}_{tag}");
             unhindered(
                 server,
                 "seal",
@@ -116,8 +120,7 @@ pub(super) fn sweep_templates(server: &Server) -> Result<(), ScratchError> {
 
 /// Returns today and yesterday by the server's clock.
 fn days(server: &Server) -> Result<Vec<String>, ScratchError> {
-    let sql = "SELECT to_char(current_date - n, 'YYYYMMDD') FROM generate_series(0, 1) n";
-    rows(server, sql)
+    rows(server, &format!("SELECT {DAY} FROM generate_series(0, 1) n ORDER BY n"))
 }
 
 fn names(server: &Server, pattern: &str) -> Result<Vec<String>, ScratchError> {

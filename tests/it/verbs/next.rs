@@ -36,6 +36,7 @@ fn vouching_walks_through_every_stage() {
       created migrations/[VERSION]_users_locale_index/up.sql
       created migrations/[VERSION]_users_locale_index/down.sql
       created migrations/[VERSION]_users_locale_index/metadata.toml
+      changed newcol/users.locale.toml
     ----- stderr -----
     next: apply the stage: `diesel migration run`
     exit code: 0
@@ -56,6 +57,7 @@ fn vouching_walks_through_every_stage() {
       created migrations/[VERSION]_users_locale_constrain_drop_not_null_check/down.sql
       created migrations/[VERSION]_users_locale_constrain_drop_not_null_check/metadata.toml
       changed src/schema.rs
+      changed newcol/users.locale.toml
     ----- stderr -----
     next: apply the stage: `diesel migration run`
     exit code: 0
@@ -63,6 +65,7 @@ fn vouching_walks_through_every_stage() {
       created migrations/[VERSION]_users_locale_contract/up.sql
       created migrations/[VERSION]_users_locale_contract/down.sql
       created migrations/[VERSION]_users_locale_contract/metadata.toml
+      changed newcol/users.locale.toml
     ----- stderr -----
     next: apply the stage: `diesel migration run`
     exit code: 4
@@ -105,6 +108,15 @@ fn a_dry_run_shows_a_diff_and_writes_nothing() {
     +++ b/migrations/[VERSION]_users_locale_index/metadata.toml
     @@ -0,0 +1 @@
     +run_in_transaction = true
+    --- a/newcol/users.locale.toml
+    +++ b/newcol/users.locale.toml
+    @@ -12,3 +12,6 @@
+
+     # Built after old rows are filled.
+     [index]
+    +
+    +[confirmed]
+    +index = "[DATE]: 2.14 runs everywhere"
     ----- stderr -----
     "#);
     assert_eq!(Tree::of(project.root()), before);

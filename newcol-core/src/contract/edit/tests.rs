@@ -1,3 +1,4 @@
+use crate::contract::read::ReplacedColumn;
 use proptest::{option, prelude::*, sample::select};
 
 use super::*;
@@ -133,18 +134,24 @@ fn contract() -> impl Strategy<Value = Contract> {
 
 fn measured() -> impl Strategy<Value = Measured> {
     let volatility = select(vec![Volatility::Immutable, Volatility::Stable, Volatility::Volatile]);
-    (regex("\\PC{0,12}|[\n\"']{1,3}"), option::of(volatility), option::of(any::<bool>())).prop_map(
-        |(server, default_volatility, type_rewrites)| Measured {
-            server,
-            default_volatility,
-            type_rewrites,
-        },
-    )
+    let text = || regex("\\PC{0,12}|[\n\"']{1,3}");
+    let replaced = (text(), any::<bool>(), option::of(text()), option::of(text())).prop_map(
+        |(ty, required, default, comment)| ReplacedColumn { ty, required, default, comment },
+    );
+    let facts = (text(), option::of(volatility), option::of(any::<bool>()), option::of(replaced));
+    facts.prop_map(|(server, default_volatility, type_rewrites, replaced)| Measured {
+        server,
+        default_volatility,
+        type_rewrites,
+        replaced,
+    })
 }
 
 fn file() -> impl Strategy<Value = ContractFile> {
-    (contract(), option::of(measured()))
-        .prop_map(|(contract, measured)| ContractFile { contract, measured })
+    let reason = (select(StageKind::ALL.to_vec()), regex("\\PC{1,12}"));
+    let confirmed = option::of(reason).prop_map(|reason| reason.into_iter().collect());
+    (contract(), option::of(measured()), confirmed)
+        .prop_map(|(contract, measured, confirmed)| ContractFile { contract, measured, confirmed })
 }
 
 proptest! {
@@ -160,30 +167,16 @@ proptest! {
     }
 
     #[test]
-    fn measured_facts_change_nothing_else(
-        file in file(),
-        new in measured(),
-        dos in any::<bool>(),
-        cut in any::<bool>(),
+    fn a_confirmation_is_added_and_taken_back(
+        file in file().prop_filter("unconfirmed", |file| file.confirmed.is_empty()),
+        kind in select(StageKind::ALL.to_vec()),
+        reason in regex("\\PC{1,20}"),
     ) {
-        let mut text = write(&file);
-        if dos {
-            text = text.replace('\n', "\r\n");
-        }
-        if cut {
-            text.truncate(text.trim_end().len());
-        }
-        let edited = with_measured(&text, &new);
-        let expected = ContractFile { contract: file.contract.clone(), measured: Some(new.clone()) };
-        prop_assert_eq!(read(&edited), Ok(expected), "{}", edited);
-        let kept = text.find("[measured]").unwrap_or(text.len());
-        prop_assert_eq!(&edited[..kept], &text[..kept]);
-        prop_assert_eq!(with_measured(&edited, &new), edited);
+        let text = write(&file);
+        let with = with_confirmation(&text, kind, Some(&reason)).unwrap();
+        prop_assert_eq!(read(&with).unwrap().confirmed, vec![(kind, reason)]);
+        prop_assert_eq!(with_confirmation(&with, kind, None).unwrap(), text);
     }
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2500))]
 
     #[test]
     fn reading_never_panics(
@@ -210,55 +203,8 @@ proptest! {
                 }
             }
             prop_assert!(read(text).is_err() || read_draft(text).is_ok());
-            drop(with_measured(text, &Measured {
-                server: new.clone(),
-                default_volatility: None,
-                type_rewrites: Some(true),
-            }));
         }
     }
-}
-
-#[test]
-fn measured_facts_are_spliced() {
-    let new = Measured {
-        server: "PostgreSQL 15".to_owned(),
-        default_volatility: None,
-        type_rewrites: Some(false),
-    };
-    let edit = |text: &str| with_measured(text, &new);
-    insta::assert_snapshot!(
-        edit("a = 1 # one\n[measured] # why\n# who\n  server = 'old' # when\ndefault_volatility=\"stable\"\n\n[check]\n"),
-        @r##"
-    a = 1 # one
-    [measured] # why
-    # who
-      server = "PostgreSQL 15" # when
-    type_rewrites = false
-
-    [check]
-    "##
-    );
-    insta::assert_snapshot!(edit("a   =   1\n[index]"), @r##"
-    a   =   1
-    [index]
-
-    # What a server told; written by `cargo newcol`.
-    [measured]
-    server = "PostgreSQL 15"
-    type_rewrites = false
-    "##);
-    insta::assert_snapshot!(edit("measured = { server = 'x' } # end\n[index]\n"), @r##"
-    measured = { server = "PostgreSQL 15", type_rewrites = false } # end
-    [index]
-    "##);
-    insta::assert_snapshot!(edit("measured.server = 'x'\nwhy = ''\n[index]\n"), @r##"
-    measured.server = "PostgreSQL 15"
-    measured.type_rewrites = false
-    why = ''
-    [index]
-    "##);
-    assert_eq!(edit("= broken"), "= broken");
 }
 
 #[test]

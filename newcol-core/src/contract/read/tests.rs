@@ -123,11 +123,11 @@ fn unknown_keys() {
     10:10 `index.method` is not a name: a name in `` is empty
         at ""
     "##);
-    insta::assert_snapshot!(with("required = false\n[confirmations]\nx = 1"), @r##"
+    insta::assert_snapshot!(with("required = false\n[confirmations]\nx = 1"), @"
     7:2 unknown key `confirmations`
         at confirmations
-        help: known here: format, postgres, mysql, sqlite, table, column, why, type, diesel, required, old_rows, old_writers, default, generated, index, references, check, replaces, retire, measured
-    "##);
+        help: known here: format, postgres, mysql, sqlite, table, column, why, type, diesel, required, old_rows, old_writers, default, generated, index, references, check, replaces, retire, measured, confirmed
+    ");
     insta::assert_snapshot!(with("required = false\ncheck.expr = \"a\"\nindex = { unique = true, foo = 1 }\n"), @r##"
     8:26 unknown key `index.foo`
         at foo

@@ -50,7 +50,7 @@ pub enum FactsError {
         /// The table.
         table: TableName,
         /// What went wrong.
-        source: DbError,
+        source: Box<DbError>,
     },
 }
 
@@ -90,7 +90,7 @@ impl Catalog<'_> {
     fn ask(&mut self, sql: &str) -> Result<Vec<Row>, FactsError> {
         self.session
             .query(sql)
-            .map_err(|source| FactsError::Database { table: self.table.clone(), source })
+            .map_err(|said| FactsError::Database { table: self.table.clone(), source: said.into() })
     }
 
     fn ident(&self, text: String) -> Result<Ident, FactsError> {

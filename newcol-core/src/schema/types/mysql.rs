@@ -35,6 +35,12 @@ pub(super) fn derive(query: &TypeQuery<'_>) -> Result<DerivedType, TypeError> {
             let table = table_name(query.column.table.name.as_str());
             let column = column_name(query.column.column.as_str(), &table);
             diesel = upper_camel(&format!("{table} {column} {rust_name}"));
+            if syn::parse_str::<syn::Ident>(&diesel).is_err() {
+                return Err(query.unusable(
+                    "`diesel print-schema` names a struct after table and column, and these give \
+                     no name of a Rust type",
+                ));
+            }
             custom = Some(CustomType {
                 rust_name: diesel.clone(),
                 sql_name: name.clone(),

@@ -39,7 +39,7 @@ pub(super) fn derive(query: &TypeQuery<'_>) -> Result<DerivedType, TypeError> {
              format; use `bytea` or an integer",
         ));
     }
-    if rust_name.is_empty() || rust_name.starts_with(|c: char| c.is_ascii_digit()) {
+    if syn::parse_str::<syn::Ident>(&rust_name).is_err() {
         return Err(query.unusable("its name gives no name of a Rust type"));
     }
     let mut notes = Vec::new();

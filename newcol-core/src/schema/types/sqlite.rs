@@ -1,6 +1,6 @@
 //! SQLite: diesel_cli looks for parts of the declared type's name, in this order.
 
-use super::{DerivedType, Named, TypeError, TypeQuery};
+use super::{DerivedType, Named, TypeError, TypeQuery, column_name, table_name};
 
 pub(super) fn derive(query: &TypeQuery<'_>) -> Result<DerivedType, TypeError> {
     let name = declared(query)?;
@@ -13,7 +13,12 @@ pub(super) fn derive(query: &TypeQuery<'_>) -> Result<DerivedType, TypeError> {
         } else if name == "int8" || has("big") && has("int") {
             ("BigInt", "i64", &[])
         } else if has("int") {
+            // diesel_cli looks the reference up under the Rust name, so it misses a renamed column.
+            let column = query.column.column.as_str();
+            let renamed =
+                column_name(column, &table_name(query.column.table.name.as_str())) != column;
             if query.named == Named::RowidReference
+                && !renamed
                 && query.config.sqlite_integer_primary_key_is_bigint == Some(true)
             {
                 ("BigInt", "i64", &[])

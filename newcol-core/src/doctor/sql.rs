@@ -1,0 +1,221 @@
+//! Cuts a migration into statements, by tokens.
+
+use sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
+
+use crate::{backend::Backend, contract::fragment::dialect};
+
+/// The tokens of one statement, without comments and white space.
+#[derive(Debug, Clone)]
+pub(super) struct Statement {
+    tokens: Vec<TokenWithSpan>,
+}
+
+/// Returns the statements of a file; none where it cannot be read as SQL.
+pub(super) fn statements(text: &str, backend: Backend) -> Vec<Statement> {
+    let Ok(tokens) = Tokenizer::new(dialect(backend), text).tokenize_with_location() else {
+        return Vec::new();
+    };
+    let mut statements = Vec::new();
+    let mut tokens_of_one: Vec<TokenWithSpan> = Vec::new();
+    let mut blocks = 0_usize;
+    for token in tokens {
+        match &token.token {
+            Token::Whitespace(_) | Token::EOF => continue,
+            Token::SemiColon if blocks == 0 => {
+                let tokens = std::mem::take(&mut tokens_of_one);
+                if !tokens.is_empty() {
+                    statements.push(Statement { tokens });
+                }
+                continue;
+            }
+            Token::Word(word) if word.quote_style.is_none() => {
+                let one = Statement { tokens: std::mem::take(&mut tokens_of_one) };
+                // Bodies of triggers and routines; `BEGIN` alone starts a transaction. `CASE` and
+                // the compound statements of MySQL end in `END` too.
+                let upper = word.value.to_ascii_uppercase();
+                let inside = one.creates_code();
+                if inside && (upper == "BEGIN" || upper == "CASE") {
+                    blocks += usize::from(upper == "BEGIN" || blocks > 0);
+                } else if inside && upper == "END" {
+                    blocks = blocks.saturating_sub(1);
+                } else if inside
+                    && matches!(upper.as_str(), "IF" | "LOOP" | "REPEAT" | "WHILE")
+                    && one.last_word().as_deref() == Some("END")
+                {
+                    // `END IF`: its END closed nothing that we had counted.
+                    blocks += 1;
+                }
+                tokens_of_one = one.tokens;
+            }
+            _ => {}
+        }
+        tokens_of_one.push(token);
+    }
+    if !tokens_of_one.is_empty() {
+        statements.push(Statement { tokens: tokens_of_one });
+    }
+    statements
+}
+
+impl Statement {
+    /// Returns its unquoted words in upper case, in order.
+    pub(super) fn words(&self) -> Vec<String> {
+        self.tokens
+            .iter()
+            .filter_map(|token| match &token.token {
+                Token::Word(word) if word.quote_style.is_none() => {
+                    Some(word.value.to_ascii_uppercase())
+                }
+                _ => None,
+            })
+            .collect()
+    }
+
+    /// Reports whether it starts with these words.
+    pub(super) fn starts(&self, words: &[&str]) -> bool {
+        self.tokens.len() >= words.len()
+            && words.iter().zip(&self.tokens).all(|(word, token)| is(&token.token, word))
+    }
+
+    /// Reports whether it changes the schema.
+    pub(super) fn is_ddl(&self) -> bool {
+        ["CREATE", "ALTER", "DROP", "RENAME", "TRUNCATE"].iter().any(|word| self.starts(&[word]))
+    }
+
+    /// Returns the line of its first token, from 1.
+    pub(super) fn line(&self) -> usize {
+        let line = self.tokens.first().map_or(1, |token| token.span.start.line);
+        usize::try_from(line).unwrap_or(1)
+    }
+
+    /// Returns the name that follows these words, `IF [NOT] EXISTS` passed over: without schema,
+    /// in lower case.
+    pub(super) fn name_after(&self, words: &[&str]) -> Option<String> {
+        self.names_after(words).next()
+    }
+
+    /// Returns every name that follows these words.
+    pub(super) fn names_after<'a>(
+        &'a self,
+        words: &'a [&str],
+    ) -> impl Iterator<Item = String> + 'a {
+        self.places_after(words).filter_map(|at| self.name_at(at))
+    }
+
+    /// Returns the names that follow `REFERENCES` with the action that follows `ON DELETE`.
+    pub(super) fn references(&self) -> Vec<(String, Option<String>)> {
+        let places: Vec<usize> = self.places_after(&["REFERENCES"]).collect();
+        let mut found = Vec::new();
+        for (n, at) in places.iter().enumerate() {
+            let end = places.get(n + 1).copied().unwrap_or(self.tokens.len());
+            let clause = Self { tokens: self.tokens[*at..end].to_vec() };
+            let action =
+                clause.places_after(&["ON", "DELETE"]).next().and_then(|at| {
+                    match &clause.tokens.get(at)?.token {
+                        Token::Word(word) => Some(word.value.to_ascii_uppercase()),
+                        _ => None,
+                    }
+                });
+            found.extend(self.name_at(*at).map(|name| (name, action)));
+        }
+        found
+    }
+
+    fn places_after<'a>(&'a self, words: &'a [&str]) -> impl Iterator<Item = usize> + 'a {
+        let ends = words.len()..=self.tokens.len();
+        ends.filter(move |end| {
+            let tokens = &self.tokens[end - words.len()..*end];
+            words.iter().zip(tokens).all(|(word, token)| is(&token.token, word))
+        })
+    }
+
+    fn name_at(&self, mut at: usize) -> Option<String> {
+        while ["IF", "NOT", "EXISTS"]
+            .iter()
+            .any(|word| self.tokens.get(at).is_some_and(|token| is(&token.token, word)))
+        {
+            at += 1;
+        }
+        let mut name = None;
+        loop {
+            match &self.tokens.get(at)?.token {
+                Token::Word(word) => name = Some(word.value.to_lowercase()),
+                Token::SingleQuotedString(text) => name = Some(text.to_lowercase()),
+                _ => return name,
+            }
+            match self.tokens.get(at + 1).map(|token| &token.token) {
+                Some(Token::Period) => at += 2,
+                _ => return name,
+            }
+        }
+    }
+
+    fn creates_code(&self) -> bool {
+        self.starts(&["CREATE"])
+            && self
+                .words()
+                .iter()
+                .any(|w| matches!(w.as_str(), "TRIGGER" | "FUNCTION" | "PROCEDURE" | "EVENT"))
+    }
+
+    fn last_word(&self) -> Option<String> {
+        match &self.tokens.last()?.token {
+            Token::Word(word) => Some(word.value.to_ascii_uppercase()),
+            _ => None,
+        }
+    }
+}
+
+fn is(token: &Token, wanted: &str) -> bool {
+    matches!(token, Token::Word(word)
+        if word.quote_style.is_none() && word.value.eq_ignore_ascii_case(wanted))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn count(text: &str, backend: Backend) -> usize {
+        statements(text, backend).len()
+    }
+
+    #[test]
+    fn statements_end_at_semicolons_outside_of_bodies_and_quotes() {
+        use Backend::{Mysql, Postgres, Sqlite};
+        for (backend, text, wanted) in [
+            (Postgres, "SELECT ';'; -- a; b\n/* ; */ SELECT 2;;", 2),
+            (Postgres, "CREATE FUNCTION f() RETURNS int AS $$ BEGIN; END; $$ LANGUAGE sql;", 1),
+            (Postgres, "BEGIN; SELECT 1; COMMIT;", 3),
+            (
+                Sqlite,
+                "CREATE TRIGGER t AFTER INSERT ON a BEGIN UPDATE a SET b = CASE WHEN 1 THEN 2 END; DELETE FROM c; END; SELECT 1",
+                2,
+            ),
+            (
+                Mysql,
+                "CREATE PROCEDURE p() BEGIN IF 1 THEN SELECT 1; END IF; SELECT 2; END; SELECT 3;",
+                2,
+            ),
+            (Sqlite, "-- only a comment\n", 0),
+        ] {
+            assert_eq!(count(text, backend), wanted, "{text}");
+        }
+    }
+
+    #[test]
+    fn names_and_references() {
+        let one = |text| statements(text, Backend::Sqlite).remove(0);
+        let sql = "CREATE TABLE IF NOT EXISTS \"Posts\" (a INT REFERENCES users (id) ON UPDATE CASCADE ON DELETE SET NULL, \
+                   b INT REFERENCES x, FOREIGN KEY (a) REFERENCES main.y(id) ON DELETE CASCADE)";
+        assert_eq!(one(sql).name_after(&["CREATE", "TABLE"]).as_deref(), Some("posts"));
+        let own = |text: &str| text.to_owned();
+        assert_eq!(
+            one(sql).references(),
+            [(own("users"), Some(own("SET"))), (own("x"), None), (own("y"), Some(own("CASCADE")))]
+        );
+        assert_eq!(
+            one("ALTER TABLE a RENAME TO b").name_after(&["RENAME", "TO"]).as_deref(),
+            Some("b")
+        );
+    }
+}

@@ -1,0 +1,65 @@
+//! What the tool links, checked against `deny.toml` without a network: every licence is allowed,
+//! and no C client library comes along.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use camino::Utf8Path;
+use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, PackageId};
+
+fn root() -> &'static Utf8Path {
+    Utf8Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
+}
+
+/// The crates that end up in `cargo-newcol` with its default features.
+fn linked(metadata: &Metadata) -> BTreeSet<PackageId> {
+    let resolve = metadata.resolve.as_ref().unwrap();
+    let nodes: BTreeMap<_, _> = resolve.nodes.iter().map(|node| (&node.id, node)).collect();
+    let tool = metadata.packages.iter().find(|p| p.name.as_str() == "cargo-newcol").unwrap();
+    let mut seen = BTreeSet::new();
+    let mut todo = vec![tool.id.clone()];
+    while let Some(id) = todo.pop() {
+        let node = nodes[&id];
+        if seen.insert(id) {
+            let normal = |kind: &DependencyKind| *kind == DependencyKind::Normal;
+            let deps = node.deps.iter().filter(|d| d.dep_kinds.iter().any(|k| normal(&k.kind)));
+            todo.extend(deps.map(|d| d.pkg.clone()));
+        }
+    }
+    seen
+}
+
+#[test]
+fn every_linked_crate_is_allowed() {
+    let metadata = MetadataCommand::new().current_dir(root()).exec().unwrap();
+    let deny: toml_edit::DocumentMut =
+        std::fs::read_to_string(root().join("deny.toml")).unwrap().parse().unwrap();
+    let texts = |item: &toml_edit::Item, key: Option<&str>| -> BTreeSet<String> {
+        let items = item.as_array().unwrap().iter();
+        items
+            .map(|value| match key {
+                None => value.as_str().unwrap().to_owned(),
+                Some(key) => value.as_inline_table().unwrap()[key].as_str().unwrap().to_owned(),
+            })
+            .collect()
+    };
+    let allowed = texts(&deny["licenses"]["allow"], None);
+    let banned = texts(&deny["bans"]["deny"], Some("crate"));
+    let linked = linked(&metadata);
+    assert!(linked.len() > 100, "the dependency graph was not read");
+    let mut wrong = Vec::new();
+    for package in metadata.packages.iter().filter(|p| linked.contains(&p.id)) {
+        if banned.contains(package.name.as_str()) {
+            wrong.push(format!("{} is banned", package.name));
+        }
+        let licence = package.license.clone().unwrap_or_default().replace('/', " OR ");
+        // `A AND (B OR C)`: every part needs an alternative that is allowed.
+        let fine = licence.split(" AND ").all(|part| {
+            let part = part.trim_matches(['(', ')', ' ']);
+            part.split(" OR ").any(|one| allowed.contains(one.trim_matches(['(', ')', ' '])))
+        });
+        if !fine {
+            wrong.push(format!("{}: {licence}", package.name));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
