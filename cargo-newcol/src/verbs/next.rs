@@ -205,7 +205,7 @@ fn gate_error(column: &Column, kind: StageKind, shut: &[Shut], args: &NextArgs) 
     if shut.iter().any(|s| matches!(s.gate, Gate::OldWritersGone | Gate::ReplacedUnused))
         || args.database_url.is_none()
     {
-        error.hints.push("or vouch for it with `--confirm-release \"reason\"`".to_owned());
+        error.hints.push("vouch for it with `--confirm-release \"reason\"`".to_owned());
     }
     error
 }

@@ -17,7 +17,7 @@ fn a_shut_gate_says_what_opens_it() {
       --> newcol/users.locale.toml
       because: not shown that the backfill has left no row empty (no database was asked)
     help: pass `--database-url` of the database the stages are applied to
-    help: or vouch for it with `--confirm-release "reason"`
+    help: vouch for it with `--confirm-release "reason"`
     "#);
     assert_eq!(Tree::of(project.root()), before);
 }
@@ -159,6 +159,6 @@ fn a_database_opens_the_gates_it_can() {
     error: `constrain` of `users.locale` cannot be released yet
       --> newcol/users.locale.toml
       because: not shown that no running program is older than the column (only you can know)
-    help: or vouch for it with `--confirm-release "reason"`
+    help: vouch for it with `--confirm-release "reason"`
     "#);
 }
