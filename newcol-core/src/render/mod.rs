@@ -16,7 +16,7 @@ use crate::{
     backend::Backend,
     contract::{Contract, Expr, SqlType},
     ident::{Ident, TableName},
-    plan::{LEFTOVERS, Plan, StageKind, Step, facts::TableFacts},
+    plan::{IndexPurpose, LEFTOVERS, Plan, StageKind, Step, facts::TableFacts},
     render::{
         names::Names,
         text::{Hole, SqlText},
@@ -87,6 +87,13 @@ impl<'a> Scope<'a> {
 
     fn default(&self) -> &Expr {
         self.contract.default(self.backend()).expect("a default step is planned only with one")
+    }
+
+    fn index_name(&self, purpose: IndexPurpose) -> &Ident {
+        match purpose {
+            IndexPurpose::Wished => &self.names.index,
+            IndexPurpose::ForeignKey => &self.names.foreign_key_index,
+        }
     }
 
     /// The replaced column and the expression that computes it back.

@@ -81,7 +81,7 @@ pub(super) fn down(step: &Step, scope: &Scope<'_>) -> Vec<SqlText> {
             "ALTER TABLE {table} DROP INDEX {index}",
             &[
                 ("table", Hole::Table(scope.table())),
-                ("index", Hole::Name(index_name(*purpose, scope))),
+                ("index", Hole::Name(scope.index_name(*purpose))),
             ],
         )],
         Step::DropReplaced => restore_replaced(scope),
@@ -407,16 +407,9 @@ REFERENCES {parent} ({key}){on_delete}, ALGORITHM=INPLACE, LOCK=NONE",
     ]
 }
 
-fn index_name<'a>(purpose: IndexPurpose, scope: &'a Scope<'_>) -> &'a Ident {
-    match purpose {
-        IndexPurpose::Wished => &scope.names.index,
-        IndexPurpose::ForeignKey => &scope.names.foreign_key_index,
-    }
-}
-
 fn create_index(purpose: IndexPurpose, scope: &Scope<'_>) -> Statement {
     let wish = scope.contract.answers().index.clone().unwrap_or_default();
-    let name = index_name(purpose, scope);
+    let name = scope.index_name(purpose);
     // The method is a keyword here, no name; planning lets only this one through.
     let method = if wish.method.is_some() { " USING BTREE" } else { "" };
     let create = sql(

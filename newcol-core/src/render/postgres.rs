@@ -79,7 +79,7 @@ pub(super) fn down(step: &Step, scope: &Scope<'_>) -> Vec<SqlText> {
         Step::AddForeignKey => vec![drop_constraint(&scope.names.foreign_key, scope)],
         Step::CreateIndex(purpose) => vec![sql(
             "DROP INDEX CONCURRENTLY {index}",
-            &[("index", Hole::Table(&in_schema(index_name(*purpose, scope), scope)))],
+            &[("index", Hole::Table(&in_schema(scope.index_name(*purpose), scope)))],
         )],
         Step::DropReplaced => restore_replaced(scope),
         Step::Comment
@@ -416,16 +416,9 @@ pub(super) fn on_delete(action: Option<OnDelete>) -> &'static str {
     }
 }
 
-fn index_name<'a>(purpose: IndexPurpose, scope: &'a Scope<'_>) -> &'a Ident {
-    match purpose {
-        IndexPurpose::Wished => &scope.names.index,
-        IndexPurpose::ForeignKey => &scope.names.foreign_key_index,
-    }
-}
-
 fn create_index(purpose: IndexPurpose, scope: &Scope<'_>) -> Statement {
     let wish = scope.contract.answers().index.clone().unwrap_or_default();
-    let name = index_name(purpose, scope);
+    let name = scope.index_name(purpose);
     let method = wish.method.as_ref().map_or_else(
         || sql("", &[]),
         |method| sql(" USING {method}", &[("method", Hole::Name(method))]),
