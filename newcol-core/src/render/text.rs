@@ -1,6 +1,6 @@
 //! The only place that quotes names and literals.
 //!
-//! [`sql`] fills named holes of a text that stands in our source; a hole takes a validated name, a
+//! `sql` fills named holes of a text that stands in our source; a hole takes a validated name, a
 //! literal (quoted here), or a fragment of the user's that was checked to be closed.
 
 use std::fmt;
