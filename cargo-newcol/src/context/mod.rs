@@ -81,6 +81,7 @@ impl Context {
                 for path in files::recover(&project.root)? {
                     let path = project.relative(&path);
                     out.warn(&format!("a command was killed while it wrote {path}: put back"));
+                    project.read_anew();
                 }
             }
         }

@@ -4,10 +4,11 @@
 //! engine with one schema, hand-written schemas without a diesel.toml.
 
 use std::{
-    cell::OnceCell,
+    cell::{OnceCell, RefCell},
     collections::BTreeSet,
     fs::{self, File},
     io::{self, Read as _},
+    thread::{self, JoinHandle},
 };
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -39,6 +40,50 @@ pub(crate) struct Project {
     /// Packages of the workspace.
     pub(crate) packages: Vec<Package>,
     migrations: OnceCell<Vec<(Utf8PathBuf, MigrationFolder)>>,
+    early: RefCell<Vec<ReadSchema>>,
+}
+
+/// A schema.rs, read and understood.
+struct ReadSchema {
+    path: Utf8PathBuf,
+    text: String,
+    parsed: Parsed,
+}
+
+/// Reads schema.rs while Cargo looks at the workspace: both take about as long, and where
+/// diesel.toml lies is known in nearly every project. A wrong guess costs nothing but the work.
+struct Early(Option<JoinHandle<Vec<ReadSchema>>>);
+
+impl Early {
+    fn begin(ctx: &Context) -> Self {
+        let global = ctx.global();
+        if global.package.is_some() || global.manifest_path.is_some() {
+            return Self(None);
+        }
+        let start = ctx.cwd().to_owned();
+        Self(Some(thread::spawn(move || read_schemas(&start))))
+    }
+
+    fn end(self) -> Vec<ReadSchema> {
+        self.0.and_then(|thread| thread.join().ok()).unwrap_or_default()
+    }
+}
+
+/// Reads the schemas that the nearest diesel.toml names, as far as they can be read; what cannot be
+/// is reported when it is needed.
+fn read_schemas(start: &Utf8Path) -> Vec<ReadSchema> {
+    let read = |path: &Utf8Path| fs::read_to_string(path).ok();
+    let found = start.ancestors().find_map(|dir| Some((dir, read(&dir.join("diesel.toml"))?)));
+    let Some((base, text)) = found else { return Vec::new() };
+    let Ok(config) = DieselConfig::parse(&text) else { return Vec::new() };
+    let files = config.print_schema.values().filter_map(|config| config.file.as_ref());
+    let schema = |file: &Utf8PathBuf| {
+        let path = base.join(file);
+        let text = read(&path)?;
+        let parsed = Parsed::parse(&text).ok()?;
+        Some(ReadSchema { path, text, parsed })
+    };
+    files.filter_map(schema).collect()
 }
 
 /// The migrations of one engine.
@@ -107,6 +152,7 @@ impl Drop for MigrationsLock {
 
 impl Project {
     pub(super) fn find(ctx: &Context) -> Result<Self, CliError> {
+        let early = Early::begin(ctx);
         let metadata = metadata(ctx)?;
         let root = Utf8PathBuf::from(metadata.workspace_root.as_str());
         let packages: Vec<Package> = metadata.packages;
@@ -140,6 +186,7 @@ impl Project {
             engines: Vec::new(),
             packages,
             migrations: OnceCell::new(),
+            early: RefCell::new(early.end()),
         };
         project.engines = project.engines(ctx, migrations)?;
         Ok(project)
@@ -175,11 +222,30 @@ impl Project {
         let mut files = Vec::new();
         for (path, config) in named {
             let relative = self.relative(&path);
-            let text = read(&path)?;
-            let parsed = Parsed::parse(&text).map_err(|error| schema_error(&relative, &error))?;
+            let (text, parsed) = match self.read_early(&path) {
+                Some(schema) => (schema.text, schema.parsed),
+                None => {
+                    let text = read(&path)?;
+                    let parsed =
+                        Parsed::parse(&text).map_err(|error| schema_error(&relative, &error))?;
+                    (text, parsed)
+                }
+            };
             files.push(SchemaFile { path: relative, text, config, parsed });
         }
         Ok(files)
+    }
+
+    /// Hands out what was read while Cargo ran, once: files may change afterwards.
+    fn read_early(&self, path: &Utf8Path) -> Option<ReadSchema> {
+        let mut early = self.early.borrow_mut();
+        let at = early.iter().position(|schema| schema.path == path)?;
+        Some(early.swap_remove(at))
+    }
+
+    /// Forgets what was read while Cargo ran, because files were put back since.
+    pub(super) fn read_anew(&self) {
+        self.early.borrow_mut().clear();
     }
 
     /// Returns the paths of the schema files, read or not.
@@ -255,8 +321,14 @@ impl Project {
     /// Returns the latest migration version of all engines, as Diesel stores and compares it.
     /// With its folder.
     pub(crate) fn latest_version(&self) -> Option<(String, Utf8PathBuf)> {
-        let folders = self.migrations().iter();
-        folders.map(|(dir, folder)| (stored_version(&folder.name), dir.join(&folder.name))).max()
+        let mut folders: Vec<(String, Utf8PathBuf)> = Vec::new();
+        for engine in &self.engines {
+            let names = subdirs(&self.root.join(&engine.dir)).into_iter();
+            folders.extend(names.map(|name| (stored_version(&name), engine.dir.join(name))));
+        }
+        folders.sort_unstable();
+        let is_migration = |dir: &Utf8Path| self.root.join(dir).join("up.sql").is_file();
+        folders.into_iter().rev().find(|(_, dir)| is_migration(dir))
     }
 
     /// Takes Diesel's own lock on every migrations directory until the guards are dropped.

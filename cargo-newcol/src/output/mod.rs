@@ -171,8 +171,10 @@ impl Output {
 
     /// Shows the files of a command: as a diff, or by name.
     pub(crate) fn files(&mut self, patch: &FilePatch, dry_run: bool) {
-        for change in patch.changes() {
-            self.json("newcol-file", &FileJson::of(change, dry_run));
+        if self.is_json() {
+            for change in patch.changes() {
+                self.json("newcol-file", &FileJson::of(change, dry_run));
+            }
         }
         if dry_run {
             for change in patch.changes() {

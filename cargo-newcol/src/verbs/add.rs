@@ -141,7 +141,6 @@ pub(crate) fn run(ctx: &Context, out: &mut Output, args: &AddArgs) -> Result<Exi
     let draft = draft(out, args)?;
     let contract = contract(draft)?;
     let file = project.contract_path(contract.path());
-    let released = Released::find(&project, contract.path());
     let measured = match &args.database_url {
         Some(url) => Some(ctx.measure(&contract, &project.url(url)?)?),
         None => None,
@@ -149,6 +148,8 @@ pub(crate) fn run(ctx: &Context, out: &mut Output, args: &AddArgs) -> Result<Exi
     if let Some(text) = project.read(&file)? {
         return already(&project, out, &file, &text, &contract);
     }
+    // Without a contract there is no stage of ours to look for among hundreds of migrations.
+    let released = Released::default();
     let wish = Wish {
         contract: &contract,
         schemas: &schemas,

@@ -268,11 +268,15 @@ fn note(up: &mut String, displaced: &[String]) {
 
 /// Returns the edits that bring back what the deleted migrations say schema.rs has lost.
 fn restored(patch: &FilePatch, schema: &SchemaSource) -> Vec<SchemaEdit> {
-    let Ok(file) = SchemaFile::parse(&schema.text) else { return Vec::new() };
     let deleted = patch.changes().iter().filter(|change| change.after.is_none());
     let lines = deleted.filter_map(|change| change.before.as_deref()).flat_map(str::lines);
+    let lines: Vec<&str> = lines.filter_map(|line| line.strip_prefix(DISPLACED)).collect();
+    if lines.is_empty() {
+        return Vec::new();
+    }
+    let Ok(file) = SchemaFile::parse(&schema.text) else { return Vec::new() };
     let mut edits = Vec::new();
-    for line in lines.filter_map(|line| line.strip_prefix(DISPLACED)) {
+    for line in lines {
         let find = || {
             let (child, rest) = line.split_once(" -> ")?;
             let (parent, column) = rest.strip_suffix(')')?.split_once(" (")?;
