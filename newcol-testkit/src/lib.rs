@@ -10,8 +10,12 @@
 
 pub mod command;
 pub mod dump;
+pub mod life;
+pub mod matrix;
+pub mod program;
 pub mod project;
 pub mod redact;
+pub mod rows;
 pub mod scratch;
 mod settings;
 pub mod wait;

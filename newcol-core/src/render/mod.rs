@@ -14,7 +14,7 @@ pub mod text;
 
 use crate::{
     backend::Backend,
-    contract::{Contract, Expr, SqlType},
+    contract::{Contract, Expr, OldRows, SqlType},
     ident::{Ident, TableName},
     plan::{IndexPurpose, LEFTOVERS, Plan, StageKind, Step, facts::TableFacts},
     render::{
@@ -123,6 +123,30 @@ pub fn down(step: &Step, plan: &Plan) -> Vec<SqlText> {
         Backend::Mysql => mysql::down(step, &scope),
         Backend::Sqlite => sqlite::down(step, &scope),
     }
+}
+
+/// Returns the one statement that fills every pending row; `None` where nothing is filled, or only
+/// application code can.
+///
+/// For throwaway databases: on a production table it holds its locks for as long as the table is
+/// large.
+pub fn fill_rows(plan: &Plan) -> Option<SqlText> {
+    plan.stage(StageKind::Backfill)?;
+    let scope = Scope::new(plan);
+    let backend = plan.backend();
+    let answers = plan.contract.answers();
+    let by_default = answers.old_rows == OldRows::Unfilled;
+    let expr =
+        if by_default { plan.contract.default(backend) } else { plan.contract.sql_fill(backend) };
+    Some(text::sql(
+        backend,
+        "UPDATE {table} SET {column} = {fill} WHERE {column} IS NULL AND {fill} IS NOT NULL",
+        &[
+            ("table", Hole::Table(scope.table())),
+            ("column", Hole::Name(scope.column())),
+            ("fill", Hole::Expr(expr?)),
+        ],
+    ))
 }
 
 /// Returns the question how many rows a job still has to fill, counted up to a bound; `None` where

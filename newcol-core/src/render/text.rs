@@ -86,11 +86,8 @@ pub(super) fn join<'a>(parts: impl IntoIterator<Item = &'a SqlText>, between: &s
 
 fn fill(backend: Backend, hole: Hole<'_>) -> String {
     match hole {
-        Hole::Name(name) => quote(backend, name.as_str()),
-        Hole::Table(TableName { schema: Some(schema), name }) => {
-            format!("{}.{}", quote(backend, schema.as_str()), quote(backend, name.as_str()))
-        }
-        Hole::Table(TableName { schema: None, name }) => quote(backend, name.as_str()),
+        Hole::Name(ident) => name(backend, ident),
+        Hole::Table(path) => table(backend, path),
         Hole::Literal(text) => literal(backend, text),
         Hole::Type(ty) => ty.as_str().to_owned(),
         Hole::Expr(expr) => format!("({expr})"),
@@ -99,6 +96,19 @@ fn fill(backend: Backend, hole: Hole<'_>) -> String {
         Hole::Sql(text) => text.0.clone(),
         Hole::Number(number) => number.to_string(),
         Hole::Words(words) => words.to_owned(),
+    }
+}
+
+/// Returns a name as the engine's SQL writes it, quoted.
+pub fn name(backend: Backend, name: &Ident) -> String {
+    quote(backend, name.as_str())
+}
+
+/// Returns a table's name as the engine's SQL writes it, quoted and with the schema it was given.
+pub fn table(backend: Backend, table: &TableName) -> String {
+    match &table.schema {
+        Some(schema) => format!("{}.{}", name(backend, schema), name(backend, &table.name)),
+        None => name(backend, &table.name),
     }
 }
 

@@ -21,7 +21,7 @@
 //! ```
 
 mod admin;
-mod error;
+pub(crate) mod error;
 mod lease;
 #[cfg(unix)]
 mod local;

@@ -1,0 +1,321 @@
+//! The stages of a contract as scripts, and running them one by one on a throwaway database.
+//!
+//! A [`Life`] is planned on the database itself, before the column exists there. Where the project
+//! has released a stage, its files stand for the stage, because they are what will run. What it
+//! does not do: judge (that is [`crate::matrix`]), or be careful (that is `cargo newcol apply`).
+
+use std::fs;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use newcol_core::{
+    backend::{Backend, Server},
+    contract::Contract,
+    db::{
+        DatabaseUrl, DbError, OpenOptions, Session, UrlError,
+        facts::{FactsError, read_table},
+        probe::probe_default,
+    },
+    ident::ColumnPath,
+    plan::{Plan, PlanError, StageKind, Transaction},
+    render::{self, migrations},
+};
+
+/// Why a life could not be planned or carried out.
+#[derive(Debug, thiserror::Error)]
+pub enum LifeError {
+    /// The URL names no database.
+    #[error("could not read the database's URL")]
+    Url(#[source] UrlError),
+    /// The table could not be looked at.
+    #[error("could not read the table of `{column}`")]
+    Facts {
+        /// The new column.
+        column: ColumnPath,
+        /// Why not.
+        source: FactsError,
+    },
+    /// The contract cannot be carried out on this engine.
+    #[error("could not plan `{column}`")]
+    Plan {
+        /// The new column.
+        column: ColumnPath,
+        /// Why not.
+        source: Box<PlanError>,
+    },
+    /// The database refused a question or a statement.
+    #[error(transparent)]
+    Database(#[from] DbError),
+    /// A file of the project could not be read.
+    #[error("could not read {path}")]
+    File {
+        /// The file or directory.
+        path: Utf8PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+}
+
+/// One migration, as Diesel runs it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Script {
+    /// Its folder's name without the version.
+    pub name: String,
+    /// `up.sql`.
+    pub up: String,
+    /// `down.sql`.
+    pub down: String,
+    /// Whether Diesel wraps it in a transaction.
+    pub transaction: Transaction,
+}
+
+impl Script {
+    /// Makes a migration that runs in a transaction.
+    pub fn new(name: &str, up: &str, down: &str) -> Self {
+        let [name, up, down] = [name, up, down].map(str::to_owned);
+        Self { name, up, down, transaction: Transaction::Wrapped }
+    }
+
+    /// Makes the migration run bare, as `run_in_transaction = false` does.
+    #[must_use]
+    pub fn bare(self) -> Self {
+        Self { transaction: Transaction::Bare, ..self }
+    }
+}
+
+/// One thing a stage does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// A migration.
+    Migration(Script),
+    /// A job that fills rows; nothing undoes it, because undoing the column does.
+    Job {
+        /// What it is called in reports.
+        name: String,
+        /// Its statements.
+        sql: Vec<String>,
+    },
+}
+
+impl Action {
+    /// Returns the name used in reports.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Migration(script) => &script.name,
+            Self::Job { name, .. } => name,
+        }
+    }
+
+    /// Carries it out.
+    pub fn run(&self, session: &mut Session) -> Result<(), DbError> {
+        match self {
+            Self::Migration(script) => as_migration(session, &script.up, script.transaction),
+            Self::Job { sql, .. } => sql.iter().try_for_each(|sql| session.batch(sql)),
+        }
+    }
+
+    /// Takes it back.
+    pub fn undo(&self, session: &mut Session) -> Result<(), DbError> {
+        match self {
+            Self::Migration(script) => as_migration(session, &script.down, script.transaction),
+            Self::Job { .. } => Ok(()),
+        }
+    }
+}
+
+/// A stage, as it is carried out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StageScript {
+    /// Which one.
+    pub kind: StageKind,
+    /// What it does, in order.
+    pub actions: Vec<Action>,
+}
+
+/// The stages of one column on one database.
+#[derive(Debug, Clone)]
+pub struct Life {
+    /// The plan they follow.
+    pub plan: Plan,
+    /// The stages, in order.
+    pub stages: Vec<StageScript>,
+}
+
+impl Life {
+    /// Plans the contract on a database that does not have the column yet.
+    pub fn plan(contract: &Contract, url: &str) -> Result<Self, LifeError> {
+        let mut session = open(url)?;
+        let column = || contract.path().clone();
+        let mut facts = read_table(&mut session, contract.table())
+            .map_err(|source| LifeError::Facts { column: column(), source })?;
+        if session.backend() == Backend::Postgres
+            && let Some(ty) = contract.sql_type(Backend::Postgres)
+        {
+            let default = contract.default(Backend::Postgres);
+            let probe = probe_default(&mut session, ty, default)?;
+            facts.default_volatility = Some(probe.volatility);
+            facts.type_rewrites = Some(probe.type_rewrites);
+        }
+        let plan = Plan::build(contract, &facts)
+            .map_err(|source| LifeError::Plan { column: column(), source: Box::new(source) })?;
+        let stages = plan.stages.iter().map(|stage| planned(&plan, stage)).collect();
+        Ok(Self { plan, stages })
+    }
+
+    /// Lets the project's own files stand for the stages that it has released.
+    pub fn with_released(mut self, migrations: &Utf8Path) -> Result<Self, LifeError> {
+        let column = self.plan.contract.path().clone();
+        let mut released: Vec<(StageKind, Script)> = Vec::new();
+        for folder in folders(migrations)? {
+            let script = folder.script()?;
+            if let Some((path, kind)) = migrations::owner(&script.up)
+                && path == column
+            {
+                released.push((kind, script));
+            }
+        }
+        for stage in &mut self.stages {
+            let files: Vec<Action> = released
+                .iter()
+                .filter(|(kind, _)| *kind == stage.kind)
+                .map(|(_, script)| Action::Migration(script.clone()))
+                .collect();
+            if !files.is_empty() {
+                stage.actions = files;
+            }
+        }
+        Ok(self)
+    }
+
+    /// Puts other actions in the place of a stage's own.
+    #[must_use]
+    pub fn with_stage(mut self, kind: StageKind, actions: Vec<Action>) -> Self {
+        match self.stages.iter_mut().find(|stage| stage.kind == kind) {
+            Some(stage) => stage.actions = actions,
+            None => self.stages.push(StageScript { kind, actions }),
+        }
+        self.stages.sort_by_key(|stage| stage.kind);
+        self
+    }
+
+    /// Returns the server it was planned on.
+    pub fn server(&self) -> Server {
+        self.plan.facts.server
+    }
+
+    /// Returns every action with its stage, in order.
+    pub fn actions(&self) -> impl Iterator<Item = (StageKind, &Action)> {
+        self.stages.iter().flat_map(|stage| stage.actions.iter().map(|a| (stage.kind, a)))
+    }
+}
+
+/// Applies the project's migrations up to the first one of a column, whose place in the history
+/// that is; all of them if none is the column's.
+pub fn migrate_before(
+    url: &str,
+    migrations: &Utf8Path,
+    column: &ColumnPath,
+) -> Result<(), LifeError> {
+    let mut count = 0;
+    for folder in folders(migrations)? {
+        let owner = migrations::owner(&folder.read("up.sql")?);
+        if owner.is_some_and(|(path, _)| path == *column) {
+            break;
+        }
+        count += 1;
+    }
+    open(url)?.run_up_to(migrations, count)?;
+    Ok(())
+}
+
+/// Opens a session on a throwaway database.
+pub(crate) fn open(url: &str) -> Result<Session, LifeError> {
+    let url = DatabaseUrl::parse(url).map_err(LifeError::Url)?;
+    Ok(Session::open(&url, &OpenOptions::create())?)
+}
+
+fn planned(plan: &Plan, stage: &newcol_core::plan::Stage) -> StageScript {
+    let scripts = migrations::render(plan, stage).into_iter().zip(&stage.migrations);
+    let mut actions: Vec<Action> = scripts
+        .map(|(folder, migration)| {
+            Action::Migration(Script {
+                name: folder.name,
+                up: folder.up,
+                down: folder.down,
+                transaction: migration.transaction,
+            })
+        })
+        .collect();
+    if stage.kind == StageKind::Backfill
+        && let Some(sql) = render::fill_rows(plan)
+    {
+        actions.push(Action::Job { name: "backfill".to_owned(), sql: vec![sql.to_string()] });
+    }
+    StageScript { kind: stage.kind, actions }
+}
+
+/// Runs a script as Diesel's harness does.
+fn as_migration(session: &mut Session, sql: &str, transaction: Transaction) -> Result<(), DbError> {
+    match transaction {
+        Transaction::Bare => session.batch(sql),
+        Transaction::Wrapped => {
+            session.batch("BEGIN")?;
+            let done = session.batch(sql).and_then(|()| session.batch("COMMIT"));
+            if done.is_err() {
+                // The script's error says what went wrong; a lost connection has rolled back.
+                session.batch("ROLLBACK").ok();
+            }
+            done
+        }
+    }
+}
+
+/// A migration's folder.
+struct Folder {
+    dir: Utf8PathBuf,
+    name: String,
+}
+
+/// Returns the folders of a migrations directory in the order in which Diesel runs them.
+fn folders(migrations: &Utf8Path) -> Result<Vec<Folder>, LifeError> {
+    let unreadable = |source| LifeError::File { path: migrations.to_owned(), source };
+    let mut folders = Vec::new();
+    for entry in migrations.read_dir_utf8().map_err(unreadable)? {
+        let entry = entry.map_err(unreadable)?;
+        let (dir, name) = (entry.path().to_owned(), entry.file_name().to_owned());
+        if !name.starts_with('.') && dir.join("up.sql").is_file() {
+            folders.push(Folder { dir, name });
+        }
+    }
+    let version = |folder: &Folder| -> String {
+        folder.name.split('_').next().unwrap_or_default().replace('-', "")
+    };
+    folders.sort_by_cached_key(version);
+    Ok(folders)
+}
+
+impl Folder {
+    fn read(&self, file: &str) -> Result<String, LifeError> {
+        let path = self.dir.join(file);
+        fs::read_to_string(&path).map_err(|source| LifeError::File { path, source })
+    }
+
+    fn script(&self) -> Result<Script, LifeError> {
+        let bare = self.dir.join("metadata.toml").is_file()
+            && self.read("metadata.toml")?.lines().any(|line| {
+                line.split_once('=').is_some_and(|(key, value)| {
+                    key.trim() == "run_in_transaction" && value.trim().starts_with("false")
+                })
+            });
+        let down = if self.dir.join("down.sql").is_file() {
+            self.read("down.sql")?
+        } else {
+            String::new()
+        };
+        Ok(Script {
+            name: self.name.split_once('_').map_or(self.name.as_str(), |(_, name)| name).to_owned(),
+            up: self.read("up.sql")?,
+            down,
+            transaction: if bare { Transaction::Bare } else { Transaction::Wrapped },
+        })
+    }
+}
