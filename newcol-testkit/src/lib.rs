@@ -15,6 +15,7 @@ pub mod matrix;
 pub mod program;
 pub mod project;
 pub mod redact;
+pub mod rehearse;
 pub mod rows;
 pub mod scratch;
 mod settings;
