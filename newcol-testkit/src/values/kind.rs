@@ -12,7 +12,7 @@ pub(super) enum Kind {
     /// Whole numbers of this many bits.
     Integer { bits: u32, signed: bool },
     /// Decimal numbers; without precision any.
-    Decimal { precision: Option<u32>, scale: i32 },
+    Decimal { precision: Option<u32>, scale: i32, signed: bool },
     /// Binary fractions with 24 or 53 significant bits.
     Float { bits: u32 },
     /// Text of at most so many characters.
@@ -89,8 +89,10 @@ pub(super) enum Range {
 /// A kind of address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Address {
-    /// `inet`, `cidr`.
+    /// `inet`.
     Any,
+    /// `cidr`: a network, without a host in it.
+    Net,
     /// `inet4` of MariaDB.
     V4,
     /// `inet6` of MariaDB.
@@ -102,6 +104,9 @@ pub(super) enum Address {
 }
 
 impl Kind {
+    /// Decimal numbers of any size.
+    const NUMERIC: Self = Self::Decimal { precision: None, scale: 0, signed: true };
+
     /// Reads the type of a column.
     pub(super) fn of(ty: &ColumnType<'_>) -> Result<Self, ValueError> {
         // SQLite allows a column without type.
@@ -157,7 +162,7 @@ fn decimal(written: &Written, default: Option<u32>) -> Kind {
     let number = |at: usize| numbers.get(at).copied();
     let precision = number(0).and_then(|precision| u32::try_from(precision).ok());
     let scale = number(1).and_then(|scale| i32::try_from(scale).ok()).unwrap_or(0);
-    Kind::Decimal { precision: precision.or(default), scale }
+    Kind::Decimal { precision: precision.or(default), scale, signed: !written.unsigned }
 }
 
 fn postgres(written: &Written) -> Option<Kind> {
@@ -201,7 +206,8 @@ fn postgres(written: &Written) -> Option<Kind> {
         "uuid" => Kind::Uuid,
         "json" => Kind::Json { binary: false },
         "jsonb" => Kind::Json { binary: true },
-        "inet" | "cidr" => Kind::Address(Address::Any),
+        "inet" => Kind::Address(Address::Any),
+        "cidr" => Kind::Address(Address::Net),
         "macaddr" => Kind::Address(Address::Mac),
         "macaddr8" => Kind::Address(Address::Mac8),
         "pg_lsn" => Kind::Lsn,
@@ -212,13 +218,13 @@ fn postgres(written: &Written) -> Option<Kind> {
         "vector" | "halfvec" => Kind::Vector { dimensions: written.length().unwrap_or(3) },
         "int4range" => Kind::range(Kind::signed(32), false),
         "int8range" => Kind::range(Kind::signed(64), false),
-        "numrange" => Kind::range(Kind::Decimal { precision: None, scale: 0 }, false),
+        "numrange" => Kind::range(Kind::NUMERIC, false),
         "daterange" => Kind::range(Kind::Date, false),
         "tsrange" => Kind::range(Kind::timestamp(6, Zone::Local), false),
         "tstzrange" => Kind::range(Kind::timestamp(6, Zone::Offset), false),
         "int4multirange" => Kind::range(Kind::signed(32), true),
         "int8multirange" => Kind::range(Kind::signed(64), true),
-        "nummultirange" => Kind::range(Kind::Decimal { precision: None, scale: 0 }, true),
+        "nummultirange" => Kind::range(Kind::NUMERIC, true),
         "datemultirange" => Kind::range(Kind::Date, true),
         "tsmultirange" => Kind::range(Kind::timestamp(6, Zone::Local), true),
         "tstzmultirange" => Kind::range(Kind::timestamp(6, Zone::Offset), true),
@@ -236,7 +242,8 @@ fn finest_unit(name: &str) -> &'static str {
 fn mysql(written: &Written) -> Option<Kind> {
     let signed = !written.unsigned;
     let length = written.length();
-    let narrow = written.charset.as_deref().is_some_and(|charset| charset != "utf8mb4");
+    let national = written.name.starts_with('n');
+    let narrow = national || written.charset.as_deref().is_some_and(|charset| charset != "utf8mb4");
     let plain = if narrow { Text::Narrow } else { Text::AnyCase };
     let binary = |limit| Kind::Bytes { limit: Some(limit), fixed: false };
     Some(match written.name.as_str() {

@@ -1,7 +1,8 @@
 //! Values for a column of any SQL type.
 //!
 //! [`sample`] makes an SQL literal from a type and a number, the same one every time: what a
-//! generator of rows for arbitrary tables needs. Nothing here asks a server or knows a catalog:
+//! generator of rows for arbitrary tables needs. [`edges`] lists the values of a type that get lost
+//! between programs and databases. Nothing here asks a server or knows a catalog:
 //! what a name of the user's own stands for (labels of an enum, the base of a domain) is said by
 //! the caller.
 //!
@@ -21,6 +22,7 @@
 //! ```
 
 mod calendar;
+mod edges;
 mod kind;
 mod literal;
 mod patterns;
@@ -85,4 +87,24 @@ pub fn sample(ty: &ColumnType<'_>, n: u64) -> Result<String, ValueError> {
 /// Returns how many distinct values [`sample`] has for a type; `None` is one for every `n`.
 pub fn capacity(ty: &ColumnType<'_>) -> Result<Option<u64>, ValueError> {
     Ok(sample::capacity(&Kind::of(ty)?))
+}
+
+/// A value of a column in SQL.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SqlValue {
+    /// The literal; it stands where the column's type is known.
+    pub sql: String,
+    /// What is special about it, if it is one of the [`edges`].
+    pub edge: Option<&'static str>,
+}
+
+/// Returns the values of a type that get lost between programs and databases, simplest first.
+///
+/// The server takes each of them (a PostgreSQL database in UTF-8; MySQL in strict mode). What it
+/// makes of it and what a program then reads is for a test to find out.
+pub fn edges(ty: &ColumnType<'_>) -> Result<Vec<SqlValue>, ValueError> {
+    let edges = edges::of(&Kind::of(ty)?, ty.product);
+    let literal =
+        |(name, value): edges::Named| SqlValue { sql: value.literal(ty.product), edge: Some(name) };
+    Ok(edges.into_iter().map(literal).collect())
 }

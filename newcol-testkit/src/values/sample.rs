@@ -19,7 +19,7 @@ pub(super) fn value(kind: &Kind, product: Product, n: u64) -> Value {
     match kind {
         Kind::Bool => Value::Bare(boolean(product, n % 2 == 1).to_owned()),
         Kind::Integer { bits, signed } => Value::Bare(wrapped(n, *bits, *signed).to_string()),
-        Kind::Decimal { precision, scale } => Value::Bare(decimal(n, *precision, *scale)),
+        Kind::Decimal { precision, scale, .. } => Value::Bare(decimal(n, *precision, *scale)),
         Kind::Float { bits } => Value::Bare(halves(n % (1 << bits))),
         Kind::Text { limit, .. } => Value::Text(text(n, *limit)),
         Kind::Bytes { limit, .. } => Value::Bytes(bytes(n, *limit)),
@@ -86,7 +86,7 @@ pub(super) fn capacity(kind: &Kind) -> Option<u64> {
         Kind::Uuid | Kind::Json { .. } | Kind::Lsn => return None,
         Kind::Address(Address::V4) => 1 << 32,
         Kind::Address(Address::Mac) => 1 << 48,
-        Kind::Address(Address::Any | Address::V6 | Address::Mac8) => return None,
+        Kind::Address(Address::Any | Address::Net | Address::V6 | Address::Mac8) => return None,
         Kind::Bits { length, .. } => 1_u64.checked_shl(u32::try_from(*length).ok()?)?,
         Kind::Label(labels) => labels.len() as u64,
         Kind::Set(labels) => 1_u64.checked_shl(u32::try_from(labels.len()).ok()?)?,
@@ -125,7 +125,8 @@ fn wrapped(n: u64, bits: u32, signed: bool) -> i128 {
     if signed && n >= span / 2 { n - span } else { n }
 }
 
-fn decimal(n: u64, precision: Option<u32>, scale: i32) -> String {
+/// Writes `n` as a decimal number, its last digits after the point.
+pub(super) fn decimal(n: u64, precision: Option<u32>, scale: i32) -> String {
     let Some(precision) = precision else { return format!("{n}.25") };
     let digits = 10_u64.checked_pow(precision).map_or(n, |count| n % count).to_string();
     let Ok(places) = usize::try_from(scale) else {
@@ -182,13 +183,11 @@ fn days(range: Range) -> u64 {
     }
 }
 
-/// Returns how many intervals of a unit there are for certain.
+/// Returns how many intervals of a unit there are on every version.
 fn intervals(unit: &str) -> u64 {
     match unit {
         "year" => 100_000_000,
-        "month" | "day" | "hour" => 2_000_000_000,
-        "minute" => 100_000_000_000,
-        _ => 9_000_000_000_000,
+        _ => 2_000_000_000,
     }
 }
 
@@ -201,8 +200,8 @@ fn address(address: Address, n: u64) -> String {
         |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(":");
     let [a, b, c, d] = [n >> 24 & 0xff, n >> 16 & 0xff, n >> 8 & 0xff, n & 0xff];
     match address {
-        Address::Any if n < PRIVATE_V4 => format!("10.{b}.{c}.{d}"),
-        Address::Any | Address::V6 => v6(n),
+        Address::Any | Address::Net if n < PRIVATE_V4 => format!("10.{b}.{c}.{d}"),
+        Address::Any | Address::Net | Address::V6 => v6(n),
         Address::V4 => format!("{a}.{b}.{c}.{d}"),
         Address::Mac => mac(&n.to_be_bytes()[2..]),
         Address::Mac8 => mac(&n.to_be_bytes()),
