@@ -4,6 +4,7 @@
 //! - [`project`] and [`command`]: a small Diesel project, and running a tool on it hermetically
 //! - [`dump`] and [`redact`]: what a database holds and what a tool printed, as stable text
 //! - [`wait`]: bounded polling for a state
+//! - [`values`]: values for a column of any SQL type
 //!
 //! Nothing here needs a container or a client library; a database server is found on the machine
 //! or given by `NEWCOL_TEST_POSTGRES_URL` and `NEWCOL_TEST_MYSQL_URL`.
@@ -19,6 +20,7 @@ pub mod rehearse;
 pub mod rows;
 pub mod scratch;
 mod settings;
+pub mod values;
 pub mod wait;
 
 pub use command::{CommandOutput, Tool, diesel_cli};
