@@ -5,7 +5,7 @@ use newcol_core::plan::Plan;
 use super::RehearseError;
 use crate::{
     matrix::Side,
-    program::{Operation, Program as _, Statements},
+    program::{Changes, Operation, Program as _, Statements},
 };
 
 /// Where to copy rows from.
@@ -19,7 +19,7 @@ pub struct Sample {
 
 /// Inserts made-up rows.
 pub(super) fn make_up(plan: &Plan, url: &str, rows: u64) -> Result<(), RehearseError> {
-    let program = Statements::of(plan, Side::Old, url)?;
+    let program = Statements::of(plan, Side::Old, url, &Changes::default())?;
     let mut session = program.open(url).map_err(RehearseError::Sample)?;
     for row in 1..=rows {
         let done = session.act(Operation::Insert, &[row]);

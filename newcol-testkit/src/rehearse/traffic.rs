@@ -14,7 +14,7 @@ use super::RehearseError;
 use crate::{
     life::{self, Action, Life},
     matrix::Side,
-    program::{Operation, Program, Running, Statements},
+    program::{Changes, Operation, Program, Running, Statements},
     scratch::error::chain,
     wait::{wait_for, wait_until},
 };
@@ -79,7 +79,7 @@ struct Crew {
 
 impl Crew {
     fn new(life: &Life, side: Side, url: &str) -> Result<Self, RehearseError> {
-        let program = Statements::of(&life.plan, side, url)?;
+        let program = Statements::of(&life.plan, side, url, &Changes::default())?;
         let rounds = (0..SESSIONS).map(|_| AtomicU64::new(0)).collect();
         Ok(Self { side, program, gone: AtomicBool::new(false), rounds })
     }
