@@ -78,7 +78,13 @@ impl Project {
         let wants_more = match &plan {
             Ok(plan) => {
                 plan.stages.iter().flat_map(|s| &s.migrations).flat_map(|m| &m.steps).any(|s| {
-                    matches!(s, Step::Rebuild { .. } | Step::CreateFill | Step::CreateSync)
+                    matches!(
+                        s,
+                        Step::Rebuild { .. }
+                            | Step::CreateFill
+                            | Step::CreateSync
+                            | Step::FillLeftovers(_)
+                    )
                 })
             }
             Err(PlanError::NeedsDatabase { .. }) => true,

@@ -47,6 +47,8 @@ pub struct TableFacts {
     pub primary_key: Vec<Ident>,
     /// Tables with a foreign key to this one.
     pub children: Vec<TableName>,
+    /// Triggers, without our own, that an UPDATE of any column fires.
+    pub update_triggers: Vec<Ident>,
     /// Whether the table is partitioned (PostgreSQL).
     pub partitioned: bool,
     /// Volatility of the wished default, where a server measured it.
@@ -70,6 +72,7 @@ impl TableFacts {
             columns: Vec::new(),
             primary_key: Vec::new(),
             children: Vec::new(),
+            update_triggers: Vec::new(),
             partitioned: false,
             default_volatility: None,
             type_rewrites: None,

@@ -48,6 +48,7 @@ pub(super) fn read(catalog: &mut Catalog<'_>) -> Result<TableFacts, FactsError> 
         columns: columns(catalog, &place)?,
         primary_key: primary_key(catalog, &place)?,
         children: children(catalog, &place)?,
+        update_triggers: update_triggers(catalog, &place)?,
         partitioned: false,
         default_volatility: None,
         type_rewrites: None,
@@ -115,6 +116,16 @@ fn children(catalog: &mut Catalog<'_>, place: &Place) -> Result<Vec<TableName>, 
          FROM information_schema.referential_constraints \
          WHERE unique_constraint_schema = {schema} AND referenced_table_name = {name} \
          ORDER BY table_name, place"
+    ))
+}
+
+fn update_triggers(catalog: &mut Catalog<'_>, place: &Place) -> Result<Vec<Ident>, FactsError> {
+    let Place { schema, name } = place;
+    catalog.idents(&format!(
+        "SELECT trigger_name FROM information_schema.triggers \
+         WHERE event_object_schema = {schema} AND event_object_table = {name} \
+           AND event_manipulation = 'UPDATE' AND trigger_name NOT LIKE 'newcol|_%' ESCAPE '|' \
+         ORDER BY trigger_name"
     ))
 }
 

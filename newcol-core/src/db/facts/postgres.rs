@@ -43,6 +43,7 @@ pub(super) fn read(catalog: &mut Catalog<'_>) -> Result<TableFacts, FactsError> 
         columns: columns(catalog, &oid)?,
         primary_key: primary_key(catalog, &oid)?,
         children: children(catalog, &oid)?,
+        update_triggers: update_triggers(catalog, &oid)?,
         partitioned,
         default_volatility: None,
         type_rewrites: None,
@@ -131,6 +132,16 @@ fn children(catalog: &mut Catalog<'_>, oid: &str) -> Result<Vec<TableName>, Fact
          FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_class c ON c.oid = k.conrelid \
          JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
          WHERE k.contype = 'f' AND k.confrelid = {oid} AND k.conparentid = 0 ORDER BY 2, 1"
+    ))
+}
+
+/// Disabled ones, and those for replicas only, do not fire.
+fn update_triggers(catalog: &mut Catalog<'_>, oid: &str) -> Result<Vec<Ident>, FactsError> {
+    catalog.idents(&format!(
+        "SELECT t.tgname FROM pg_catalog.pg_trigger t \
+         WHERE t.tgrelid = {oid} AND NOT t.tgisinternal AND t.tgtype & 16 <> 0 \
+           AND t.tgenabled IN ('O', 'A') AND t.tgattr::text = '' AND t.tgname !~ '^newcol_' \
+         ORDER BY t.tgname"
     ))
 }
 
