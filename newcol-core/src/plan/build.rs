@@ -158,6 +158,7 @@ impl Builder<'_> {
                 self.because("SET NOT NULL alone would scan the table while everybody waits: a helper check is proven first, while reads and writes go on");
             }
             Backend::Mysql if required => {
+                self.check_not_null()?;
                 constrain.migrations.push(Migration::bare("not_null", Step::SetNotNull));
             }
             Backend::Sqlite if required || kept_default.is_some() => {

@@ -56,6 +56,8 @@ pub struct TableFacts {
     /// Whether adding the column with this type rewrites the table even without a default (domain
     /// with constraints), where a server measured it.
     pub type_rewrites: Option<bool>,
+    /// What keeps MariaDB from changing the table while writers go on.
+    pub hindrance: Option<Hindrance>,
     /// `sql_mode` of the server holds a strict mode (MySQL, MariaDB); `true` elsewhere.
     pub strict: bool,
     /// SQLite only: the stored statements that a rebuild must repeat.
@@ -76,6 +78,7 @@ impl TableFacts {
             partitioned: false,
             default_volatility: None,
             type_rewrites: None,
+            hindrance: None,
             strict: true,
             sqlite: None,
         }
@@ -85,6 +88,15 @@ impl TableFacts {
     pub fn column(&self, name: &Ident) -> Option<&ColumnFacts> {
         self.columns.iter().find(|c| c.name == *name)
     }
+}
+
+/// A generated column because of which MariaDB holds writers up (measured on 10.11).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Hindrance {
+    /// It is stored: only a copy of the table turns NULL into NOT NULL.
+    Stored(Ident),
+    /// It is virtual and has an index: adding a column rebuilds the table, and not online.
+    IndexedVirtual(Ident),
 }
 
 /// One existing column.

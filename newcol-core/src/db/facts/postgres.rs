@@ -47,6 +47,7 @@ pub(super) fn read(catalog: &mut Catalog<'_>) -> Result<TableFacts, FactsError> 
         partitioned,
         default_volatility: None,
         type_rewrites: None,
+        hindrance: None,
         strict: true,
         sqlite: None,
     })

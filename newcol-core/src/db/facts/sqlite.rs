@@ -63,6 +63,7 @@ pub(super) fn read(catalog: &mut Catalog<'_>) -> Result<TableFacts, FactsError> 
         partitioned: false,
         default_volatility: None,
         type_rewrites: None,
+        hindrance: None,
         strict: true,
         sqlite: Some(table),
     })
