@@ -256,6 +256,7 @@ impl Context {
             default_volatility: None,
             type_rewrites: None,
             replaced: None,
+            heirs: Vec::new(),
         };
         let backend = url.backend();
         if backend == Backend::Postgres
@@ -267,9 +268,12 @@ impl Context {
             measured.default_volatility = Some(probe.volatility);
             measured.type_rewrites = Some(probe.type_rewrites);
         }
-        if let Some(replaces) = &contract.answers().replaces {
+        let replaces = contract.answers().replaces.as_ref();
+        if backend == Backend::Postgres || replaces.is_some() {
             let facts = table_facts(&mut session, contract)?;
-            measured.replaced = facts.column(&replaces.column).and_then(ReplacedColumn::of);
+            let replaced = replaces.and_then(|replaces| facts.column(&replaces.column));
+            measured.replaced = replaced.and_then(ReplacedColumn::of);
+            measured.heirs = facts.heirs;
         }
         Ok(measured)
     }
@@ -292,6 +296,7 @@ fn adapt(facts: &mut TableFacts, wish: &Wish<'_>) {
     if let (Some(measured), Some(server)) = (measured, server) {
         if facts.source == Source::Schema {
             facts.server = server;
+            facts.heirs.clone_from(&measured.heirs);
         }
         facts.default_volatility = facts.default_volatility.or(measured.default_volatility);
         facts.type_rewrites = facts.type_rewrites.or(measured.type_rewrites);

@@ -191,6 +191,7 @@ fn replayed(targets: &[Target]) -> Option<Measured> {
             default_volatility: None,
             type_rewrites: None,
             replaced: Some(ReplacedColumn::of(facts.column(&replaces.column)?)?),
+            heirs: Vec::new(),
         })
     })
 }

@@ -47,6 +47,8 @@ pub struct TableFacts {
     pub primary_key: Vec<Ident>,
     /// Tables with a foreign key to this one.
     pub children: Vec<TableName>,
+    /// Tables that change with this one: its partitions and heirs (PostgreSQL).
+    pub heirs: Vec<TableName>,
     /// Triggers, without our own, that an UPDATE of any column fires.
     pub update_triggers: Vec<Ident>,
     /// Whether the table is partitioned (PostgreSQL).
@@ -74,6 +76,7 @@ impl TableFacts {
             columns: Vec::new(),
             primary_key: Vec::new(),
             children: Vec::new(),
+            heirs: Vec::new(),
             update_triggers: Vec::new(),
             partitioned: false,
             default_volatility: None,

@@ -48,6 +48,7 @@ pub(super) fn read(catalog: &mut Catalog<'_>) -> Result<TableFacts, FactsError> 
         columns: columns(catalog, &place)?,
         primary_key: primary_key(catalog, &place)?,
         children: children(catalog, &place)?,
+        heirs: Vec::new(),
         update_triggers: update_triggers(catalog, &place)?,
         partitioned: false,
         default_volatility: None,

@@ -43,6 +43,7 @@ pub(super) fn read(catalog: &mut Catalog<'_>) -> Result<TableFacts, FactsError> 
         columns: columns(catalog, &oid)?,
         primary_key: primary_key(catalog, &oid)?,
         children: children(catalog, &oid)?,
+        heirs: heirs(catalog, &oid)?,
         update_triggers: update_triggers(catalog, &oid)?,
         partitioned,
         default_volatility: None,
@@ -133,6 +134,19 @@ fn children(catalog: &mut Catalog<'_>, oid: &str) -> Result<Vec<TableName>, Fact
          FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_class c ON c.oid = k.conrelid \
          JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
          WHERE k.contype = 'f' AND k.confrelid = {oid} AND k.conparentid = 0 ORDER BY 2, 1"
+    ))
+}
+
+/// Partitions are heirs of a kind.
+fn heirs(catalog: &mut Catalog<'_>, oid: &str) -> Result<Vec<TableName>, FactsError> {
+    catalog.tables(&format!(
+        "WITH RECURSIVE heirs (id) AS (SELECT inhrelid FROM pg_catalog.pg_inherits \
+             WHERE inhparent = {oid} \
+           UNION SELECT i.inhrelid FROM pg_catalog.pg_inherits i JOIN heirs h ON h.id = i.inhparent) \
+         SELECT CASE WHEN pg_catalog.pg_table_is_visible(c.oid) THEN NULL ELSE n.nspname END, \
+           c.relname \
+         FROM heirs h JOIN pg_catalog.pg_class c ON c.oid = h.id \
+         JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace ORDER BY 2, 1"
     ))
 }
 

@@ -59,6 +59,7 @@ pub(super) fn read(catalog: &mut Catalog<'_>) -> Result<TableFacts, FactsError> 
         columns,
         primary_key,
         children: children(catalog, &place)?,
+        heirs: Vec::new(),
         update_triggers: update_triggers.cloned().collect(),
         partitioned: false,
         default_volatility: None,
