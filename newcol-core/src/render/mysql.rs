@@ -301,11 +301,7 @@ fn drop_trigger(name: &Ident, scope: &Scope<'_>) -> Statement {
 /// There are no blocks outside of stored programs, so a check constraint of a temporary table
 /// stops the migration; its name is the message.
 fn fill_leftovers(leftovers: &Leftovers, scope: &Scope<'_>) -> Vec<SqlText> {
-    let path = scope.contract.path().to_string();
-    let stop = Ident::derived(&[&format!("run cargo newcol backfill {path} first")]);
-    let table = ("table", Hole::Table(scope.table()));
-    let column = ("column", Hole::Name(scope.column()));
-    let guard = ("guard", Hole::Name(&scope.names.guard));
+    let [table, column, guard, stop] = scope.guarded();
     let bound = match leftovers {
         Leftovers::Require(_) | Leftovers::Allow(_) => LEFTOVERS,
         Leftovers::Refuse => 0,
@@ -314,7 +310,7 @@ fn fill_leftovers(leftovers: &Leftovers, scope: &Scope<'_>) -> Vec<SqlText> {
         sql("DROP TEMPORARY TABLE IF EXISTS {guard}", &[guard]),
         sql(
             "CREATE TEMPORARY TABLE {guard} (pending BIGINT, CONSTRAINT {stop} CHECK (pending <= {bound}))",
-            &[guard, ("stop", Hole::Name(&stop)), ("bound", Hole::Number(bound))],
+            &[guard, stop, ("bound", Hole::Number(bound))],
         ),
     ];
     match leftovers {

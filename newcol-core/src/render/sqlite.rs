@@ -239,20 +239,12 @@ fn drop_trigger(name: &Ident, scope: &Scope<'_>) -> Statement {
 /// A statement cannot raise an error of its own outside of triggers, so a check constraint of a
 /// temporary table does; its name is the message.
 fn fill_leftovers(leftovers: &Leftovers, scope: &Scope<'_>) -> Vec<SqlText> {
-    let path = scope.contract.path().to_string();
-    let first = Ident::derived(&[&format!("run cargo newcol backfill {path} first")]);
+    let path = scope.contract.path();
     let empty = Ident::derived(&[&format!("{path} is still NULL in some rows")]);
-    let table = ("table", Hole::Table(scope.table()));
-    let column = ("column", Hole::Name(scope.column()));
-    let guard = ("guard", Hole::Name(&scope.names.guard));
+    let [table, column, guard, stop] = scope.guarded();
     let mut statements = vec![sql(
-        "CREATE TEMP TABLE {guard} (pending INTEGER CONSTRAINT {first} CHECK (pending <= {bound}), empty INTEGER CONSTRAINT {still} CHECK (empty = 0))",
-        &[
-            guard,
-            ("first", Hole::Name(&first)),
-            ("still", Hole::Name(&empty)),
-            ("bound", Hole::Number(LEFTOVERS)),
-        ],
+        "CREATE TEMP TABLE {guard} (pending INTEGER CONSTRAINT {stop} CHECK (pending <= {bound}), empty INTEGER CONSTRAINT {still} CHECK (empty = 0))",
+        &[guard, stop, ("still", Hole::Name(&empty)), ("bound", Hole::Number(LEFTOVERS))],
     )];
     match leftovers {
         Leftovers::Require(expr) | Leftovers::Allow(expr) => {
