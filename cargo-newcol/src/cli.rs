@@ -160,7 +160,7 @@ pub(crate) fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 fn dispatch(global: &Global, verb: &Verb, out: &mut Output) -> Result<Exit, CliError> {
     let ctx = Context::new(global)?;
-    match verb {
+    let done = match verb {
         Verb::Tour(args) => verbs::tour::run(&ctx, out, args),
         Verb::Add(args) => verbs::add::run(&ctx, out, args),
         Verb::Plan(args) => verbs::plan::run(&ctx, out, args),
@@ -172,7 +172,11 @@ fn dispatch(global: &Global, verb: &Verb, out: &mut Output) -> Result<Exit, CliE
         Verb::Explain(args) => verbs::explain::run(&ctx, out, args),
         Verb::Completions(args) => verbs::completions::run(out, args),
         Verb::Man(args) => verbs::man::run(out, args),
-    }
+    };
+    done.map_err(|error| match ctx.root() {
+        Some(root) => error.below(root),
+        None => error,
+    })
 }
 
 /// Inserts the word `newcol` where the binary was called by hand.

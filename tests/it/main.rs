@@ -18,6 +18,7 @@ mod predictions;
 mod reference;
 mod sqlite_rebuild;
 mod tour;
+mod triggers;
 mod verbs;
 
 /// Fails when a file of this directory is not a module: its tests would never run.
