@@ -65,13 +65,13 @@ pub(crate) fn query(url: &str, sql: &str) -> Result<Vec<TextRow>, AdminError> {
 
 /// Keeps a database in memory alive for as long as it lives.
 pub(crate) struct Anchor {
-    _session: Mutex<Session>,
+    _session: Box<Mutex<Session>>,
 }
 
 impl Anchor {
     /// Opens a database in memory that other connections of this process reach by the same URL.
     pub(crate) fn new(url: &str) -> Result<Self, AdminError> {
-        Ok(Self { _session: Mutex::new(open(url)?) })
+        Ok(Self { _session: Box::new(Mutex::new(open(url)?)) })
     }
 }
 
