@@ -1,5 +1,5 @@
 //! What the tool links, checked against `deny.toml` without a network: every licence is allowed,
-//! and no C client library comes along.
+//! and no C client library comes along. What the libraries link is for their users to choose.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -62,4 +62,25 @@ fn every_linked_crate_is_allowed() {
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// Two versions of a crate with `links` do not resolve, and a default feature cannot be turned off
+/// by a crate between.
+#[test]
+fn the_libraries_leave_native_libraries_and_engines_to_their_users() {
+    let metadata = MetadataCommand::new().current_dir(root()).exec().unwrap();
+    let resolve = metadata.resolve.as_ref().unwrap();
+    for name in ["newcol-core", "newcol-testkit"] {
+        let library = metadata.packages.iter().find(|p| p.name.as_str() == name).unwrap();
+        assert!(library.features["default"].is_empty(), "{name}");
+        let node = resolve.nodes.iter().find(|node| node.id == library.id).unwrap();
+        let normal = node
+            .deps
+            .iter()
+            .filter(|d| d.dep_kinds.iter().any(|kind| kind.kind == DependencyKind::Normal));
+        for dependency in normal {
+            let package = &metadata[&dependency.pkg];
+            assert_eq!(package.links, None, "{name} depends on {}", package.name);
+        }
+    }
 }

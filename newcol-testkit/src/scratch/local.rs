@@ -397,7 +397,7 @@ fn answer(
         match admin::query(&url, "SELECT version()") {
             Ok(_) => Some(Ok(())),
             Err(error @ admin::AdminError::NotBuilt { .. }) => Some(Err(fails(error.to_string()))),
-            Err(admin::AdminError::Connect { .. } | admin::AdminError::Sql { .. }) => None,
+            Err(admin::AdminError::Database(_)) => None,
         }
     });
     answered.unwrap_or_else(|silence| Err(fails(format!("{silence}; {}", log()))))

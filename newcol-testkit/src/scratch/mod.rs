@@ -7,7 +7,8 @@
 //! ends ten seconds after its last user. Nothing survives a killed run: the next start sweeps
 //! what has no living owner, and only that.
 //!
-//! SQLite needs no server.
+//! SQLite needs no server. Each engine is a cargo feature (`postgres`, `mysql`, `sqlite`), and none
+//! is on by default.
 //!
 //! ```no_run
 //! use newcol_testkit::{ScratchDb, Want};
@@ -161,7 +162,7 @@ impl ScratchDb {
         admin::exec(&self.url, statements)
     }
 
-    /// Asks a question whose every column is text (cast in the SQL); `None` is NULL.
+    /// Asks a question; values are the text that the server makes of them, `None` is NULL.
     pub fn rows(&self, sql: &str) -> Result<Vec<Vec<Option<String>>>, AdminError> {
         admin::query(&self.url, sql)
     }
@@ -206,7 +207,7 @@ pub fn execute(url: &str, statements: &[&str]) -> Result<(), AdminError> {
     admin::exec(url, statements)
 }
 
-/// Asks any URL a question whose every column is text (cast in the SQL); `None` is NULL.
+/// Asks any URL a question; values are the text that the server makes of them, `None` is NULL.
 pub fn rows(url: &str, sql: &str) -> Result<Vec<Vec<Option<String>>>, AdminError> {
     admin::query(url, sql)
 }
