@@ -21,6 +21,10 @@
 //! ```
 
 mod admin;
+#[cfg(unix)]
+mod container;
+#[cfg(all(unix, feature = "docker"))]
+mod docker;
 mod error;
 mod lease;
 #[cfg(unix)]
@@ -29,13 +33,18 @@ mod mysql;
 mod postgres;
 #[cfg(unix)]
 mod program;
+mod provider;
 #[cfg(unix)]
 mod running;
 mod server;
 #[cfg(unix)]
 mod service;
 mod sqlite;
+#[cfg(unix)]
+mod supervisor;
 mod want;
+#[cfg(unix)]
+mod warm;
 
 use std::{fmt, sync::Arc};
 
