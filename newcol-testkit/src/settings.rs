@@ -104,6 +104,11 @@ pub(crate) fn idle_seconds() -> Option<String> {
     var("NEWCOL_TEST_IDLE_SECONDS").filter(|n| n.parse::<u32>().is_ok())
 }
 
+/// Returns how many databases may live on a server at once, where the user says so.
+pub(crate) fn max_databases() -> Option<u64> {
+    var("NEWCOL_TEST_MAX_DATABASES")?.parse().ok().filter(|most| *most > 0)
+}
+
 /// Returns the variables a program needs to find its own files; all others are withheld from tools.
 pub(crate) fn inherited() -> Vec<(&'static str, std::ffi::OsString)> {
     given([

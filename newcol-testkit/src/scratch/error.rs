@@ -87,6 +87,14 @@ pub enum ScratchError {
         /// For what and how long we waited.
         source: WaitError,
     },
+    /// Other tests, or this one, hold all the databases that may live on a server at once.
+    #[error("more than {slots} test databases at once (`NEWCOL_TEST_MAX_DATABASES` allows more)")]
+    TooMany {
+        /// How many there may be.
+        slots: u64,
+        /// For how long we waited.
+        source: WaitError,
+    },
     /// A file of ours could not be read or written.
     #[error("could not use `{path}`")]
     File {

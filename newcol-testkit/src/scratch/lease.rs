@@ -7,6 +7,7 @@
 //! - `lease`, held *shared* by every process that uses the server,
 //! - `alive`, held by the supervisor that ends the server when nobody has the lease,
 //! - `p/<token>`, one file per process, held by it: a database whose token is free is an orphan,
+//! - `slots/<number>`, held by whoever has a database: so many there may be at once,
 //! - `kept/<database>`, a database that a failed test left for its reader.
 //!
 //! Lock files are never removed while others may open them; they are empty.
@@ -14,7 +15,7 @@
 use std::{
     fs::{self, File, OpenOptions},
     hash::{BuildHasher, Hasher, RandomState},
-    io,
+    io::{self, Write as _},
     net::TcpListener,
     sync::OnceLock,
     time::Duration,
@@ -335,10 +336,16 @@ pub(crate) fn make_dir(dir: &Utf8Path) -> Result<(), ScratchError> {
     builder.create(dir).map_err(|source| ScratchError::file(dir, source))
 }
 
-/// Writes a file of ours whole or not at all.
+/// Writes a file of ours, which may hold a password, whole or not at all.
 pub(crate) fn write(path: &Utf8Path, text: &str) -> Result<(), ScratchError> {
     let next = path.with_extension(format!("new{}", random_tag()));
-    fs::write(&next, text)
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
+        .open(&next)
+        .and_then(|mut file| file.write_all(text.as_bytes()))
         .and_then(|()| fs::rename(&next, path))
         .map_err(|source| ScratchError::file(path, source))
 }
@@ -402,7 +409,8 @@ pub(crate) fn hash(bytes: &[u8]) -> u64 {
         .fold(0xcbf2_9ce4_8422_2325, |h, b| (h ^ u64::from(*b)).wrapping_mul(0x0100_0000_01b3))
 }
 
-fn open(path: &Utf8Path) -> Result<File, ScratchError> {
+/// Opens a lock file.
+pub(crate) fn open(path: &Utf8Path) -> Result<File, ScratchError> {
     OpenOptions::new()
         .create(true)
         .truncate(false)
@@ -411,7 +419,8 @@ fn open(path: &Utf8Path) -> Result<File, ScratchError> {
         .map_err(|source| ScratchError::file(path, source))
 }
 
-fn try_exclusive(file: &File) -> bool {
+/// Locks a file, if nobody else has.
+pub(crate) fn try_exclusive(file: &File) -> bool {
     fs4::FileExt::try_lock(file).is_ok()
 }
 

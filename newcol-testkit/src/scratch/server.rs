@@ -22,6 +22,7 @@ use super::{
     lease::{self, Home, Token},
     mysql, postgres,
     provider::Provider,
+    slots::Slot,
     want::{Sharing, Want},
 };
 use crate::settings;
@@ -277,9 +278,9 @@ impl Drop for Server {
 ///
 /// On a server of ours that happens beside the tests, and what is not done when the process ends
 /// is done by the next one or ends with the server: dropping takes up to 0.1 s.
-pub(super) fn discard(server: &Arc<Server>, name: &str) {
+pub(super) fn discard(server: &Arc<Server>, name: &str, slot: Option<Slot>) {
     match server.owner {
-        Owner::Shared => later(Job::Drop(Arc::clone(server), name.to_owned())),
+        Owner::Shared => later(Job::Drop(Arc::clone(server), name.to_owned(), slot)),
         Owner::Private => {}
         Owner::Given => {
             if let Err(error) = server.drop_database(name) {
@@ -295,7 +296,8 @@ pub(super) fn discard(server: &Arc<Server>, name: &str) {
 /// Work that no test waits for.
 enum Job {
     Sweep(Arc<Server>),
-    Drop(Arc<Server>, String),
+    /// The slot is free when the database is gone.
+    Drop(Arc<Server>, String, Option<Slot>),
 }
 
 fn later(job: Job) {
@@ -307,7 +309,7 @@ fn later(job: Job) {
                 // A failure leaves an orphan, which the next process sweeps.
                 drop(match job {
                     Job::Sweep(server) => server.sweep(),
-                    Job::Drop(server, name) => server.drop_database(&name),
+                    Job::Drop(server, name, _slot) => server.drop_database(&name),
                 });
             }
         });

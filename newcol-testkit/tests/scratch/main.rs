@@ -6,7 +6,10 @@
 mod kill;
 mod other;
 
-use std::{path::PathBuf, time::Instant};
+use std::{
+    path::PathBuf,
+    time::{Duration, Instant},
+};
 
 use newcol_core::backend::Backend;
 use newcol_testkit::{ScratchDb, Want, wait::wait_until};
@@ -187,6 +190,27 @@ fn containers_do_what_local_servers_do() {
     let complaints = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{said}{complaints}");
     assert!(said.contains("7 passed"), "{said}");
+    dir.wait_for_end();
+}
+
+#[test]
+fn only_so_many_databases_live_at_once() {
+    let dir = RunDir::new();
+    let start = || {
+        let mut command = dir.command("local", "other::another_process");
+        Other::start_with(command.env("NEWCOL_TEST_MAX_DATABASES", "2"), Backend::Postgres)
+    };
+    let Some(first) = start() else { return };
+    let second = start().unwrap();
+    let waiting = std::thread::scope(|scope| {
+        let third = scope.spawn(|| start().unwrap());
+        let comes = wait_until("third", Duration::from_millis(500), || third.is_finished());
+        assert!(comes.is_err(), "a third database beside {} and {}", first.url, second.url);
+        second.kill();
+        third.join().unwrap()
+    });
+    waiting.end();
+    first.end();
     dir.wait_for_end();
 }
 
