@@ -8,8 +8,8 @@
 //! - [`rehearse`]: the whole life, without a line of test code
 //! - [`values`] and [`rows`]: values for a column of any SQL type, rows of any existing table
 //!
-//! Nothing here needs a container or a client library; a database server is found on the machine
-//! or given by `NEWCOL_TEST_POSTGRES_URL` and `NEWCOL_TEST_MYSQL_URL`.
+//! Nothing here needs a client library. A database server is given by a URL, found on the machine, or
+//! started in a container (feature `docker`, off by default): see [`scratch`].
 
 pub mod command;
 pub mod dump;
