@@ -11,7 +11,7 @@ use super::{
 use crate::program::{Operation, Said};
 
 impl Numbered {
-    /// Judges an operation that the code finished, and learns where its rows are.
+    /// Judges an operation that the code finished, and learns which rows there are.
     pub(super) fn judge(&mut self, scene: &Scene, act: &Act<'_>, before: &View) -> Outcome {
         let after = &scene.view;
         let difference = after.since(before);
@@ -21,7 +21,7 @@ impl Numbered {
             Operation::Insert | Operation::BatchInsert => [n, 0, 0],
             Operation::Update => [0, n, 0],
             // One that finds nothing to change is right to change nothing.
-            Operation::Upsert if counts == [0, 0, 0] => counts,
+            Operation::Upsert if counts[1] <= n => [0, counts[1], 0],
             Operation::Upsert => [0, n, 0],
             Operation::Read | Operation::List => [0, 0, 0],
             Operation::Delete => [0, 0, n],
@@ -41,11 +41,13 @@ impl Numbered {
                 for number in act.numbers {
                     self.alive.insert(*number, act.side);
                 }
-                self.learn(act, &difference.new);
+                // Which of several is which is not known.
+                if let ([number], [key]) = (act.numbers, difference.new.as_slice()) {
+                    self.keys.insert(*number, key.clone());
+                }
                 judge_new(scene, act, &difference.new)
             }
             Operation::Update | Operation::Upsert => {
-                self.learn(act, &difference.changed);
                 judge_changed(scene, act, &difference.changed, before)
             }
             Operation::Read => self.judge_read(act, after),
@@ -57,13 +59,6 @@ impl Numbered {
                 }
                 Outcome::Works
             }
-        }
-    }
-
-    /// Learns where a row is, where only one can be meant.
-    fn learn(&mut self, act: &Act<'_>, keys: &[Key]) {
-        if let ([number], [key]) = (act.numbers, keys) {
-            self.keys.insert(*number, key.clone());
         }
     }
 

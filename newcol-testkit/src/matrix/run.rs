@@ -57,9 +57,11 @@ impl Numbered {
         self.last
     }
 
-    /// Returns the newest row of a side.
+    /// Returns the newest row of a side, one whose place is known if there is one.
     fn newest(&self, side: Side) -> Option<u64> {
-        self.alive.iter().rev().find(|(_, of)| **of == side).map(|(number, _)| *number)
+        let mut of_side = self.alive.iter().filter(|(_, of)| **of == side).map(|(row, _)| *row);
+        let known = of_side.clone().rfind(|row| self.keys.contains_key(row));
+        known.or_else(|| of_side.next_back())
     }
 }
 
@@ -334,75 +336,57 @@ impl<'a> Run<'a> {
         worn: Option<u64>,
     ) -> Result<Outcome, MatrixError> {
         let side = self.programs[at].0;
-        let mut best = Outcome::Absent;
-        for numbers in self.targets(side, operation, worn) {
-            let session: &mut dyn Running = match &mut fresh {
-                Some(session) => &mut **session,
-                None => &mut *self.warm[at].1,
-            };
-            let done = session.act(operation, &numbers);
-            let after = scene.look.read(&mut self.control)?;
-            let before = std::mem::replace(&mut scene.view, after);
-            let outcome = match done {
-                Ok(said) => {
-                    let act = Act { side, operation, numbers: &numbers, said: &said };
-                    if !matches!(operation, Operation::Read | Operation::List) {
-                        self.forget(&act);
-                    }
-                    self.rows.judge(scene, &act, &before)
-                }
-                Err(ActError::Different { expected, found }) => {
-                    Outcome::WrongValue { expected, found }
-                }
-                Err(error @ ActError::Failed(_)) => Outcome::Fails { error: chain(&error) },
-            };
-            if !outcome.is_good() {
-                return Ok(outcome);
-            }
-            if best != Outcome::Preserves {
-                best = outcome;
-            }
+        let numbers = self.targets(side, operation, worn);
+        if numbers.is_empty() && operation != Operation::List {
+            return Ok(Outcome::Absent);
         }
-        Ok(best)
+        let session: &mut dyn Running = match &mut fresh {
+            Some(session) => &mut **session,
+            None => &mut *self.warm[at].1,
+        };
+        let done = session.act(operation, &numbers);
+        let after = scene.look.read(&mut self.control)?;
+        let before = std::mem::replace(&mut scene.view, after);
+        if !matches!(operation, Operation::Read | Operation::List) {
+            self.forget(side, &numbers);
+        }
+        Ok(match done {
+            Ok(said) => {
+                let act = Act { side, operation, numbers: &numbers, said: &said };
+                self.rows.judge(scene, &act, &before)
+            }
+            Err(ActError::Different { expected, found }) => Outcome::WrongValue { expected, found },
+            Err(error @ ActError::Failed(_)) => Outcome::Fails { error: chain(&error) },
+        })
     }
 
     /// Chooses rows: for inserts new ones, else the newest of each side and one from before.
-    fn targets(&mut self, side: Side, operation: Operation, worn: Option<u64>) -> Vec<Vec<u64>> {
+    fn targets(&mut self, side: Side, operation: Operation, worn: Option<u64>) -> Vec<u64> {
         let newest = || {
             let own = self.rows.newest(side);
             let others = Side::ALL.into_iter().filter(|other| *other != side);
             own.into_iter().chain(others.filter_map(|other| self.rows.newest(other)))
         };
         match operation {
-            Operation::Insert => vec![vec![self.rows.next()]],
-            Operation::BatchInsert => vec![(0..BATCH).map(|_| self.rows.next()).collect()],
-            Operation::Update | Operation::Upsert => {
-                newest().chain(worn).map(|row| vec![row]).collect()
-            }
-            Operation::Read => {
-                let from_before = (self.matrix.old_rows > 0).then_some(1);
-                let rows: Vec<u64> = newest().chain(from_before).collect();
-                if rows.is_empty() { Vec::new() } else { vec![rows] }
-            }
-            Operation::List => vec![self.rows.alive.keys().copied().collect()],
+            Operation::Insert => vec![self.rows.next()],
+            Operation::BatchInsert => (0..BATCH).map(|_| self.rows.next()).collect(),
+            Operation::Update | Operation::Upsert => newest().chain(worn).collect(),
+            Operation::Read => newest().chain((self.matrix.old_rows > 0).then_some(1)).collect(),
+            Operation::List => self.rows.alive.keys().copied().collect(),
             Operation::Delete => {
                 // Others still need the newest.
+                let newest = self.rows.newest(side);
                 let own = self.rows.alive.iter().filter(|(_, of)| **of == side);
-                let mut own: Vec<u64> = own.map(|(number, _)| *number).collect();
-                let newest = own.pop();
-                let row = own.pop().or(newest);
-                row.into_iter().map(|row| vec![row]).collect()
+                let own = own.map(|(number, _)| *number).rfind(|number| Some(*number) != newest);
+                own.or(newest).into_iter().collect()
             }
         }
     }
 
-    /// Tells the other programs that rows have changed under them.
-    fn forget(&self, act: &Act<'_>) {
-        for (side, program) in self.programs {
-            if *side != act.side {
-                act.numbers.iter().for_each(|number| program.forget(*number));
-            }
-        }
+    /// Tells the other programs that rows may have changed under them.
+    fn forget(&self, by: Side, numbers: &[u64]) {
+        let others = self.programs.iter().filter(|(side, _)| *side != by);
+        others.for_each(|(_, program)| numbers.iter().for_each(|row| program.forget(*row)));
     }
 
     /// Returns the lines by which two schemas differ. A replaced column comes back at the end of
