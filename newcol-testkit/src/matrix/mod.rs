@@ -21,6 +21,8 @@
 //! # }
 //! ```
 
+mod between;
+mod judge;
 mod promise;
 mod report;
 mod run;

@@ -101,6 +101,20 @@ pub(super) fn inserted(plan: &Plan, moment: &Moment) -> Holds {
     }
 }
 
+/// Returns what the replaced column holds in rows of code that does not write it.
+pub(super) fn replaced(plan: &Plan, moment: &Moment) -> Holds {
+    let backend = plan.backend();
+    let Some(replaces) = &plan.contract.answers().replaces else { return Holds::Anything };
+    let in_step =
+        moment.is_after(StageKind::Expand) && moment.stage.is_some_and(|s| s < StageKind::Contract);
+    let Some(back) = replaces.back.get(backend).filter(|_| in_step) else { return Holds::Anything };
+    let ty = plan.facts.column(&replaces.column).and_then(|column| column.sql_type.as_deref());
+    Holds::Expression {
+        shown: back.to_string(),
+        condition: equals(backend, &replaces.column, ty, back.as_str()),
+    }
+}
+
 /// Returns what a row holds at a moment that was there before the column and was left alone.
 pub(super) fn settled(plan: &Plan, moment: &Moment) -> Holds {
     let (contract, backend) = (&plan.contract, plan.backend());
@@ -156,12 +170,13 @@ fn expression(
         Volatility::Unknown => return Holds::Anything,
         Volatility::Stable | Volatility::Volatile => return Holds::Value,
     }
-    let condition = equals(backend, contract.column(), contract.sql_type(backend), expr.as_str());
+    let ty = contract.sql_type(backend).map(SqlType::as_str);
+    let condition = equals(backend, contract.column(), ty, expr.as_str());
     Holds::Expression { shown: expr.to_string(), condition }
 }
 
 /// Returns a condition that is true where a column holds the value of an expression.
-pub(crate) fn equals(backend: Backend, column: &Ident, ty: Option<&SqlType>, expr: &str) -> String {
+pub(crate) fn equals(backend: Backend, column: &Ident, ty: Option<&str>, expr: &str) -> String {
     let column = text::name(backend, column);
     match (backend, ty) {
         // Cast, because the column rounds and cuts what it is given; as text, because not every

@@ -165,6 +165,8 @@ pub struct MomentReport {
     pub promised: Vec<Side>,
     /// Why the database did not get there.
     pub failed: Option<String>,
+    /// What the action that led here did to rows that it should have left alone.
+    pub damage: Vec<String>,
     /// What is wrong with rows that were there before the column.
     pub old_rows: Option<String>,
 }
@@ -248,14 +250,21 @@ impl MatrixReport {
         let mut all = Vec::new();
         for report in &self.moments {
             let moment = || report.moment.clone();
+            let action = report.moment.action.as_deref().unwrap_or_default();
             if let Some(error) = &report.failed {
-                let action = report.moment.action.as_deref().unwrap_or_default();
                 let what = match report.moment.direction {
                     Direction::Up => format!("`{action}` fails: {error}"),
                     Direction::Down => format!("taking `{action}` back fails: {error}"),
                 };
                 all.push(Broken { moment: moment(), code: None, what });
             }
+            all.extend(report.damage.iter().map(|damage| {
+                let what = match report.moment.direction {
+                    Direction::Up => format!("`{action}` {damage}"),
+                    Direction::Down => format!("taking `{action}` back {damage}"),
+                };
+                Broken { moment: moment(), code: None, what }
+            }));
             if let Some(what) = &report.old_rows {
                 let what = format!("rows from before the column: {what}");
                 all.push(Broken { moment: moment(), code: None, what });

@@ -20,7 +20,7 @@ pub(super) type Key = Vec<Option<String>>;
 pub(super) struct Look {
     sql: String,
     key: Vec<usize>,
-    others: usize,
+    others: Vec<Ident>,
     has_column: bool,
 }
 
@@ -41,6 +41,8 @@ pub(super) struct Seen {
     pub(super) inserted: bool,
     /// Whether it keeps what is promised for rows that were there before the column.
     pub(super) settled: bool,
+    /// Whether the replaced column is what the column yields back.
+    pub(super) followed: bool,
 }
 
 /// How a view differs from an earlier one.
@@ -52,12 +54,12 @@ pub(super) struct Difference {
 }
 
 impl Look {
-    /// Learns the table's columns of the moment.
+    /// Learns the table's columns of the moment. What is promised is, in this order: of rows that
+    /// code without the column inserts, of rows from before it, and of the column it replaces.
     pub(super) fn new(
         session: &mut Session,
         contract: &Contract,
-        inserted: &Holds,
-        settled: &Holds,
+        promises: [&Holds; 3],
     ) -> Result<Self, LifeError> {
         let backend = session.backend();
         let facts = read_table(session, contract.table())
@@ -77,11 +79,21 @@ impl Look {
         if has_column {
             let column = text::name(backend, contract.column());
             list.push(shown(backend, &column));
-            list.extend([inserted, settled].map(|holds| condition(holds, &column)));
+            let replaced = contract.answers().replaces.as_ref().map(|r| &r.column);
+            let [inserted, settled, followed] = promises.map(|holds| condition(holds, &column));
+            let is_there = replaced.is_some_and(|name| others.contains(&name));
+            let followed = if is_there { followed } else { condition(&Holds::Anything, &column) };
+            list.extend([inserted, settled, followed]);
         }
         let table = text::table(backend, contract.table());
         let sql = format!("SELECT {} FROM {table}", list.join(", "));
-        Ok(Self { sql, key, others: others.len(), has_column })
+        let others = others.into_iter().cloned().collect();
+        Ok(Self { sql, key, others, has_column })
+    }
+
+    /// Returns the other columns, in the order of [`Seen::others`].
+    pub(super) fn others(&self) -> &[Ident] {
+        &self.others
     }
 
     /// Reads the table.
@@ -89,12 +101,13 @@ impl Look {
         let mut view = View::default();
         for row in session.query(&self.sql)? {
             let mut others = row;
-            let rest = others.split_off(self.others);
+            let rest = others.split_off(self.others.len());
             let mut key: Key = self.key.iter().map(|at| others[*at].clone()).collect();
             let mut rest = rest.into_iter();
             let column = if self.has_column { rest.next() } else { None };
             let mut holds = || rest.next().flatten().is_none_or(|yes| yes != "f" && yes != "0");
-            let seen = Seen { column, inserted: holds(), settled: holds(), others };
+            let seen =
+                Seen { column, inserted: holds(), settled: holds(), followed: holds(), others };
             // Only rows of a table without key can meet another one here.
             let base = key.len();
             while view.rows.contains_key(&key) {

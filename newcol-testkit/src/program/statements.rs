@@ -421,7 +421,7 @@ impl Prepared<'_> {
             self.code.name(name),
             text::table(backend, &self.code.table),
             of_row.collect::<Vec<_>>().join(" AND "),
-            equals(backend, name, ty.as_ref(), &written),
+            equals(backend, name, ty.as_ref().map(SqlType::as_str), &written),
         );
         match self.session.query(&sql).map_err(failed)?.into_iter().next() {
             Some(found) => Err(ActError::Different {

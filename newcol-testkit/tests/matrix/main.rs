@@ -1,5 +1,6 @@
 //! The stage matrix on real servers, with Diesel code of an application.
 
+#[path = "../support/users.rs"]
 mod users;
 
 use newcol_core::contract::{Contract, read::read};

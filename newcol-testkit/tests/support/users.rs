@@ -10,39 +10,41 @@ pub(crate) type Postgres = AsyncConnectionWrapper<AsyncPgConnection>;
 pub(crate) type Mysql = AsyncConnectionWrapper<AsyncMysqlConnection>;
 pub(crate) type Sqlite = SqliteConnection;
 
-mod before {
+pub(crate) mod before {
     diesel::table! { users (id) { id -> BigInt, name -> Text, } }
 }
 
-mod expanded {
+pub(crate) mod expanded {
     diesel::table! { users (id) { id -> BigInt, name -> Text, locale -> Nullable<Text>, } }
 }
 
-mod constrained {
+pub(crate) mod constrained {
     diesel::table! { users (id) { id -> BigInt, name -> Text, locale -> Text, } }
 }
 
-#[derive(Debug, Clone, PartialEq, Queryable, Selectable, Insertable, AsChangeset)]
+#[derive(
+    Debug, Clone, PartialEq, Queryable, QueryableByName, Selectable, Insertable, AsChangeset,
+)]
 #[diesel(table_name = before::users)]
 pub(crate) struct OldUser {
-    id: i64,
-    name: String,
+    pub(crate) id: i64,
+    pub(crate) name: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Queryable, Selectable, Insertable, AsChangeset)]
 #[diesel(table_name = expanded::users)]
 pub(crate) struct NewUser {
-    id: i64,
-    name: String,
-    locale: Option<String>,
+    pub(crate) id: i64,
+    pub(crate) name: String,
+    pub(crate) locale: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Queryable, Selectable, Insertable, AsChangeset)]
 #[diesel(table_name = constrained::users)]
 pub(crate) struct RelyingUser {
-    id: i64,
-    name: String,
-    locale: String,
+    pub(crate) id: i64,
+    pub(crate) name: String,
+    pub(crate) locale: String,
 }
 
 /// A connection that the application may be built for; each has its own way to upsert.
@@ -64,24 +66,24 @@ pub(crate) fn relying<C: Application>() -> Code<C, RelyingUser> {
     C::relying()
 }
 
-/// Writes the release for a connection, a schema and a row.
+/// Writes the code of a release for a connection, how it is opened, a table, a row, the text in it
+/// that changes, and what the row of a number is.
 macro_rules! code {
-    ($connection:ty, $schema:ident, $row:ty, $make:expr, $upsert:expr) => {
-        Code::<$connection, $row>::new(<$connection>::establish, $make)
-            .insert(|db, user| diesel::insert_into($schema::users::table).values(user).execute(db))
-            .batch_insert(|db, users| {
-                diesel::insert_into($schema::users::table).values(users).execute(db)
+    ($db:ty, $connect:expr, $($table:ident)::+, $row:ty, $text:ident, $make:expr) => {
+        newcol_testkit::program::Code::<$db, $row>::new($connect, $make)
+            .insert(|db, row| diesel::insert_into($($table)::+::table).values(row).execute(db))
+            .batch_insert(|db, rows| {
+                diesel::insert_into($($table)::+::table).values(rows).execute(db)
             })
-            .update(|db, user| {
-                user.name += "!";
-                diesel::update($schema::users::table.find(user.id)).set(&*user).execute(db)
+            .update(|db, row| {
+                row.$text += "!";
+                diesel::update($($table)::+::table.find(row.id)).set(&*row).execute(db)
             })
-            .upsert($upsert)
-            .read(|db, user| {
-                $schema::users::table.find(user.id).select(<$row>::as_select()).first(db)
+            .read(|db, row| {
+                $($table)::+::table.find(row.id).select(<$row>::as_select()).first(db)
             })
-            .list(|db| $schema::users::table.select(<$row>::as_select()).load(db))
-            .delete(|db, user| diesel::delete($schema::users::table.find(user.id)).execute(db))
+            .list(|db| $($table)::+::table.select(<$row>::as_select()).load(db))
+            .delete(|db, row| diesel::delete($($table)::+::table.find(row.id)).execute(db))
     };
 }
 
@@ -90,7 +92,8 @@ macro_rules! application {
         impl Application for $connection {
             fn old() -> Code<Self, OldUser> {
                 let make = |n| OldUser { id: n as i64, name: format!("User {n}") };
-                code!(Self, before, OldUser, make, $upsert!(before))
+                code!(Self, Self::establish, before::users, OldUser, name, make)
+                    .upsert($upsert!(before))
             }
 
             fn new() -> Code<Self, NewUser> {
@@ -99,7 +102,8 @@ macro_rules! application {
                     name: format!("User {n}"),
                     locale: Some(format!("eo-{n}")),
                 };
-                code!(Self, expanded, NewUser, make, $upsert!(expanded))
+                code!(Self, Self::establish, expanded::users, NewUser, name, make)
+                    .upsert($upsert!(expanded))
                     .column(|user| user.locale.clone())
             }
 
@@ -109,7 +113,8 @@ macro_rules! application {
                     name: format!("User {n}"),
                     locale: format!("ia-{n}"),
                 };
-                code!(Self, constrained, RelyingUser, make, $upsert!(constrained))
+                code!(Self, Self::establish, constrained::users, RelyingUser, name, make)
+                    .upsert($upsert!(constrained))
                     .column(|user| Some(user.locale.clone()))
             }
         }

@@ -1,0 +1,119 @@
+//! What an action does to rows that it should leave alone.
+//!
+//! A stage may fill what is NULL. It loses no row, neither of the table nor of any other, and what
+//! anybody wrote stays as it was written, in the column as in the others.
+
+use std::collections::BTreeMap;
+
+use newcol_core::{
+    backend::Backend,
+    contract::Contract,
+    db::{DbError, Session},
+    ident::Ident,
+};
+
+use super::{
+    judge::shown,
+    promise::Holds,
+    view::{Look, View, rows},
+};
+use crate::life::LifeError;
+
+/// The rows before an action.
+pub(super) struct Watch {
+    names: Vec<Ident>,
+    view: View,
+    others: BTreeMap<String, u64>,
+}
+
+impl Watch {
+    /// Remembers the table's rows, and how many every other table has.
+    pub(super) fn start(session: &mut Session, contract: &Contract) -> Result<Self, LifeError> {
+        let anything = Holds::Anything;
+        let look = Look::new(session, contract, [&anything; 3])?;
+        let view = look.read(session)?;
+        let mut others = counts(session)?;
+        others.remove(contract.table().name.as_str());
+        Ok(Self { names: look.others().to_vec(), view, others })
+    }
+
+    /// Returns one line for each thing that was lost or changed since.
+    pub(super) fn damage(
+        &self,
+        session: &mut Session,
+        contract: &Contract,
+    ) -> Result<Vec<String>, LifeError> {
+        let now = Self::start(session, contract)?;
+        let mut damage = self.of_rows(&now);
+        damage.extend(self.names.iter().enumerate().filter_map(|(at, name)| {
+            let place = now.names.iter().position(|other| other == name)?;
+            self.of_column(&now, name, at, place)
+        }));
+        damage.extend(self.of_the_column(&now, contract.column()));
+        damage.extend(self.others.iter().filter_map(|(table, before)| {
+            let lost = before.saturating_sub(*now.others.get(table)?);
+            (lost > 0).then(|| format!("loses {lost} of {before} rows of `{table}`"))
+        }));
+        Ok(damage)
+    }
+
+    fn of_rows(&self, now: &Self) -> Vec<String> {
+        let difference = now.view.since(&self.view);
+        let kinds = [("loses", difference.gone.len()), ("adds", difference.new.len())];
+        let seen = kinds.into_iter().filter(|(_, count)| *count > 0);
+        seen.map(|(verb, count)| format!("{verb} {}", rows(count, "of the table"))).collect()
+    }
+
+    fn of_column(&self, now: &Self, name: &Ident, at: usize, place: usize) -> Option<String> {
+        let changed = self.view.rows.iter().filter_map(|(key, old)| {
+            let (old, new) = (&old.others[at], &now.view.rows.get(key)?.others[place]);
+            (old != new).then_some((old, new))
+        });
+        describe(name, changed)
+    }
+
+    fn of_the_column(&self, now: &Self, name: &Ident) -> Option<String> {
+        let changed = self.view.rows.iter().filter_map(|(key, old)| {
+            let (old, new) = (old.column.as_ref()?, now.view.rows.get(key)?.column.as_ref()?);
+            (old.is_some() && old != new).then_some((old, new))
+        });
+        describe(name, changed)
+    }
+}
+
+fn describe<'a>(
+    name: &Ident,
+    changed: impl Iterator<Item = (&'a Option<String>, &'a Option<String>)>,
+) -> Option<String> {
+    let changed: Vec<_> = changed.collect();
+    let (old, new) = changed.first()?;
+    let (count, old, new) = (rows(changed.len(), ""), shown(Some(old)), shown(Some(new)));
+    Some(format!("changes `{name}` of {}, the first from {old} to {new}", count.trim_end()))
+}
+
+/// Returns how many rows each table has that the session sees without naming a schema.
+fn counts(session: &mut Session) -> Result<BTreeMap<String, u64>, DbError> {
+    let tables = match session.backend() {
+        Backend::Postgres => {
+            "SELECT relname::text, quote_ident(relname) FROM pg_class
+             WHERE relkind IN ('r', 'p') AND NOT relispartition
+               AND pg_table_is_visible(oid) AND relnamespace::regnamespace::text !~ '^pg_'"
+        }
+        Backend::Mysql => {
+            "SELECT table_name, concat('`', replace(table_name, '`', '``'), '`')
+             FROM information_schema.tables
+             WHERE table_schema = database() AND table_type = 'BASE TABLE'"
+        }
+        Backend::Sqlite => {
+            "SELECT name, '\"' || replace(name, '\"', '\"\"') || '\"' FROM sqlite_schema
+             WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'"
+        }
+    };
+    let mut counts = BTreeMap::new();
+    for row in session.query(tables)? {
+        let [Some(name), Some(quoted)] = row.as_slice() else { continue };
+        let count = session.value(&format!("SELECT count(*) FROM {quoted}"))?;
+        counts.insert(name.clone(), count.and_then(|n| n.parse().ok()).unwrap_or_default());
+    }
+    Ok(counts)
+}
