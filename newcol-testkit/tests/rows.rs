@@ -158,10 +158,15 @@ fn fill(session: &mut Session, table: &str, count: u64) -> String {
         }
     }
     assert_eq!(
-        session.value(&format!("SELECT CAST(count(*) AS CHAR(9)) FROM {target}")).unwrap().unwrap().trim(),
+        session
+            .value(&format!("SELECT CAST(count(*) AS CHAR(9)) FROM {target}"))
+            .unwrap()
+            .unwrap()
+            .trim(),
         count.to_string()
     );
-    let again = Rows::of(session, &table).unwrap_or_else(|error| panic!("again: {}", chain(&error)));
+    let again =
+        Rows::of(session, &table).unwrap_or_else(|error| panic!("again: {}", chain(&error)));
     assert_eq!(again.literals(count + 1).unwrap(), rows.literals(count + 1).unwrap());
     let line = |literals: Vec<String>| {
         let pairs = rows.columns().iter().zip(literals);

@@ -1,11 +1,16 @@
 //! Rows for a rehearsal: made up, or copied from a database that is only read.
 
-use newcol_core::plan::Plan;
+use newcol_core::{
+    db::{DatabaseUrl, OpenOptions, Session},
+    plan::Plan,
+};
 
 use super::RehearseError;
 use crate::{
+    life::{self, LifeError},
     matrix::Side,
     program::{Changes, Operation, Program as _, Statements},
+    rows,
 };
 
 /// Where to copy rows from.
@@ -28,7 +33,15 @@ pub(super) fn make_up(plan: &Plan, url: &str, rows: u64) -> Result<(), RehearseE
     Ok(())
 }
 
-/// Copies rows and what they refer to.
-pub(super) fn copy(_: &Sample, _: &Plan, _: &str) -> Result<(), RehearseError> {
-    todo!("needs the foreign keys of the catalogue")
+/// Copies rows and what they refer to; an empty table gives no rehearsal.
+pub(super) fn copy(sample: &Sample, plan: &Plan, url: &str) -> Result<(), RehearseError> {
+    let table = plan.contract.table();
+    let from = DatabaseUrl::parse(&sample.url).map_err(LifeError::Url)?;
+    let mut source = Session::open(&from, &OpenOptions::read()).map_err(LifeError::from)?;
+    let mut target = life::open(url)?;
+    let copied = rows::copy(&mut source, &mut target, table, sample.rows);
+    match copied.map_err(|error| RehearseError::Sample(error.into()))? {
+        0 => Err(RehearseError::Sample(format!("`{table}` has no rows there").into())),
+        _ => Ok(()),
+    }
 }

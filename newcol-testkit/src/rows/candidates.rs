@@ -23,7 +23,8 @@ const FORMATS: &[(&str, &str)] = &[
 ];
 
 /// Texts that differ from row to row nowhere.
-const WORDS: &[&str] = &["a", "A", "aa", "AA", "aaa", "AAA", "en", "en-US", "#00ff00", "12:30", "{}", "[]"];
+const WORDS: &[&str] =
+    &["a", "A", "aa", "AA", "aaa", "AAA", "en", "en-US", "#00ff00", "12:30", "{}", "[]"];
 
 /// The longest text that a number in a check is taken to ask for.
 const LONGEST: usize = 4096;
@@ -127,7 +128,11 @@ pub(super) fn choices(ways: &[Vec<How>], nullable: &[bool], limit: usize) -> Vec
             }
             let pick = mask.iter().zip(combination).zip(ways);
             let choice: Option<Vec<How>> = pick
-                .map(|((null, way), ways)| if *null { Some(How::Null) } else { ways.get(*way).cloned() })
+                .map(
+                    |((null, way), ways)| {
+                        if *null { Some(How::Null) } else { ways.get(*way).cloned() }
+                    },
+                )
                 .collect();
             chosen.extend(choice);
             if chosen.len() >= limit {

@@ -24,6 +24,7 @@
 //! where none can be made. Nothing here knows what a value means to an application.
 
 mod candidates;
+mod copy;
 mod error;
 mod graph;
 mod insert;
@@ -40,6 +41,7 @@ use newcol_core::{
     ident::{Ident, TableName},
 };
 
+pub(crate) use self::copy::copy;
 pub use self::{error::RowsError, new_column::NewColumn};
 use self::{number::Row, recipe::Recipes};
 
@@ -101,9 +103,8 @@ impl Rows {
         let row = Row { revision, ..Row::new(n) };
         let at = self.at();
         let columns = self.columns.iter();
-        let columns = columns.filter_map(|name| {
-            shape::index(&self.recipes.tables[at].shape.columns, name.as_str())
-        });
+        let columns = columns
+            .filter_map(|name| shape::index(&self.recipes.tables[at].shape.columns, name.as_str()));
         columns.map(|column| self.recipes.literal(at, column, row)).collect()
     }
 

@@ -10,8 +10,7 @@ use super::{
     number::Row,
     probe,
     recipe::{Link, Recipe, Recipes},
-    rolled_back,
-    shape,
+    rolled_back, shape,
 };
 
 /// Values for a column that is to come, by the number of its row.
@@ -53,8 +52,7 @@ impl NewColumn {
                     cut: false,
                 })
             });
-            let (recipe, unknown) =
-                Recipe::new(recipes.product, shape, link.into_iter().collect());
+            let (recipe, unknown) = Recipe::new(recipes.product, shape, link.into_iter().collect());
             recipes.tables.push(recipe);
             match unknown {
                 Some(problem) => Err(problem),

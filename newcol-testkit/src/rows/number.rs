@@ -52,7 +52,11 @@ impl Role {
                 if number < usable { Ok(number) } else { Err(usable - base) }
             }
             Self::Digit { divisor, capacity, rows } => {
-                if row.n < rows { Ok(row.n / divisor % capacity) } else { Err(rows) }
+                if row.n < rows {
+                    Ok(row.n / divisor % capacity)
+                } else {
+                    Err(rows)
+                }
             }
         }
     }

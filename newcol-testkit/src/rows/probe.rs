@@ -329,7 +329,8 @@ impl Probe<'_> {
             return Ok(false);
         }
         let mut text = Mentions::default();
-        let mut solved: Vec<String> = source.failure().map(|s| s.message.clone()).into_iter().collect();
+        let mut solved: Vec<String> =
+            source.failure().map(|s| s.message.clone()).into_iter().collect();
         for check in &recipe.shape.checks {
             if check.columns.iter().any(|column| columns.contains(column)) {
                 text.texts.extend(check.mentions.texts.iter().cloned());

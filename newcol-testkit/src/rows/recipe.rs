@@ -249,8 +249,7 @@ impl Recipe {
     ///
     /// What a server answers to that counts for more, but it asks checks first.
     pub(super) fn tells_rows_apart(&self) -> bool {
-        let is_fixed =
-            |column: &usize| matches!(self.how(*column, Row::new(1)), How::Fixed(_));
+        let is_fixed = |column: &usize| matches!(self.how(*column, Row::new(1)), How::Fixed(_));
         !self.shape.uniques.iter().any(|key| key.iter().all(is_fixed))
     }
 

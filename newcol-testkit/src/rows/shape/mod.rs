@@ -295,8 +295,7 @@ impl Catalog<'_> {
     /// Names a table; an empty schema is the session's own.
     fn table_name(&self, schema: &str, name: &str) -> Result<TableName, RowsError> {
         let ident = |text: &str| {
-            Ident::new(text)
-                .map_err(|source| RowsError::Name { table: self.table.clone(), source })
+            Ident::new(text).map_err(|source| RowsError::Name { table: self.table.clone(), source })
         };
         let schema = Some(schema).filter(|schema| !schema.is_empty()).map(ident).transpose()?;
         Ok(TableName { schema, name: ident(name)? })

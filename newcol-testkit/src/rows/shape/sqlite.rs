@@ -28,10 +28,8 @@ pub(super) fn read(catalog: &mut Catalog<'_>, facts: &TableFacts) -> Result<Foun
         let index = attached.iter().find(|(name, _)| name.as_str() == of);
         index.map_or_else(|| computed.clone(), |(_, text)| text.clone())
     };
-    found.uniques = parts
-        .into_iter()
-        .map(|parts| parts.into_iter().map(written).collect())
-        .collect();
+    found.uniques =
+        parts.into_iter().map(|parts| parts.into_iter().map(written).collect()).collect();
     found.references = catalog.references(&format!(
         "SELECT id, '', \"table\", \"from\", \"to\" FROM pragma_foreign_key_list({place}) \
          ORDER BY id, seq"
