@@ -1,5 +1,9 @@
 //! `cargo newcol add`: from the wish to the first stage.
 
+mod consequences;
+
+use std::collections::BTreeSet;
+
 use camino::Utf8PathBuf;
 use clap::Args;
 use newcol_core::{
@@ -161,9 +165,13 @@ pub(crate) fn run(ctx: &Context, out: &mut Output, args: &AddArgs) -> Result<Exi
     if let Some(url) = &args.database_url {
         warn_of_drift(ctx, out, &project, url)?;
     }
+    let mut warned = BTreeSet::new();
     for target in &targets {
         for warning in &target.plan.warnings {
-            out.warn(warning);
+            // Engines have much in common.
+            if warned.insert(warning) {
+                out.warn(warning);
+            }
         }
         for reason in &target.plan.reasons {
             out.detail(reason);
@@ -177,6 +185,7 @@ pub(crate) fn run(ctx: &Context, out: &mut Output, args: &AddArgs) -> Result<Exi
     let measured = measured.or_else(|| replayed(&targets));
     let contract_file = ContractFile { contract, measured, confirmed: Vec::new() };
     patch.push(&file, None, Some(write_contract(&contract_file)));
+    consequences::warn(out, &project, &contract_file.contract, &patch);
     let exit = ctx.commit(out, &project, &patch, args.dry_run)?;
     if !args.dry_run {
         out.next_steps(&what_now(&targets, &project));
@@ -231,6 +240,10 @@ fn what_now(targets: &[Target], project: &Project) -> Vec<String> {
             "apply the stage to each engine: `diesel migration run --migration-dir ...`".to_owned()
         }
     });
+    steps.push(
+        "structs that load every column without `as_select` need a field for it before they compile"
+            .to_owned(),
+    );
     if plan.stages.len() > 1 {
         steps.push(format!(
             "this was {}; see the rest with `cargo newcol plan {path}`",

@@ -3,6 +3,8 @@
 mod collect;
 mod printing;
 
+pub(crate) use collect::diesel_use;
+
 use clap::Args;
 use newcol_core::{
     db::Access,

@@ -180,6 +180,22 @@ pub struct DieselUse {
     pub default_features: bool,
 }
 
+impl DieselUse {
+    /// Returns how many columns a table may have with these features.
+    pub fn column_limit(&self) -> usize {
+        let has = |names: &[&str]| names.iter().any(|name| self.features.contains(*name));
+        if has(&["128-column-tables"]) {
+            128
+        } else if has(&["64-column-tables", "huge-tables"]) {
+            64
+        } else if self.default_features || has(&["32-column-tables", "large-tables", "default"]) {
+            32
+        } else {
+            16
+        }
+    }
+}
+
 /// One `embed_migrations!`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Embed {

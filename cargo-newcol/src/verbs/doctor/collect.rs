@@ -162,7 +162,8 @@ fn package_facts(project: &Project, package: &Package) -> PackageFacts {
 }
 
 /// All a package may enable: which of its own features are on is the build's choice.
-fn diesel_use(package: &Package) -> Option<DieselUse> {
+/// Returns how a package depends on diesel.
+pub(crate) fn diesel_use(package: &Package) -> Option<DieselUse> {
     let uses = package
         .dependencies
         .iter()

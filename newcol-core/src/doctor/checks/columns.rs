@@ -29,7 +29,7 @@ pub(in crate::doctor) static FULL: Check = Check {
 
 fn each(sources: &Sources, report: &mut Report<'_>, judge: fn(usize, usize) -> Option<String>) {
     let uses = sources.packages.iter().filter_map(|p| p.diesel.as_ref());
-    let Some(limit) = uses.map(limit).max() else { return };
+    let Some(limit) = uses.map(DieselUse::column_limit).max() else { return };
     let feature = [32, 64, 128].into_iter().find(|wider| *wider > limit);
     for schema in &sources.schemas {
         let Ok(parsed) = &schema.parsed else { continue };
@@ -46,18 +46,5 @@ fn each(sources: &Sources, report: &mut Report<'_>, judge: fn(usize, usize) -> O
                 );
             }
         }
-    }
-}
-
-fn limit(diesel: &DieselUse) -> usize {
-    let has = |names: &[&str]| names.iter().any(|name| diesel.features.contains(*name));
-    if has(&["128-column-tables"]) {
-        128
-    } else if has(&["64-column-tables", "huge-tables"]) {
-        64
-    } else if diesel.default_features || has(&["32-column-tables", "large-tables", "default"]) {
-        32
-    } else {
-        16
     }
 }
