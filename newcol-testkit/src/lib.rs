@@ -4,7 +4,7 @@
 //! - [`project`] and [`command`]: a small Diesel project, and running a tool on it hermetically
 //! - [`dump`] and [`redact`]: what a database holds and what a tool printed, as stable text
 //! - [`wait`]: bounded polling for a state
-//! - [`values`]: values for a column of any SQL type
+//! - [`values`] and [`rows`]: values for a column of any SQL type, rows of any existing table
 //!
 //! Nothing here needs a container or a client library; a database server is found on the machine
 //! or given by `NEWCOL_TEST_POSTGRES_URL` and `NEWCOL_TEST_MYSQL_URL`.
@@ -13,6 +13,7 @@ pub mod command;
 pub mod dump;
 pub mod project;
 pub mod redact;
+pub mod rows;
 pub mod scratch;
 mod settings;
 pub mod values;
@@ -21,4 +22,5 @@ pub mod wait;
 pub use command::{CommandOutput, Tool, diesel_cli};
 pub use dump::{data_dump, schema_dump};
 pub use project::{Layout, Project};
+pub use rows::Rows;
 pub use scratch::{ScratchDb, ScratchError, Want};

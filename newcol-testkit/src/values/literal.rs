@@ -38,7 +38,7 @@ impl Value {
 
 /// Writes a text. `MySQL` reads backslashes by its mode, and SQLite ends a text at U+0000, so these
 /// are written in hexadecimal.
-pub(super) fn text(product: Product, value: &str) -> String {
+pub(crate) fn text(product: Product, value: &str) -> String {
     let quoted = || format!("'{}'", value.replace('\'', "''"));
     match product {
         Product::Postgres => quoted(),

@@ -32,6 +32,7 @@ mod written;
 use newcol_core::backend::Product;
 
 use self::kind::Kind;
+pub(crate) use self::literal::text as text_literal;
 
 /// The type of a column, as far as its values depend on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
