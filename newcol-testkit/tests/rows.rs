@@ -2,12 +2,17 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
+use std::{error::Error, fmt::Write};
+
 use newcol_core::{
     backend::Backend,
     db::{DatabaseUrl, OpenOptions, Session},
     ident::{Ident, TableName},
 };
-use newcol_testkit::{Rows, ScratchDb, Want};
+use newcol_testkit::{
+    Rows, ScratchDb, Want, data_dump,
+    rows::{NewColumn, RowsError},
+};
 
 const POSTGRES: &[&str] = &[
     "CREATE TYPE mood AS ENUM ('sad', 'ok', 'it''s')",
@@ -45,7 +50,7 @@ const POSTGRES: &[&str] = &[
         CHECK ((note IS NULL) = (rating IS NULL)))",
     "CREATE TABLE events (id bigint, at date NOT NULL, PRIMARY KEY (id, at)) PARTITION BY RANGE (at)",
     "CREATE TABLE events_26 PARTITION OF events FOR VALUES FROM ('2026-01-01') TO ('2027-01-01')",
-    "CREATE TABLE chairs (a boolean, b mood, c mood, d bigint NOT NULL, PRIMARY KEY (a, b, c))",
+    "CREATE TABLE chairs (a boolean, b mood, c smallint, d bigint NOT NULL, PRIMARY KEY (a, b, c))",
     "CREATE TABLE itself (id int PRIMARY KEY, root int NOT NULL REFERENCES itself)",
     "CREATE TABLE fixed (id int PRIMARY KEY, made int NOT NULL, touched int)",
     "CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
@@ -131,17 +136,14 @@ fn quote_table(backend: Backend, table: &TableName) -> String {
 fn fill(session: &mut Session, table: &str, count: u64) -> String {
     let table: TableName = table.parse().unwrap();
     let backend = session.backend();
-    let rows = Rows::of(session, &table).unwrap_or_else(|error| panic!("{}", chain(&error)));
+    let rows = must(Rows::of(session, &table));
     let columns: Vec<String> = rows.columns().iter().map(|c| quote(backend, c)).collect();
     let target = quote_table(backend, &table);
-    let run = |session: &mut Session, sql: String| {
-        session.batch(&sql).unwrap_or_else(|error| panic!("{sql}: {}", chain(&error)));
-    };
     for n in 1..=count {
-        rows.prepare(session, n).unwrap_or_else(|error| panic!("{table} {n}: {}", chain(&error)));
+        must(rows.prepare(session, n));
         let literals = rows.literals(n).unwrap();
         let (names, values) = (columns.join(", "), literals.join(", "));
-        run(session, format!("INSERT INTO {target} ({names}) VALUES ({values})"));
+        must(session.batch(&format!("INSERT INTO {target} ({names}) VALUES ({values})")));
         for revision in 1..=2 {
             let changed = rows.changed(n, revision).unwrap();
             let changes: Vec<String> = columns
@@ -154,19 +156,12 @@ fn fill(session: &mut Session, table: &str, count: u64) -> String {
                 continue;
             }
             let place = rows.condition(n).unwrap().unwrap();
-            run(session, format!("UPDATE {target} SET {} WHERE {place}", changes.join(", ")));
+            must(
+                session.batch(&format!("UPDATE {target} SET {} WHERE {place}", changes.join(", "))),
+            );
         }
     }
-    assert_eq!(
-        session
-            .value(&format!("SELECT CAST(count(*) AS CHAR(9)) FROM {target}"))
-            .unwrap()
-            .unwrap()
-            .trim(),
-        count.to_string()
-    );
-    let again =
-        Rows::of(session, &table).unwrap_or_else(|error| panic!("again: {}", chain(&error)));
+    let again = must(Rows::of(session, &table));
     assert_eq!(again.literals(count + 1).unwrap(), rows.literals(count + 1).unwrap());
     let line = |literals: Vec<String>| {
         let pairs = rows.columns().iter().zip(literals);
@@ -175,12 +170,31 @@ fn fill(session: &mut Session, table: &str, count: u64) -> String {
     format!("{}\n{}", line(rows.literals(1).unwrap()), line(rows.changed(1, 1).unwrap()))
 }
 
-fn chain(error: &dyn std::error::Error) -> String {
+/// Fails the test with all that an error says.
+#[expect(clippy::panic, reason = "fails the calling test, which is its purpose")]
+fn must<T>(done: Result<T, impl Error>) -> T {
+    done.unwrap_or_else(|error| panic!("{}", chain(&error)))
+}
+
+fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(error) = source {
         text = format!("{text}: {error}");
         source = error.source();
+    }
+    text
+}
+
+/// Fills tables one after the other; each is emptied first of what others needed.
+fn fill_all(session: &mut Session, tables: &[&str]) -> String {
+    let mut text = String::new();
+    for table in tables {
+        let (name, count) = (table.trim_matches('"'), format!("SELECT count(*) FROM {table}"));
+        session.batch(&format!("DELETE FROM {table}")).unwrap();
+        let rows = fill(session, table, 50);
+        assert_eq!(session.value(&count).unwrap().as_deref(), Some("50"), "{table}");
+        writeln!(text, "{name}\n{rows}").unwrap();
     }
     text
 }
@@ -191,40 +205,196 @@ fn postgres_tables_of_every_kind() {
         let Some(db) = ScratchDb::require(Want::postgres().version(major)) else { continue };
         db.execute(POSTGRES).unwrap();
         let mut session = open(&db);
-        let tables = ["audit.log", "members", "events", "events_26", "itself", "fixed", "picky"];
-        let mut text = String::new();
-        for table in tables {
-            // A reader of the table must not see what was tried.
-            text += &format!("{table}\n{}\n", fill_fresh(&mut session, table));
-        }
-        eprintln!("{text}");
+        let tables = [
+            "users",
+            "audit.log",
+            "members",
+            "events",
+            "events_26",
+            "chairs",
+            "itself",
+            "fixed",
+            "picky",
+        ];
+        let text = fill_all(&mut session, &tables);
+        insta::allow_duplicates! { insta::assert_snapshot!(text, @r#"
+    users
+    id=1000001 name='0000001000001' email='lflt' mood='ok' age=19 other=20 moods='{"ok"}' code='AAA' boss=NULL country='0' region=0 seen='2000-01-02 12:00:00.000000+00' from_day='2000-01-02' to_day='2000-01-03' flag=true kind='b' team=NULL
+    id=1000001 name='0000001000001' email='lflt' mood='it''s' age=129 other=18 moods='{"it''s"}' code='AAA' boss=NULL country='0' region=0 seen='2000-01-03 12:00:00.000000+00' from_day='2000-01-03' to_day='2000-01-04' flag=false kind='b' team=NULL
+    audit.log
+    id='00000000-0000-4000-8000-0000000f4241' post=NULL team=1000000 member=NULL of_team=1000000 rating=NULL kind=NULL note=NULL
+    id='00000000-0000-4000-8000-0000000f4241' post=NULL team=1000000 member=NULL of_team=1000000 rating=NULL kind=NULL note=NULL
+    members
+    team=1000001 member=1000001 sponsor=51000000 role='value 1' during='["268435456","268435456"]'
+    team=1000001 member=1000001 sponsor=51000000 role='value 2' during='["268435456","268435456"]'
+    events
+    id=1000001 at='2026-01-01'
+    id=1000001 at='2026-01-01'
+    events_26
+    id=1000001 at='2026-01-01'
+    id=1000001 at='2026-01-01'
+    chairs
+    a=true b='sad' c=0 d=1
+    a=true b='sad' c=0 d=2
+    itself
+    id=1000001 root=1000001
+    id=1000001 root=1000001
+    fixed
+    id=1000001 made=1 touched=1
+    id=1000001 made=1 touched=2
+    picky
+    id=1000001 a=1 b=NULL
+    id=1000001 a=2 b=NULL
+    "#) }
     }
-}
-
-fn fill_fresh(session: &mut Session, table: &str) -> String {
-    let before = session.value(&format!("SELECT count(*) FROM {table}")).unwrap();
-    Rows::of(session, &table.parse().unwrap()).unwrap_or_else(|error| panic!("{}", chain(&error)));
-    assert_eq!(session.value(&format!("SELECT count(*) FROM {table}")).unwrap(), before);
-    session.batch(&format!("DELETE FROM {table}")).unwrap();
-    fill(session, table, 50)
 }
 
 #[test]
 fn mysql_tables_of_every_kind() {
     let Some(db) = ScratchDb::require(Want::mysql()) else { return };
     db.execute(MYSQL).unwrap();
-    let mut session = open(&db);
-    for table in ["members", "itself"] {
-        eprintln!("{table}\n{}\n", fill_fresh(&mut session, table));
-    }
+    insta::assert_snapshot!(fill_all(&mut open(&db), &["users", "members", "chairs", "itself"]), @r#"
+    users
+    id=1000001 name='0000001000001' email='4i01' mood='ok' tags='a' age=19 boss=NULL country='0' region=0 seen='2000-01-02 12:00:00' from_day='2000-01-02' to_day='2000-01-03' flag=1 kind='b' extra='{"n": 1}' raw=x'00000000000f4241' price=5.5 team=NULL
+    id=1000001 name='0000001000001' email='4i01' mood='sad' tags='b' age=18 boss=NULL country='0' region=0 seen='2000-01-03 12:00:00' from_day='2000-01-03' to_day='2000-01-04' flag=0 kind='A' extra='{"n": 2}' raw=x'00000000000f4241' price=5.5 team=NULL
+    members
+    team=1000001 member=1000001 sponsor=51000000 role='1'
+    team=1000001 member=1000001 sponsor=51000000 role='2'
+    chairs
+    a=1 b='x' c=0 d=1
+    a=1 b='x' c=0 d=2
+    itself
+    id=1000001 root=1000001
+    id=1000001 root=1000001
+    "#);
 }
 
 #[test]
 fn sqlite_tables_of_every_kind() {
     let db = ScratchDb::sqlite().unwrap();
     db.execute(SQLITE).unwrap();
-    let mut session = open(&db);
-    for table in ["members", "itself", "\"from\"", "touched"] {
-        eprintln!("{table}\n{}\n", fill_fresh(&mut session, table));
+    let tables = ["users", "members", "chairs", "itself", "\"from\"", "touched"];
+    insta::assert_snapshot!(fill_all(&mut open(&db), &tables), @r#"
+    users
+    id=1000001 name='0000001000001' email='lflt' age=19 boss=NULL country='00' region=1000000 seen='2000-01-02 12:00:00.000000' from_day='2000-01-02' to_day='2000-01-03' flag=1 kind='b' raw=x'00000000000f4241' price=0.5 json='1' team=NULL
+    id=1000001 name='0000001000001' email='lflt' age=120 boss=NULL country='00' region=1000000 seen='2000-01-03 12:00:00.000000' from_day='2000-01-03' to_day='2000-01-04' flag=0 kind='a' raw=x'00000000000f4241' price=1.0 json='2' team=NULL
+    members
+    team=1000001 member=51000001 sponsor=1000000 role='value 1'
+    team=1000001 member=51000001 sponsor=1000000 role='value 2'
+    chairs
+    a=1 b=0 d=1
+    a=1 b=0 d=2
+    itself
+    id=1000001 root=1000001
+    id=1000001 root=1000001
+    from
+    select='value lflt' a b=1
+    select='value lflt' a b=2
+    touched
+    id=1000001 n=1
+    id=1000001 n=1
+    "#);
+}
+
+#[test]
+fn tries_leave_nothing_behind() {
+    for backend in Backend::ALL {
+        let Some(db) = ScratchDb::require(backend) else { continue };
+        db.execute(&[
+            "CREATE TABLE t (id int PRIMARY KEY, n int NOT NULL CHECK (n > 3))",
+            "INSERT INTO t VALUES (1, 4)",
+        ])
+        .unwrap();
+        let before = data_dump(db.url(), &"t".parse().unwrap()).unwrap();
+        let rows = Rows::of(&mut open(&db), &"t".parse().unwrap()).unwrap();
+        assert_eq!(data_dump(db.url(), &"t".parse().unwrap()).unwrap(), before);
+        let names = |rows: &Rows| rows.columns().iter().map(Ident::to_string).collect::<Vec<_>>();
+        assert_eq!(names(&rows), ["id", "n"]);
+        let rows = rows.without(&Ident::new("n").unwrap());
+        assert_eq!(
+            (names(&rows), rows.literals(3).unwrap()),
+            (vec!["id".into()], vec!["1000003".into()])
+        );
     }
+}
+
+#[test]
+fn rows_that_are_there_stand_in_where_none_can_be_made() {
+    let db = ScratchDb::sqlite().unwrap();
+    db.execute(&[
+        "CREATE TABLE kinds (id INTEGER PRIMARY KEY, name TEXT)",
+        "INSERT INTO kinds VALUES (3, 'it''s'), (4, 'b')",
+        "CREATE TRIGGER closed BEFORE INSERT ON kinds BEGIN SELECT RAISE(ABORT, 'closed'); END",
+        "CREATE TABLE things (id INTEGER PRIMARY KEY, kind INTEGER NOT NULL REFERENCES kinds)",
+        "CREATE TABLE one_each (kind INTEGER PRIMARY KEY REFERENCES kinds)",
+    ])
+    .unwrap();
+    let mut session = open(&db);
+    let things = Rows::of(&mut session, &"things".parse().unwrap()).unwrap();
+    assert_eq!(things.literals(9).unwrap(), ["1000009", "3"]);
+    let kinds = Rows::of(&mut session, &"one_each".parse().unwrap()).unwrap();
+    assert_eq!(kinds.literals(1).unwrap(), ["4"]);
+    assert!(matches!(kinds.literals(2), Err(RowsError::Exhausted { rows: 2, .. })));
+}
+
+#[test]
+fn what_cannot_work_is_named() {
+    let db = ScratchDb::sqlite().unwrap();
+    db.execute(&[
+        "CREATE TABLE no_way (id INTEGER PRIMARY KEY, code TEXT NOT NULL CHECK (code LIKE 'x' AND code LIKE 'y'))",
+        "CREATE TABLE guarded (id INTEGER PRIMARY KEY, code TEXT)",
+        "CREATE TRIGGER guard BEFORE INSERT ON guarded BEGIN SELECT RAISE(ABORT, 'code must be paid for'); END",
+        "CREATE TABLE hen (id INTEGER PRIMARY KEY, egg INTEGER NOT NULL REFERENCES egg)",
+        "CREATE TABLE egg (id INTEGER PRIMARY KEY, hen INTEGER NOT NULL REFERENCES hen)",
+        "CREATE TABLE single (id BOOLEAN PRIMARY KEY CHECK (id = 1), n INTEGER)",
+    ])
+    .unwrap();
+    let mut session = open(&db);
+    let mut text = String::new();
+    for table in ["no_way", "guarded", "hen"] {
+        let error = Rows::of(&mut session, &table.parse().unwrap()).unwrap_err();
+        let said = error.source().and_then(|error| error.source()).map(ToString::to_string);
+        let (said, hint) = (said.unwrap_or_default(), error.hint().unwrap());
+        writeln!(text, "{error}; {said}; {hint}").unwrap();
+    }
+    let nowhere = Rows::of(&mut session, &"nowhere".parse().unwrap());
+    assert!(matches!(nowhere, Err(RowsError::Facts { .. })));
+    let single = Rows::of(&mut session, &"single".parse().unwrap()).unwrap();
+    let error = single.literals(2).unwrap_err();
+    let literals = single.literals(1).unwrap();
+    write!(text, "{literals:?} {error}; {}", error.hint().unwrap()).unwrap();
+    insta::assert_snapshot!(text, @r#"
+    `no_way`, column `code`, takes no row that could be made; CHECK constraint failed: code LIKE 'x' AND code LIKE 'y'; take rows of a database that has some: `--sample-from <URL>`
+    `guarded`, column `code`, takes no row that could be made; code must be paid for; take rows of a database that has some: `--sample-from <URL>`
+    rows of `hen`, `egg` need each other first; ; take rows of a database that has some: `--sample-from <URL>`
+    ["1", "1"] `single.id` has distinct values for no more than 1 row; ask for no higher row than 1
+    "#);
+}
+
+#[test]
+fn a_column_that_is_to_come_has_values() {
+    let Some(db) = ScratchDb::require(Backend::Postgres) else { return };
+    db.execute(&[
+        "CREATE TYPE mood AS ENUM ('sad', 'ok')",
+        "CREATE DOMAIN age AS int CHECK (VALUE >= 18)",
+        "CREATE TABLE users (id int PRIMARY KEY, name text NOT NULL)",
+    ])
+    .unwrap();
+    let mut session = open(&db);
+    let column = "users.new".parse().unwrap();
+    let mut of = |sql: &str| NewColumn::of(&mut session, &column, sql, None);
+    assert_eq!(of("mood").unwrap().literal(1).unwrap(), "'ok'");
+    assert_eq!(of("age").unwrap().literal(1).unwrap(), "20");
+    assert_eq!(of("varchar(3)").unwrap().changed(1, 1).unwrap(), "'2'");
+    assert_eq!(of("int").unwrap().distinct().changed(1, 1).unwrap(), "1000001");
+    assert!(matches!(of("nothing"), Err(RowsError::Type { .. })));
+    let users = "users".parse().unwrap();
+    let id = Ident::new("id").unwrap();
+    let boss = NewColumn::of(&mut session, &column, "int", Some((&users, &id))).unwrap();
+    boss.prepare(&mut session, 1).unwrap();
+    boss.clone().distinct().prepare(&mut session, 1).unwrap();
+    assert_eq!(
+        session.query("SELECT id FROM users ORDER BY id").unwrap().concat(),
+        [boss.literal(1).unwrap(), boss.distinct().literal(1).unwrap()].map(Some)
+    );
 }

@@ -277,16 +277,17 @@ fn values(
 
 impl Program for Statements {
     fn can(&self, operation: Operation) -> bool {
+        // A key that the server alone hands out is not known to us.
+        let keyed = !self.rows.key().is_empty()
+            && self.rows.key().iter().all(|name| self.rows.columns().contains(name));
         match operation {
             Operation::Insert | Operation::BatchInsert | Operation::List => true,
-            Operation::Read | Operation::Delete => !self.rows.key().is_empty(),
-            Operation::Upsert => {
-                !self.rows.key().is_empty() && !self.changing(&self.writes()).is_empty()
-            }
+            Operation::Read | Operation::Delete => keyed,
+            Operation::Upsert => keyed && !self.changing(&self.writes()).is_empty(),
             // Where keys are all there is, nothing changes.
             Operation::Update => {
                 let literals = |revision| self.literals(1, revision).ok();
-                !self.rows.key().is_empty() && literals(1) != literals(2)
+                keyed && literals(1) != literals(2)
             }
         }
     }
@@ -409,7 +410,7 @@ impl Prepared<'_> {
             return Ok(());
         };
         let key = self.code.key_of(row).map_err(failed)?;
-        if key.is_empty() {
+        if key.is_empty() || key.len() < self.code.rows.key().len() {
             return Ok(());
         }
         let backend = self.code.backend;

@@ -48,7 +48,12 @@ pub(super) fn ways(product: Product, column: &Column, plain: &How, text: &Mentio
     let is_text = first.starts_with("'value") || first == "'1'";
     let is_number = first.parse::<f64>().is_ok();
     ways.extend(column.labels.iter().map(|label| How::Fixed(text_literal(product, label))));
+    // Narrow types start over too soon to count on from a number.
+    let wide = values::capacity(&ty).is_ok_and(|count| count.is_none_or(|count| count >= WIDE));
     if is_number {
+        let whole = text.numbers.iter().filter_map(|number| number.parse::<u32>().ok());
+        let shifts = whole.filter(|_| wide).map(|number| u64::from(number) + 1);
+        ways.extend(shifts.map(|shift| How::Sample { shift }));
         ways.extend(text.numbers.iter().flat_map(|number| around(number)).map(How::Fixed));
         ways.extend(between(&text.numbers).into_iter().map(How::Fixed));
     }
@@ -56,15 +61,14 @@ pub(super) fn ways(product: Product, column: &Column, plain: &How, text: &Mentio
         for text in &text.texts {
             ways.push(How::Fixed(text_literal(product, text)));
             if text.contains(['%', '_']) {
-                let like = text.replace('%', "a").replace('_', "a");
+                let like = text.replace(['%', '_'], "a");
                 ways.push(How::Fixed(text_literal(product, &like)));
             }
         }
     }
     if !first.is_empty() {
         ways.push(How::Sample { shift: 1 });
-        // Narrow types start over before that.
-        if values::capacity(&ty).is_ok_and(|count| count.is_none_or(|count| count >= WIDE)) {
+        if wide {
             ways.push(How::Sample { shift: 1000 });
         }
     }
@@ -227,7 +231,7 @@ mod tests {
         };
         let all: Vec<String> =
             all.iter().map(|choice| choice.iter().map(text).collect::<String>()).collect();
-        assert_eq!(all, ["ax", "a-", "bx", "b-", "ay", "by"]);
+        assert_eq!(all, ["ax", "bx", "a-", "ay", "b-", "by"]);
         assert_eq!(combinations(&[2, 3], 100).len(), 6);
         assert_eq!(masks(&[true; 3]).len(), 8);
         assert_eq!(masks(&[true; 12]).len(), 2 + 12 + 12 + 66);

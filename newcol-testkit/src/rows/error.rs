@@ -53,7 +53,7 @@ pub enum RowsError {
         source: Box<DbError>,
     },
     /// A unique column has too few values.
-    #[error("`{table}.{column}` has distinct values for {rows} rows only")]
+    #[error("`{table}.{column}` has distinct values for no more than {}", count(*rows))]
     Exhausted {
         /// The table.
         table: TableName,
@@ -63,7 +63,7 @@ pub enum RowsError {
         rows: u64,
     },
     /// Every row needs another row first.
-    #[error("rows of {} need each other first: none can be the first", list(tables))]
+    #[error("rows of {} need each other first", list(tables))]
     Cycle {
         /// The tables, in the order of their references.
         tables: Vec<TableName>,
@@ -77,7 +77,7 @@ impl RowsError {
             Self::Facts { source } => source.hint(),
             Self::Database { source, .. } => source.hint(),
             Self::Name { .. } => None,
-            Self::Exhausted { rows, .. } => Some(format!("ask for at most {rows} rows")),
+            Self::Exhausted { rows, .. } => Some(format!("ask for no higher row than {rows}")),
             Self::Type { .. } | Self::Refused { .. } | Self::Cycle { .. } => {
                 Some("take rows of a database that has some: `--sample-from <URL>`".to_owned())
             }
@@ -90,6 +90,10 @@ fn place(table: &TableName, column: Option<&Ident>) -> String {
         Some(column) => format!("`{table}`, column `{column}`,"),
         None => format!("`{table}`"),
     }
+}
+
+fn count(rows: u64) -> String {
+    if rows == 1 { "1 row".to_owned() } else { format!("{rows} rows") }
 }
 
 fn list(tables: &[TableName]) -> String {

@@ -8,7 +8,7 @@ use super::{
     shape::{self, Column, Shape, index},
 };
 
-/// Returns the recipes of tables, the wished ones last and in their order.
+/// Returns the recipes of a table and of all that it references, its own last.
 ///
 /// Tries rows inside the caller's transaction, which the caller rolls back.
 pub(super) fn settle(session: &mut Session, table: &TableName) -> Result<Recipes, RowsError> {

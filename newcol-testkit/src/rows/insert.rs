@@ -13,31 +13,6 @@ use super::{
 };
 use crate::dump::{quoted, quoted_table};
 
-/// Why a row is not there.
-#[derive(Debug)]
-pub(super) enum InsertError {
-    /// It cannot be made.
-    Made(RowsError),
-    /// The server does not take it.
-    Refused(DbError),
-}
-
-impl From<RowsError> for InsertError {
-    fn from(error: RowsError) -> Self {
-        Self::Made(error)
-    }
-}
-
-impl InsertError {
-    /// Says which table it was.
-    pub(super) fn of(self, recipes: &Recipes, at: usize) -> RowsError {
-        match self {
-            Self::Made(error) => error,
-            Self::Refused(source) => refused(recipes, at, source),
-        }
-    }
-}
-
 /// Names the column that the server's words name in quotes, or else as a word.
 pub(super) fn refused(recipes: &Recipes, at: usize, source: DbError) -> RowsError {
     let shape = &recipes.tables[at].shape;
@@ -73,81 +48,68 @@ pub(super) fn prepare_link(
         return Ok(());
     }
     prepare(session, recipes, link.table, parent)?;
-    let inserted = insert(session, recipes, link.table, parent);
-    // A trigger of a grandparent, or somebody else, may have been faster.
-    match inserted {
-        Err(InsertError::Refused(source)) if is_taken(&source) => {
-            match is_there(session, recipes, link, parent) {
-                Ok(true) => Ok(()),
-                Ok(false) | Err(_) => Err(refused(recipes, link.table, source)),
-            }
-        }
-        inserted => inserted.map_err(|error| error.of(recipes, link.table)),
+    let sql = insert(recipes, link.table, parent)?;
+    match session.batch(&sql) {
+        Ok(()) => Ok(()),
+        // A trigger of a grandparent, or somebody else, may have been faster.
+        Err(source) if is_taken(&source) => match is_there(session, recipes, link, parent) {
+            Ok(true) => Ok(()),
+            Ok(false) | Err(_) => Err(refused(recipes, link.table, source)),
+        },
+        Err(source) => Err(refused(recipes, link.table, source)),
     }
 }
 
-/// Inserts a row whose parents are there.
-pub(super) fn insert(
-    session: &mut Session,
-    recipes: &Recipes,
-    at: usize,
-    row: Row,
-) -> Result<(), InsertError> {
+/// Returns the statement that inserts a row whose parents are there.
+pub(super) fn insert(recipes: &Recipes, at: usize, row: Row) -> Result<String, RowsError> {
+    let backend = recipes.backend();
     let recipe = &recipes.tables[at];
     let mut names = Vec::new();
     let mut literals = Vec::new();
     let mut insists = false;
     for (column, found) in recipe.shape.columns.iter().enumerate() {
-        names.push(name(session.backend(), found.name.as_str()));
+        names.push(name(backend, found.name.as_str()));
         literals.push(recipes.literal(at, column, row)?);
         insists |= found.always;
     }
-    let sql = format!(
+    Ok(format!(
         "INSERT INTO {} ({}){} VALUES ({})",
-        table_name(session.backend(), &recipe.shape.table),
+        table_name(backend, &recipe.shape.table),
         names.join(", "),
         if insists { " OVERRIDING SYSTEM VALUE" } else { "" },
         literals.join(", ")
-    );
-    session.batch(&sql).map_err(InsertError::Refused)
+    ))
 }
 
-/// Changes columns of a row to what they are in another revision of it.
+/// Returns the statement that changes columns of a row to what they are in its revision; `None`
+/// where nothing tells the row from others.
 pub(super) fn update(
-    session: &mut Session,
     recipes: &Recipes,
     at: usize,
     row: Row,
     columns: &[usize],
-) -> Result<(), InsertError> {
-    let Some(place) = place(session.backend(), recipes, at, row)? else { return Ok(()) };
+) -> Result<Option<String>, RowsError> {
+    let backend = recipes.backend();
+    let Some(place) = place(recipes, at, row)? else { return Ok(None) };
     let shape = &recipes.tables[at].shape;
     let mut changes = Vec::new();
     for column in columns {
         let literal = recipes.literal(at, *column, row)?;
-        let name = name(session.backend(), shape.columns[*column].name.as_str());
-        changes.push(format!("{name} = {literal}"));
+        changes
+            .push(format!("{} = {literal}", name(backend, shape.columns[*column].name.as_str())));
     }
-    if changes.is_empty() {
-        return Ok(());
-    }
-    let table = table_name(session.backend(), &shape.table);
+    let table = table_name(backend, &shape.table);
     let sql = format!("UPDATE {table} SET {} WHERE {place}", changes.join(", "));
-    session.batch(&sql).map_err(InsertError::Refused)
+    Ok(Some(sql).filter(|_| !changes.is_empty()))
 }
 
 /// Returns the condition that only this row meets: its key, or else another unique index. What the
 /// server counts by itself is no key that we know.
-pub(super) fn place(
-    backend: Backend,
-    recipes: &Recipes,
-    at: usize,
-    row: Row,
-) -> Result<Option<String>, RowsError> {
+pub(super) fn place(recipes: &Recipes, at: usize, row: Row) -> Result<Option<String>, RowsError> {
     let shape = &recipes.tables[at].shape;
     let known = |key: &&Vec<usize>| !key.iter().any(|column| shape.columns[*column].always);
     for key in shape.uniques.iter().filter(known) {
-        let place = matching(backend, recipes, at, key, row)?;
+        let place = matching(recipes, at, key, row)?;
         if place.is_some() {
             return Ok(place);
         }
@@ -157,13 +119,13 @@ pub(super) fn place(
 
 /// Returns the condition that columns are as in a row; nothing where one of them is NULL.
 fn matching(
-    backend: Backend,
     recipes: &Recipes,
     at: usize,
     columns: &[usize],
     row: Row,
 ) -> Result<Option<String>, RowsError> {
     let shape = &recipes.tables[at].shape;
+    let backend = recipes.backend();
     let mut parts = Vec::new();
     for column in columns {
         let literal = recipes.literal(at, *column, row)?;
@@ -182,7 +144,7 @@ fn is_there(
     parent: Row,
 ) -> Result<bool, RowsError> {
     let table = &recipes.tables[link.table].shape.table;
-    let Some(place) = matching(session.backend(), recipes, link.table, &link.to, parent)? else {
+    let Some(place) = matching(recipes, link.table, &link.to, parent)? else {
         return Ok(true);
     };
     let sql = format!("SELECT 1 FROM {} WHERE {place}", table_name(session.backend(), table));
@@ -200,7 +162,7 @@ pub(super) fn is_free(
     let shape = &recipes.tables[at].shape;
     let mut places = Vec::new();
     for key in &shape.uniques {
-        places.extend(matching(session.backend(), recipes, at, key, row)?);
+        places.extend(matching(recipes, at, key, row)?);
     }
     if places.is_empty() {
         return Ok(true);
@@ -271,12 +233,12 @@ pub(super) fn is_check(error: &DbError) -> bool {
 }
 
 /// Quotes a name.
-pub(super) fn name(backend: Backend, name: &str) -> String {
+fn name(backend: Backend, name: &str) -> String {
     quoted(name, quote(backend))
 }
 
 /// Quotes a table's name.
-pub(super) fn table_name(backend: Backend, table: &TableName) -> String {
+fn table_name(backend: Backend, table: &TableName) -> String {
     quoted_table(table, quote(backend))
 }
 

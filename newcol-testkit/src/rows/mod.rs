@@ -24,7 +24,7 @@
 //! where none can be made. Nothing here knows what a value means to an application.
 
 mod candidates;
-mod copy;
+mod domain;
 mod error;
 mod graph;
 mod insert;
@@ -48,7 +48,6 @@ use self::{number::Row, recipe::Recipes};
 /// Rows of one table, by number.
 #[derive(Debug, Clone)]
 pub struct Rows {
-    backend: Backend,
     recipes: Recipes,
     columns: Vec<Ident>,
     key: Vec<Ident>,
@@ -65,8 +64,7 @@ impl Rows {
     /// Fails where a table cannot be read, or no row of it can be found that the server takes.
     pub fn of(session: &mut Session, table: &TableName) -> Result<Self, RowsError> {
         let recipes = rolled_back(session, table, |session| graph::settle(session, table))?;
-        let mut rows =
-            Self { backend: session.backend(), recipes, columns: Vec::new(), key: Vec::new() };
+        let mut rows = Self { recipes, columns: Vec::new(), key: Vec::new() };
         if let Some(recipe) = rows.recipes.tables.last() {
             let name = |column: usize| recipe.shape.columns[column].name.clone();
             rows.columns = recipe.settable().map(name).collect();
@@ -109,9 +107,10 @@ impl Rows {
     }
 
     /// Returns the SQL condition that only row `n` meets: its key or, where the server counts that
-    /// by itself, another unique index. `None` for a table without either.
+    /// by itself, another unique index. `None` for a table without either. Fails as
+    /// [`Self::literals`] does.
     pub fn condition(&self, n: u64) -> Result<Option<String>, RowsError> {
-        insert::place(self.backend, &self.recipes, self.at(), Row::new(n))
+        insert::place(&self.recipes, self.at(), Row::new(n))
     }
 
     /// Inserts what row `n` refers to, where it is missing: parents, and what they refer to.

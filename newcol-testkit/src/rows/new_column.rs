@@ -6,12 +6,14 @@ use newcol_core::{
 };
 
 use super::{
-    RowsError, graph, insert,
+    RowsError, domain, graph, insert,
     number::Row,
-    probe,
     recipe::{Link, Recipe, Recipes},
     rolled_back, shape,
 };
+
+/// Slot of the parents, in which no row of the table itself is, should it reference itself.
+const SLOT: u64 = 6;
 
 /// Values for a column that is to come, by the number of its row.
 ///
@@ -47,7 +49,7 @@ impl NewColumn {
                     columns: vec![0],
                     table: recipes.tables.len() - 1,
                     to: vec![shape::index(&parent.shape.columns, name.as_str())?],
-                    slot: 0,
+                    slot: SLOT,
                     own: false,
                     cut: false,
                 })
@@ -58,7 +60,7 @@ impl NewColumn {
                 Some(problem) => Err(problem),
                 None => {
                     let at = recipes.tables.len() - 1;
-                    probe::settle_domains(session, &mut recipes, at)?;
+                    domain::settle(session, &mut recipes, at)?;
                     Ok(Self { recipes })
                 }
             }

@@ -85,7 +85,7 @@ mod tests {
 
     #[test]
     fn rows_and_slots_differ_as_long_as_the_type_has_values() {
-        for capacity in [None, Some(1 << 32), Some(65_536), Some(1296)] {
+        for capacity in [None, Some(1 << 32), Some(65_536), Some(4096)] {
             let role = Role::Distinct { capacity };
             let numbers: HashSet<u64> = (0..3)
                 .flat_map(|slot| (0..20).map(move |n| Row { slot, n, revision: 7 }))

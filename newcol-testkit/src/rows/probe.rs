@@ -8,18 +8,17 @@
 use newcol_core::db::{DbError, Session};
 
 use super::{
-    RowsError, candidates,
-    insert::{self, InsertError},
+    RowsError, candidates, domain, insert,
     number::Row,
     recipe::{How, Pick, Recipes},
     tokens::Mentions,
 };
 
 /// Choices that are tried for the columns of one check.
-const CHOICES: usize = 4000;
+const CHOICES: usize = 3000;
 
 /// Ways that a check's columns are filled in turn.
-const WAYS: usize = 4;
+pub(super) const WAYS: usize = 4;
 
 /// Choices that are tried for further ways.
 const FURTHER: usize = 120;
@@ -31,19 +30,26 @@ const MENDINGS: usize = 24;
 /// values pass an upper bound.
 const TRIED: [u64; 6] = [1, 2, 3, 0, 50, 100_000];
 
-/// Values of a domain that are tried at once.
-const CAST: u64 = 300;
-
 /// Rows that may be there from before, so that a later one is tried instead.
 const SKIPPED: u64 = 200;
+
+/// How often rows make room in one attempt.
+const MOVES: usize = 4;
 
 /// How often the first row is changed.
 const REVISIONS: u64 = 3;
 
 /// A refusal, and the row that met it.
 struct Refusal {
-    n: u64,
+    which: Which,
     source: DbError,
+}
+
+/// Which of the rows that are tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Which {
+    First,
+    Others,
 }
 
 /// Makes the recipe of a table such that the server takes its rows. Parents are settled before.
@@ -52,7 +58,7 @@ pub(super) fn settle(
     recipes: &mut Recipes,
     at: usize,
 ) -> Result<(), RowsError> {
-    settle_domains(session, recipes, at)?;
+    domain::settle(session, recipes, at)?;
     let mut probe = Probe { session, recipes, at, rows: Vec::new(), depth: 0 };
     probe.prepare()?;
     let mut mendings = MENDINGS;
@@ -63,64 +69,6 @@ pub(super) fn settle(
         }
         mendings -= 1;
     }
-}
-
-/// Chooses values for columns whose type is a domain, which the server judges without a row.
-pub(super) fn settle_domains(
-    session: &mut Session,
-    recipes: &mut Recipes,
-    at: usize,
-) -> Result<(), RowsError> {
-    for column in 0..recipes.tables[at].shape.columns.len() {
-        let found = recipes.tables[at].shape.columns[column].clone();
-        let Some(domain) = &found.domain else { continue };
-        if !matches!(recipes.tables[at].hows[column], How::Sample { .. }) {
-            continue;
-        }
-        let mut text = Mentions::default();
-        for check in &recipes.tables[at].shape.checks {
-            if check.columns == [column] {
-                text.texts.extend(check.mentions.texts.iter().cloned());
-                text.numbers.extend(check.mentions.numbers.iter().cloned());
-            }
-        }
-        let plain = recipes.tables[at].hows[column].clone();
-        for how in candidates::ways(recipes.product, &found, &plain, &text) {
-            recipes.tables[at].hows[column] = how;
-            if casts(session, recipes, at, column, domain)? {
-                break;
-            }
-            recipes.tables[at].hows[column] = plain.clone();
-        }
-    }
-    Ok(())
-}
-
-fn casts(
-    session: &mut Session,
-    recipes: &Recipes,
-    at: usize,
-    column: usize,
-    domain: &str,
-) -> Result<bool, RowsError> {
-    let mut casts = Vec::new();
-    for n in 0..CAST {
-        match recipes.literal(at, column, Row::new(n)) {
-            Ok(literal) => casts.push(format!("CAST({literal} AS {domain})")),
-            Err(RowsError::Exhausted { .. }) => {}
-            Err(error) => return Err(error),
-        }
-    }
-    let failed = |source| RowsError::Database {
-        table: recipes.tables[at].shape.table.clone(),
-        source: Box::new(source),
-    };
-    session.batch("SAVEPOINT newcol_rows").map_err(failed)?;
-    let taken = session.query(&format!("SELECT {}", casts.join(", "))).is_ok();
-    let end = "ROLLBACK TO SAVEPOINT newcol_rows";
-    session.batch(end).map_err(failed)?;
-    session.batch("RELEASE SAVEPOINT newcol_rows").map_err(failed)?;
-    Ok(taken)
 }
 
 /// Whether the rows of a successful attempt stay in the transaction.
@@ -153,73 +101,98 @@ impl Probe<'_> {
         Ok(())
     }
 
-    /// Tries rows as the recipe says, and changes of the first.
+    /// Tries rows as the recipe says, and changes of the first. Rows that are there from before
+    /// make room for later ones.
     fn attempt(&mut self, keep: Keep) -> Result<Result<(), Refusal>, RowsError> {
-        self.within(keep, |probe| {
-            let mut first = 1;
-            for wanted in probe.rows.clone() {
-                let n = match probe.insert(wanted)? {
-                    Ok(n) => n,
-                    Err(source) => return Ok(Err(Refusal { n: wanted, source })),
+        for _ in 0..MOVES {
+            let refusal = match self.within(keep, Self::insert_all)? {
+                Err(refusal) if insert::is_taken(&refusal.source) => refusal,
+                done => return Ok(done),
+            };
+            if !self.make_room()? {
+                return Ok(Err(refusal));
+            }
+        }
+        self.within(keep, Self::insert_all)
+    }
+
+    /// Inserts the first row, and then in one go the others and changes of the first.
+    fn insert_all(&mut self) -> Result<Result<(), Refusal>, RowsError> {
+        let mut sql = Vec::new();
+        for n in &self.rows {
+            match insert::insert(self.recipes, self.at, Row::new(*n)) {
+                Ok(statement) => sql.push(statement),
+                // A row for which there are no values is none that could be refused.
+                Err(RowsError::Exhausted { .. }) if !sql.is_empty() => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let (first, others) = sql.split_at(sql.len().min(1));
+        for (sql, which) in [(first, Which::First), (others, Which::Others)] {
+            if let Err(source) = self.session.batch(&sql.join(";\n")) {
+                return Ok(Err(Refusal { which, source }));
+            }
+        }
+        // Only checks: what triggers forbid to change is found out apart.
+        match self.change(&self.changeable())? {
+            Err(source) if insert::is_check(&source) => {
+                Ok(Err(Refusal { which: Which::First, source }))
+            }
+            Ok(()) | Err(_) => Ok(Ok(())),
+        }
+    }
+
+    /// Puts later rows in the place of those that are there already; says whether there were any.
+    fn make_room(&mut self) -> Result<bool, RowsError> {
+        let mut rows = Vec::new();
+        let mut moved = false;
+        for mut n in self.rows.clone() {
+            let mut free = false;
+            for _ in 0..SKIPPED {
+                free = match insert::is_free(self.session, self.recipes, self.at, Row::new(n)) {
+                    Ok(free) => free && !rows.contains(&n),
+                    Err(RowsError::Exhausted { .. }) => break,
+                    Err(error) => return Err(error),
                 };
-                if wanted == 1 {
-                    first = n;
+                if free {
+                    break;
                 }
+                moved = true;
+                n += 1;
             }
-            // Only checks: what triggers forbid to change is found out apart.
-            match probe.change(first, &probe.changeable())? {
-                Err(source) if insert::is_check(&source) => Ok(Err(Refusal { n: 1, source })),
-                Ok(()) | Err(_) => Ok(Ok(())),
+            if !free {
+                continue;
             }
-        })
-    }
-
-    /// Inserts a row, or the next that is not there from before; returns which. A row for which
-    /// there are no values is none that could be refused.
-    fn insert(&mut self, wanted: u64) -> Result<Result<u64, DbError>, RowsError> {
-        let mut n = wanted;
-        let mut skipped = 0;
-        loop {
-            match insert::is_free(self.session, self.recipes, self.at, Row::new(n)) {
-                Ok(false) if skipped < SKIPPED => {
-                    skipped += 1;
-                    n += 1;
+            let row = Row::new(n);
+            match insert::prepare(self.session, self.recipes, self.at, row) {
+                // A trigger of a parent makes the very row: there is never room.
+                Ok(()) if !insert::is_free(self.session, self.recipes, self.at, row)? => {
+                    return Ok(false);
                 }
-                Ok(_) => break,
-                Err(RowsError::Exhausted { .. }) if n != 1 => return Ok(Ok(n)),
+                Ok(()) => rows.push(n),
+                Err(RowsError::Exhausted { .. }) => {}
                 Err(error) => return Err(error),
             }
         }
-        // Where no row is free, values do not differ from row to row: let the server say so.
-        let n = if skipped == SKIPPED { wanted } else { n };
-        if n != wanted {
-            match insert::prepare(self.session, self.recipes, self.at, Row::new(n)) {
-                Ok(()) => {}
-                Err(RowsError::Exhausted { .. }) => return Ok(Ok(n)),
-                Err(error) => return Err(error),
-            }
+        // Without any room the server may as well say what is wrong.
+        if rows.iter().all(|n| *n == 0) {
+            return Ok(false);
         }
-        match insert::insert(self.session, self.recipes, self.at, Row::new(n)) {
-            Ok(()) => Ok(Ok(n)),
-            Err(InsertError::Refused(source)) => Ok(Err(source)),
-            Err(InsertError::Made(RowsError::Exhausted { .. })) if n != 1 => Ok(Ok(n)),
-            Err(InsertError::Made(error)) => Err(error),
-        }
+        self.rows = rows;
+        Ok(moved)
     }
 
-    /// Changes columns of a row several times over.
-    fn change(&mut self, n: u64, columns: &[usize]) -> Result<Result<(), DbError>, RowsError> {
-        self.within(Keep::Nothing, |probe| {
-            for revision in (1..=REVISIONS).rev() {
-                let row = Row { revision, ..Row::new(n) };
-                match insert::update(probe.session, probe.recipes, probe.at, row, columns) {
-                    Ok(()) => {}
-                    Err(InsertError::Refused(source)) => return Ok(Err(source)),
-                    Err(InsertError::Made(error)) => return Err(error),
-                }
-            }
-            Ok(Ok(()))
-        })
+    /// Changes columns of the first row several times over.
+    fn change(&mut self, columns: &[usize]) -> Result<Result<(), DbError>, RowsError> {
+        let mut sql = Vec::new();
+        for revision in (1..=REVISIONS).rev() {
+            let row = Row { revision, ..Row::new(self.rows.first().copied().unwrap_or(1)) };
+            sql.extend(insert::update(self.recipes, self.at, row, columns)?);
+        }
+        if sql.is_empty() {
+            return Ok(Ok(()));
+        }
+        self.within(Keep::Nothing, |probe| Ok(probe.session.batch(&sql.join(";\n"))))
     }
 
     fn changeable(&self) -> Vec<usize> {
@@ -230,11 +203,11 @@ impl Probe<'_> {
     /// Leaves columns alone that the server does not let anybody change. The first row is there.
     fn settle_changes(&mut self) -> Result<(), RowsError> {
         let columns = self.changeable();
-        if self.change(1, &columns)?.is_ok() {
+        if self.change(&columns)?.is_ok() {
             return Ok(());
         }
         for column in columns {
-            if self.change(1, &[column])?.is_err() {
+            if self.change(&[column])?.is_err() {
                 self.recipes.tables[self.at].frozen[column] = true;
             }
         }
@@ -267,19 +240,30 @@ impl Probe<'_> {
 
     /// Changes the recipe so that the refusal does not come again; says whether it could.
     fn mend(&mut self, refusal: &Refusal) -> Result<bool, RowsError> {
-        if insert::is_check(&refusal.source) {
-            return self.mend_check(&refusal.source);
+        let source = &refusal.source;
+        let mended = if insert::is_check(source) {
+            self.mend_check(source)?
+        } else if insert::is_taken(source) {
+            self.limit(refusal)? || self.leave_out()?
+        } else {
+            self.leave_out()? || self.mend_any(source)?
+        };
+        Ok(mended || self.limit(refusal)?)
+    }
+
+    /// Makes do with one row, where that is taken and only others are refused.
+    fn limit(&mut self, refusal: &Refusal) -> Result<bool, RowsError> {
+        if refusal.which == Which::First || !self.fits_alone()? {
+            return Ok(false);
         }
-        if insert::is_taken(&refusal.source) && refusal.n != 1 && self.fits_alone()? {
-            self.recipes.tables[self.at].limit = Some(1);
-            self.rows = vec![1];
-            return Ok(true);
-        }
-        Ok(self.leave_out()? || self.mend_any(&refusal.source)?)
+        self.recipes.tables[self.at].limit = Some(1);
+        self.rows.truncate(1);
+        Ok(true)
     }
 
     fn fits_alone(&mut self) -> Result<bool, RowsError> {
-        let rows = std::mem::replace(&mut self.rows, vec![1]);
+        let first = self.rows.first().copied().into_iter().collect();
+        let rows = std::mem::replace(&mut self.rows, first);
         let fits = self.attempt(Keep::Nothing)?.is_ok();
         self.rows = rows;
         Ok(fits)
@@ -350,12 +334,13 @@ impl Probe<'_> {
         let mut taken: Vec<Vec<How>> = Vec::new();
         let mut further = 0;
         for choice in candidates::choices(&ways, &nullable, CHOICES) {
-            if let Some(first) = taken.first() {
+            let least = taken.first().map(|first| nulls(first));
+            if let Some(least) = least {
                 further += 1;
-                if taken.len() == WAYS || further > FURTHER {
+                if (taken.len() == WAYS && least == 0) || further > FURTHER {
                     break;
                 }
-                if nulls(&choice) > nulls(first) {
+                if nulls(&choice) > least || (nulls(&choice) == least && taken.len() == WAYS) {
                     continue;
                 }
             }
@@ -364,7 +349,11 @@ impl Probe<'_> {
             self.recipes.tables[self.at].picks = tried;
             let outcome = self.attempt(Keep::Nothing);
             if passes(outcome, &solved, self.recipes.tables[self.at].tells_rows_apart())? {
-                let varies = !choice.iter().any(|how| matches!(how, How::Fixed(_)));
+                // A row with fewer NULLs says more.
+                if least.is_some_and(|least| nulls(&choice) < least) {
+                    taken.clear();
+                }
+                let varies = !choice.iter().any(|how| matches!(how, How::Fixed(_) | How::Null));
                 taken.push(choice);
                 if varies {
                     break;

@@ -3,7 +3,7 @@
 //! Tables stand in one list, each naming its parents by their place in it; the list has no cycle,
 //! because foreign keys that would close one are cut.
 
-use newcol_core::backend::Product;
+use newcol_core::backend::{Backend, Product};
 
 use super::{
     RowsError,
@@ -173,7 +173,7 @@ impl Recipe {
                 continue;
             }
             let taken = before.iter().filter(|other| other.table == link.table);
-            link.slot = taken.map(|other| other.slot + 1).max().unwrap_or(0);
+            link.slot = taken.map(|other| other.slot + 1).max().unwrap_or(link.slot);
         }
     }
 
@@ -260,6 +260,15 @@ impl Recipe {
 }
 
 impl Recipes {
+    /// Returns the dialect of the server.
+    pub(super) fn backend(&self) -> Backend {
+        match self.product {
+            Product::Postgres => Backend::Postgres,
+            Product::Mysql | Product::Mariadb => Backend::Mysql,
+            Product::Sqlite => Backend::Sqlite,
+        }
+    }
+
     /// Returns the literal of a column in a row.
     pub(super) fn literal(&self, at: usize, column: usize, row: Row) -> Result<String, RowsError> {
         let recipe = &self.tables[at];
@@ -308,9 +317,11 @@ impl Recipes {
                         row.n + row.revision
                     }
                 };
-                let number = match u32::try_from(width).ok().and_then(|w| 10_u64.checked_pow(w)) {
-                    Some(count) if width > 0 => number % count,
-                    Some(_) | None => number,
+                let count = u32::try_from(width).ok().and_then(|width| 10_u64.checked_pow(width));
+                let number = match (count.filter(|_| width > 0), recipe.roles[column]) {
+                    (Some(count), Role::Plain) => number % count,
+                    (Some(count), _) if number >= count => return Err(exhausted(count)),
+                    (Some(_) | None, _) => number,
                 };
                 let text = format!("{before}{number:0width$}{after}");
                 Ok(text_literal(self.product, &text))

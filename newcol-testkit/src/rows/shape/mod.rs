@@ -215,7 +215,8 @@ impl Shape {
                         .map_or_else(|| column.sql_type.unwrap_or_default(), |ty| ty.ty.clone()),
                     labels: typed.map(|ty| ty.labels.clone()).unwrap_or_default(),
                     domain: typed.and_then(|ty| ty.domain.clone()),
-                    nullable: column.nullable,
+                    // SQLite takes NULL in a key, but nobody means it.
+                    nullable: column.nullable && !facts.primary_key.contains(&column.name),
                     default: column.default.map(default),
                     always,
                     distinct_within: prefix.map(|(_, length)| *length).min(),

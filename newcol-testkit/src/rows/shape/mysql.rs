@@ -8,20 +8,32 @@ use crate::{rows::RowsError, values::text_literal};
 pub(super) fn read(catalog: &mut Catalog<'_>) -> Result<Found, RowsError> {
     let product = catalog.session.server().product;
     let literal = |text: &str| text_literal(product, text);
-    let schema = catalog.table.schema.as_ref();
-    let schema = schema.map_or("database()".to_owned(), |schema| literal(schema.as_str()));
+    // The information schema finds a table by its name only where both names are constants.
+    let schema = match &catalog.table.schema {
+        Some(schema) => literal(schema.as_str()),
+        None => literal(&catalog.ask("SELECT database()")?.concat().concat()),
+    };
     let name = literal(catalog.table.name.as_str());
     let here = format!("table_schema = {schema} AND table_name = {name}");
-    let expression = if product == Product::Mariadb { "NULL" } else { "s.expression" };
+    let expression = if product == Product::Mariadb { "NULL" } else { "expression" };
     let parts = format!(
-        "SELECT s.index_name, coalesce(nullif(c.generation_expression, ''), s.column_name, \
-           {expression}), s.sub_part FROM information_schema.statistics s \
-         LEFT JOIN information_schema.columns c ON c.table_schema = s.table_schema \
-           AND c.table_name = s.table_name AND c.column_name = s.column_name \
-         WHERE s.table_schema = {schema} AND s.table_name = {name} AND s.non_unique = 0 \
-         ORDER BY s.index_name, s.seq_in_index"
+        "SELECT index_name, coalesce(column_name, {expression}), sub_part \
+         FROM information_schema.statistics WHERE {here} AND non_unique = 0 \
+         ORDER BY index_name, seq_in_index"
     );
-    let mut found = Found { uniques: catalog.uniques(&parts)?, ..Found::default() };
+    let computed = catalog.ask(&format!(
+        "SELECT column_name, generation_expression FROM information_schema.columns \
+         WHERE {here} AND generation_expression <> ''"
+    ))?;
+    let written = |part: String| {
+        let column = computed.iter().find(|row| row.first() == Some(&part));
+        column.and_then(|row| row.get(1).cloned()).unwrap_or(part)
+    };
+    let uniques = catalog.uniques(&parts)?.into_iter();
+    let mut found = Found {
+        uniques: uniques.map(|parts| parts.into_iter().map(written).collect()).collect(),
+        ..Found::default()
+    };
     for row in catalog.ask(&parts)? {
         if let [_, column, length] = row.as_slice()
             && let Ok(length) = length.parse()
