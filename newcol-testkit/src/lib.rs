@@ -5,6 +5,7 @@
 //! - [`dump`] and [`redact`]: what a database holds and what a tool printed, as stable text
 //! - [`wait`]: bounded polling for a state
 //! - [`values`]: values for a column of any SQL type
+//! - `roundtrip`, with the feature `proptest`: what is written comes back equal or is refused
 //!
 //! Nothing here needs a container or a client library; a database server is found on the machine
 //! or given by `NEWCOL_TEST_POSTGRES_URL` and `NEWCOL_TEST_MYSQL_URL`.
@@ -13,6 +14,8 @@ pub mod command;
 pub mod dump;
 pub mod project;
 pub mod redact;
+#[cfg(feature = "proptest")]
+pub mod roundtrip;
 pub mod scratch;
 mod settings;
 pub mod values;
