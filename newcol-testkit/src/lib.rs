@@ -7,6 +7,7 @@
 //! - [`matrix`]: old and new code at every moment of a column's life ([`life`], [`program`])
 //! - [`rehearse`]: the whole life, without a line of test code
 //! - [`values`] and [`rows`]: values for a column of any SQL type, rows of any existing table
+//! - `roundtrip`, with the feature `proptest`: what is written comes back equal or is refused
 //!
 //! Nothing here needs a client library. A database server is given by a URL, found on the machine, or
 //! started in a container (feature `docker`, off by default): see [`scratch`].
@@ -19,6 +20,8 @@ pub mod program;
 pub mod project;
 pub mod redact;
 pub mod rehearse;
+#[cfg(feature = "proptest")]
+pub mod roundtrip;
 pub mod rows;
 pub mod scratch;
 mod settings;

@@ -24,6 +24,7 @@
 //! where none can be made. Nothing here knows what a value means to an application.
 
 mod candidates;
+mod copy;
 mod domain;
 mod error;
 mod graph;

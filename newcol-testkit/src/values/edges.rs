@@ -146,8 +146,7 @@ fn bools(product: Product) -> Vec<Named> {
 }
 
 fn integers(bits: u32, signed: bool, product: Product) -> Vec<Named> {
-    let span = 1_i128 << bits;
-    let (min, max) = if signed { (-span / 2, span / 2 - 1) } else { (0, span - 1) };
+    let (min, max) = sample::integers(bits, signed);
     let mut edges = vec![
         ("zero", Value::Bare("0".to_owned())),
         ("last", Value::Bare(max.to_string())),

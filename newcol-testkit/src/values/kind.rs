@@ -152,6 +152,56 @@ impl Kind {
     }
 }
 
+/// How a column is shown as text without losing anything.
+#[cfg(feature = "proptest")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shown {
+    /// As it is.
+    Text,
+    /// With all its digits.
+    Float,
+    /// In hexadecimal.
+    Bytes,
+    /// As a shape in the plane.
+    Shape,
+}
+
+#[cfg(feature = "proptest")]
+impl Shown {
+    /// Returns how a type is shown.
+    pub(crate) fn of(ty: &ColumnType<'_>) -> Self {
+        match Kind::of(ty) {
+            Ok(Kind::Float { .. }) => Self::Float,
+            Ok(Kind::Bytes { .. } | Kind::Bits { .. }) => Self::Bytes,
+            Ok(Kind::Pattern(pattern)) if pattern.expression => Self::Shape,
+            _ => Self::Text,
+        }
+    }
+}
+
+/// Returns the type of an array's elements, or `None` if it is no array.
+#[cfg(feature = "proptest")]
+pub(super) fn element_type(ty: &ColumnType<'_>) -> Option<String> {
+    let written = Written::read(ty.sql).ok()?;
+    let text = ty.sql.trim_end();
+    let cut = text.find('[').or_else(|| text.to_lowercase().rfind(" array"));
+    written.array.then(|| cut.map(|cut| text[..cut].to_owned())).flatten()
+}
+
+/// Returns the type of a range's bounds, or `None` if it is no range.
+#[cfg(feature = "proptest")]
+pub(super) fn bound_type(ty: &ColumnType<'_>) -> Option<&'static str> {
+    let Ok(Kind::Range { of, multi: false }) = Kind::of(ty) else { return None };
+    Some(match *of {
+        Kind::Integer { bits: 32, .. } => "integer",
+        Kind::Integer { .. } => "bigint",
+        Kind::Date => "date",
+        Kind::Timestamp { zone: Zone::Offset, .. } => "timestamptz",
+        Kind::Timestamp { .. } => "timestamp",
+        _ => "numeric",
+    })
+}
+
 /// Returns how many fractional digits of a second a type keeps.
 fn digits(written: &Written, default: u32) -> u32 {
     written.length().and_then(|digits| u32::try_from(digits).ok()).map_or(default, |d| d.min(6))
@@ -322,11 +372,11 @@ fn sqlite(written: &Written, labels: &[String]) -> Option<Kind> {
         }
     } else if has("datetime") || has("timestamp") {
         let zone = if name.ends_with("tz") { Zone::Offset } else { Zone::Local };
-        Kind::timestamp(digits(written, 6), zone)
+        Kind::timestamp(digits(written, 0), zone)
     } else if name == "date" {
         Kind::Date
     } else if name == "time" {
-        Kind::Time { digits: digits(written, 6), zone: Zone::Local }
+        Kind::Time { digits: digits(written, 0), zone: Zone::Local }
     } else if name == "uuid" {
         Kind::Uuid
     } else if name == "json" || name == "jsonb" {

@@ -25,6 +25,15 @@ impl Value {
         }
     }
 
+    /// Returns the value of a text.
+    #[cfg(feature = "proptest")]
+    pub(super) fn into_text(self) -> Option<String> {
+        match self {
+            Self::Text(text) => Some(text),
+            Self::Bare(_) | Self::Bytes(_) | Self::Expression(_) => None,
+        }
+    }
+
     /// Returns the value as PostgreSQL reads it inside an array or a range.
     pub(super) fn element(&self) -> String {
         match self {

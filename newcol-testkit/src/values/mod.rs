@@ -27,12 +27,23 @@ mod kind;
 mod literal;
 mod patterns;
 mod sample;
+#[cfg(feature = "proptest")]
+mod strategy;
+#[cfg(feature = "proptest")]
+mod typed;
 mod written;
 
 use newcol_core::backend::Product;
 
 use self::kind::Kind;
 pub(crate) use self::literal::text as text_literal;
+#[cfg(feature = "proptest")]
+pub(crate) use self::{kind::Shown, typed::same};
+#[cfg(feature = "proptest")]
+pub use self::{
+    strategy::sql,
+    typed::{ColumnValue, Loss, of},
+};
 
 /// The type of a column, as far as its values depend on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,6 +81,14 @@ pub enum ValueError {
         sql: String,
         /// What is wrong with it.
         reason: &'static str,
+    },
+    /// The Rust type is none that Diesel reads such a column as.
+    #[error("a column of type `{sql}` has no values of the Rust type `{rust}`")]
+    NoRust {
+        /// The type.
+        sql: String,
+        /// The Rust type.
+        rust: &'static str,
     },
 }
 

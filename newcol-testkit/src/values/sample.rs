@@ -37,7 +37,7 @@ pub(super) fn value(kind: &Kind, product: Product, n: u64) -> Value {
             let (high, low) = (n >> 48, n & 0xffff_ffff_ffff);
             Value::Text(format!("00000000-{high:04x}-4000-8000-{low:012x}"))
         }
-        Kind::Json { .. } => Value::Text(format!("{{\"n\": {n}}}")),
+        Kind::Json { .. } => Value::Text(format!("{{\"n\":{n}}}")),
         Kind::Address(address) => Value::Text(self::address(*address, n)),
         Kind::Lsn => Value::Text(format!("{:X}/{:X}", n >> 32, n & 0xffff_ffff)),
         Kind::Bits { length, .. } => bits(product, n, *length),
@@ -116,6 +116,12 @@ pub(super) fn offset(zone: Zone, product: Product) -> &'static str {
         (Zone::Offset, Product::Postgres | Product::Mysql | Product::Mariadb) => "+00",
         (Zone::Local | Zone::Session, _) => "",
     }
+}
+
+/// Returns the first and the last number of a type.
+pub(super) fn integers(bits: u32, signed: bool) -> (i128, i128) {
+    let span = 1_i128 << bits;
+    if signed { (-span / 2, span / 2 - 1) } else { (0, span - 1) }
 }
 
 /// Counts up from zero and goes on with the lowest number after the highest.
