@@ -118,6 +118,7 @@ enum Verb {
     Plan(verbs::plan::PlanArgs),
     Status(verbs::status::StatusArgs),
     Next(verbs::next::NextArgs),
+    Rehearse(verbs::rehearse::RehearseArgs),
     Undo(verbs::undo::UndoArgs),
     Doctor(verbs::doctor::DoctorArgs),
     Explain(verbs::explain::ExplainArgs),
@@ -159,18 +160,23 @@ pub(crate) fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 fn dispatch(global: &Global, verb: &Verb, out: &mut Output) -> Result<Exit, CliError> {
     let ctx = Context::new(global)?;
-    match verb {
+    let done = match verb {
         Verb::Tour(args) => verbs::tour::run(&ctx, out, args),
         Verb::Add(args) => verbs::add::run(&ctx, out, args),
         Verb::Plan(args) => verbs::plan::run(&ctx, out, args),
         Verb::Status(args) => verbs::status::run(&ctx, out, args),
         Verb::Next(args) => verbs::next::run(&ctx, out, args),
+        Verb::Rehearse(args) => verbs::rehearse::run(&ctx, out, args),
         Verb::Undo(args) => verbs::undo::run(&ctx, out, args),
         Verb::Doctor(args) => verbs::doctor::run(&ctx, out, args),
         Verb::Explain(args) => verbs::explain::run(&ctx, out, args),
         Verb::Completions(args) => verbs::completions::run(out, args),
         Verb::Man(args) => verbs::man::run(out, args),
-    }
+    };
+    done.map_err(|error| match ctx.root() {
+        Some(root) => error.below(root),
+        None => error,
+    })
 }
 
 /// Inserts the word `newcol` where the binary was called by hand.

@@ -1,7 +1,8 @@
 //! Errors as the user meets them: message, place, causes, way out, exit code.
 
-use std::{error::Error as StdError, fmt, process::ExitCode};
+use std::{error::Error as StdError, fmt, path::MAIN_SEPARATOR, process::ExitCode};
 
+use camino::Utf8Path;
 use newcol_core::{
     contract::{ContractError, read::Complaint},
     db::{DbError, UrlError},
@@ -109,6 +110,18 @@ impl CliError {
         self
     }
 
+    /// Names the files below a directory without it, wherever the report names one.
+    pub(crate) fn below(mut self, root: &Utf8Path) -> Self {
+        let root = format!("{root}{MAIN_SEPARATOR}");
+        let Self { exit: _, message, place, causes, also, hints } = &mut self;
+        for text in [message].into_iter().chain(place).chain(causes).chain(also).chain(hints) {
+            if text.contains(&root) {
+                *text = text.replace(&root, "");
+            }
+        }
+        self
+    }
+
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hints.push(hint.into());
         self
@@ -188,7 +201,7 @@ impl From<UrlError> for CliError {
 }
 
 /// Turns every complaint about a contract file into one error with all the places.
-pub(crate) fn complaints(path: &camino::Utf8Path, text: &str, list: &[Complaint]) -> CliError {
+pub(crate) fn complaints(path: &Utf8Path, text: &str, list: &[Complaint]) -> CliError {
     let line = |complaint: &Complaint| {
         let (line, column) = newcol_core::contract::read::line_col(text, complaint.span.start);
         format!("{path}:{line}:{column}")

@@ -4,9 +4,12 @@
 //! - [`project`] and [`command`]: a small Diesel project, and running a tool on it hermetically
 //! - [`dump`] and [`redact`]: what a database holds and what a tool printed, as stable text
 //! - [`wait`]: bounded polling for a state
+//! - [`matrix`]: old and new code at every moment of a column's life ([`life`], [`program`])
+//! - [`rehearse`]: the whole life, without a line of test code
+//! - [`values`] and [`rows`]: values for a column of any SQL type, rows of any existing table
 //!
-//! Nothing here needs a container or a client library; a database server is found on the machine
-//! or given by `NEWCOL_TEST_POSTGRES_URL` and `NEWCOL_TEST_MYSQL_URL`.
+//! Nothing here needs a client library. A database server is given by a URL, found on the machine, or
+//! started in a container (feature `docker`, off by default): see [`scratch`].
 
 pub mod command;
 pub mod dump;
@@ -15,12 +18,15 @@ pub mod matrix;
 pub mod program;
 pub mod project;
 pub mod redact;
+pub mod rehearse;
 pub mod rows;
 pub mod scratch;
 mod settings;
+pub mod values;
 pub mod wait;
 
 pub use command::{CommandOutput, Tool, diesel_cli};
 pub use dump::{data_dump, schema_dump};
 pub use project::{Layout, Project};
+pub use rows::Rows;
 pub use scratch::{ScratchDb, ScratchError, Want};

@@ -28,6 +28,38 @@ pub(crate) fn given_name(backend: Backend) -> Option<&'static str> {
     }
 }
 
+/// Returns the name of the one provider of servers to use, where the user chose one.
+pub(crate) fn provider() -> Option<String> {
+    var("NEWCOL_TEST_PROVIDER")
+}
+
+/// Returns the image for servers of a backend, where the user chose one.
+#[cfg(feature = "docker")]
+pub(crate) fn image(backend: Backend) -> Option<String> {
+    match backend {
+        Backend::Postgres => var("NEWCOL_TEST_IMAGE_POSTGRES"),
+        Backend::Mysql => var("NEWCOL_TEST_IMAGE_MYSQL"),
+        Backend::Sqlite => None,
+    }
+}
+
+/// Returns the variables by which `docker` finds its engine.
+pub(crate) fn docker() -> Vec<(&'static str, std::ffi::OsString)> {
+    given([
+        "HOME",
+        "XDG_RUNTIME_DIR",
+        "DOCKER_HOST",
+        "DOCKER_CONTEXT",
+        "DOCKER_CONFIG",
+        "DOCKER_CERT_PATH",
+        "DOCKER_TLS_VERIFY",
+    ])
+}
+
+fn given<const N: usize>(names: [&'static str; N]) -> Vec<(&'static str, std::ffi::OsString)> {
+    names.into_iter().filter_map(|name| Some((name, env::var_os(name)?))).collect()
+}
+
 /// Reports whether a test without its server must fail rather than be skipped.
 pub(crate) fn server_is_required() -> bool {
     var("CI").is_some_and(|ci| ci == "true" || ci == "1") || var("NEWCOL_TEST_REQUIRE").is_some()
@@ -72,9 +104,14 @@ pub(crate) fn idle_seconds() -> Option<String> {
     var("NEWCOL_TEST_IDLE_SECONDS").filter(|n| n.parse::<u32>().is_ok())
 }
 
+/// Returns how many databases may live on a server at once, where the user says so.
+pub(crate) fn max_databases() -> Option<u64> {
+    var("NEWCOL_TEST_MAX_DATABASES")?.parse().ok().filter(|most| *most > 0)
+}
+
 /// Returns the variables a program needs to find its own files; all others are withheld from tools.
 pub(crate) fn inherited() -> Vec<(&'static str, std::ffi::OsString)> {
-    [
+    given([
         "PATH",
         "HOME",
         "TMPDIR",
@@ -83,10 +120,7 @@ pub(crate) fn inherited() -> Vec<(&'static str, std::ffi::OsString)> {
         "CARGO_HOME",
         "RUSTUP_HOME",
         "RUSTUP_TOOLCHAIN",
-    ]
-    .into_iter()
-    .filter_map(|name| Some((name, env::var_os(name)?)))
-    .collect()
+    ])
 }
 
 /// Returns the directories in which `target/tools` may be, the nearest first.

@@ -14,10 +14,12 @@ mod desk;
 mod doctor;
 mod fuzz;
 mod licences;
+mod migrations;
 mod predictions;
 mod reference;
 mod sqlite_rebuild;
 mod tour;
+mod triggers;
 mod verbs;
 
 /// Fails when a file of this directory is not a module: its tests would never run.

@@ -1,6 +1,8 @@
 //! SQLite rebuilds a table under the feet of its children: no row is lost, and what goes wrong
 //! leaves nothing behind.
 
+mod embedded;
+
 use diesel::{Connection, SqliteConnection, connection::SimpleConnection};
 use diesel_migrations::{FileBasedMigrations, MigrationHarness};
 use newcol_core::{
@@ -46,8 +48,7 @@ fill = 'upper(name)'
 enum Runner {
     /// `diesel migration run`.
     Cli,
-    /// At the start of the program, as `embed_migrations!` does, on a connection that has foreign
-    /// keys on.
+    /// At the start of the program, from files, on a connection that has foreign keys on.
     Program,
 }
 

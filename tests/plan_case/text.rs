@@ -90,7 +90,15 @@ fn without_server(
     let wants_more = match &plan {
         Ok(plan) => {
             let mut steps = plan.stages.iter().flat_map(|s| &s.migrations).flat_map(|m| &m.steps);
-            steps.any(|s| matches!(s, Step::Rebuild { .. } | Step::CreateFill | Step::CreateSync))
+            steps.any(|s| {
+                matches!(
+                    s,
+                    Step::Rebuild { .. }
+                        | Step::CreateFill
+                        | Step::CreateSync
+                        | Step::FillLeftovers(_)
+                )
+            })
         }
         Err(PlanError::NeedsDatabase { .. }) => true,
         Err(_) => false,

@@ -78,7 +78,13 @@ impl Project {
         let wants_more = match &plan {
             Ok(plan) => {
                 plan.stages.iter().flat_map(|s| &s.migrations).flat_map(|m| &m.steps).any(|s| {
-                    matches!(s, Step::Rebuild { .. } | Step::CreateFill | Step::CreateSync)
+                    matches!(
+                        s,
+                        Step::Rebuild { .. }
+                            | Step::CreateFill
+                            | Step::CreateSync
+                            | Step::FillLeftovers(_)
+                    )
                 })
             }
             Err(PlanError::NeedsDatabase { .. }) => true,
@@ -250,6 +256,7 @@ impl Context {
             default_volatility: None,
             type_rewrites: None,
             replaced: None,
+            heirs: Vec::new(),
         };
         let backend = url.backend();
         if backend == Backend::Postgres
@@ -261,9 +268,12 @@ impl Context {
             measured.default_volatility = Some(probe.volatility);
             measured.type_rewrites = Some(probe.type_rewrites);
         }
-        if let Some(replaces) = &contract.answers().replaces {
+        let replaces = contract.answers().replaces.as_ref();
+        if backend == Backend::Postgres || replaces.is_some() {
             let facts = table_facts(&mut session, contract)?;
-            measured.replaced = facts.column(&replaces.column).and_then(ReplacedColumn::of);
+            let replaced = replaces.and_then(|replaces| facts.column(&replaces.column));
+            measured.replaced = replaced.and_then(ReplacedColumn::of);
+            measured.heirs = facts.heirs;
         }
         Ok(measured)
     }
@@ -286,6 +296,7 @@ fn adapt(facts: &mut TableFacts, wish: &Wish<'_>) {
     if let (Some(measured), Some(server)) = (measured, server) {
         if facts.source == Source::Schema {
             facts.server = server;
+            facts.heirs.clone_from(&measured.heirs);
         }
         facts.default_volatility = facts.default_volatility.or(measured.default_volatility);
         facts.type_rewrites = facts.type_rewrites.or(measured.type_rewrites);

@@ -4,6 +4,8 @@ mod facts;
 mod project;
 mod released;
 
+use std::cell::OnceCell;
+
 use camino::{Utf8Path, Utf8PathBuf};
 pub(crate) use facts::{Origin, Wish};
 use newcol_core::{
@@ -26,6 +28,7 @@ pub(crate) struct Context {
     global: Global,
     cwd: Utf8PathBuf,
     now: jiff::Timestamp,
+    root: OnceCell<Utf8PathBuf>,
 }
 
 /// Whether a command may write files of the project.
@@ -50,7 +53,7 @@ impl Context {
             .ok()
             .and_then(|dir| Utf8PathBuf::from_path_buf(dir).ok())
             .ok_or_else(|| CliError::failed("the current directory has no readable name"))?;
-        Ok(Self { global: global.clone(), cwd, now: jiff::Timestamp::now() })
+        Ok(Self { global: global.clone(), cwd, now: jiff::Timestamp::now(), root: OnceCell::new() })
     }
 
     pub(crate) fn global(&self) -> &Global {
@@ -59,6 +62,11 @@ impl Context {
 
     pub(crate) fn cwd(&self) -> &Utf8Path {
         &self.cwd
+    }
+
+    /// Returns the root of the project, once it is known.
+    pub(crate) fn root(&self) -> Option<&Utf8Path> {
+        self.root.get().map(Utf8PathBuf::as_path)
     }
 
     /// Today, in UTC.

@@ -155,6 +155,7 @@ impl Project {
         let early = Early::begin(ctx);
         let metadata = metadata(ctx)?;
         let root = Utf8PathBuf::from(metadata.workspace_root.as_str());
+        ctx.root.get_or_init(|| root.clone());
         let packages: Vec<Package> = metadata.packages;
         let start = start(ctx, &packages, &root)?;
         let diesel_toml = find_diesel_toml(ctx, &start, &root, &packages)?;
@@ -168,11 +169,7 @@ impl Project {
                 let text = read(path)?;
                 DieselConfig::parse(&text).map_err(|error| {
                     CliError::of(Exit::Usage, &error)
-                        .at(format!(
-                            "{}:{}",
-                            path.strip_prefix(&root).unwrap_or(path),
-                            error.place()
-                        ))
+                        .at(format!("{path}:{}", error.place()))
                         .hint("correct it: the diesel CLI refuses the file too")
                 })?
             }

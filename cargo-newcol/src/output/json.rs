@@ -81,7 +81,7 @@ impl PlanJson {
 
 impl StepJson {
     fn of(step: &newcol_core::plan::Step, plan: &Plan) -> Self {
-        let effect = effect(step, &plan.facts.server);
+        let effect = effect(step, &plan.facts);
         let up = render::up(step, plan);
         Self {
             what: explain::what(step, &plan.contract),

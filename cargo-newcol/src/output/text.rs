@@ -46,8 +46,7 @@ pub(super) fn plan(plan: &Plan) -> String {
             );
             for step in &migration.steps {
                 let _ = writeln!(text, "     {}", explain::what(step, &plan.contract));
-                let _ =
-                    writeln!(text, "     {}", explain::blocks(&effect(step, &plan.facts.server)));
+                let _ = writeln!(text, "     {}", explain::blocks(&effect(step, &plan.facts)));
                 for statement in render::up(step, plan) {
                     for line in format!("{};", statement.sql).lines() {
                         let _ = writeln!(text, "       {line}");

@@ -19,7 +19,7 @@ use crate::{
     context::{Context, Intent, Origin, Project, Released, Wish, schema_sources},
     error::{CliError, Exit, complaints},
     output::{Output, stage_place},
-    verbs::ask,
+    verbs::{ask, doctor::warn_of_drift},
 };
 
 /// Write down every decision about a new column, and release its first stage
@@ -158,6 +158,9 @@ pub(crate) fn run(ctx: &Context, out: &mut Output, args: &AddArgs) -> Result<Exi
         origin: Origin::Flags,
     };
     let targets = project.plan(ctx, &wish, args.database_url.as_deref())?;
+    if let Some(url) = &args.database_url {
+        warn_of_drift(ctx, out, &project, url)?;
+    }
     for target in &targets {
         for warning in &target.plan.warnings {
             out.warn(warning);
@@ -191,6 +194,7 @@ fn replayed(targets: &[Target]) -> Option<Measured> {
             default_volatility: None,
             type_rewrites: None,
             replaced: Some(ReplacedColumn::of(facts.column(&replaces.column)?)?),
+            heirs: Vec::new(),
         })
     })
 }

@@ -4,11 +4,14 @@ mod collect;
 mod printing;
 
 use clap::Args;
-use newcol_core::doctor::{self, Finding, Severity};
+use newcol_core::{
+    db::Access,
+    doctor::{self, Finding, Severity},
+};
 use serde::Serialize;
 
 use crate::{
-    context::Context,
+    context::{Context, Project},
     error::{CliError, Exit},
     output::{Level, Output},
 };
@@ -59,6 +62,24 @@ pub(crate) fn run(ctx: &Context, out: &mut Output, args: &DoctorArgs) -> Result<
         }
     });
     Ok(if errors > 0 { Exit::Findings } else { Exit::Done })
+}
+
+/// Warns where a schema.rs had drifted before anything was done, as far as a database and a
+/// `diesel` program can tell.
+pub(super) fn warn_of_drift(
+    ctx: &Context,
+    out: &mut Output,
+    project: &Project,
+    url: &str,
+) -> Result<(), CliError> {
+    let session = ctx.session(&project.url(url)?, Access::Read)?;
+    let sources = collect::for_drift(project, session)?;
+    for Finding { path, at, message, help, .. } in doctor::drift(&sources) {
+        let at = at.map(|at| format!(":{at}")).unwrap_or_default();
+        let help = help.map(|help| format!("; {help}")).unwrap_or_default();
+        out.warn(&format!("{path}{at} {message}{help}"));
+    }
+    Ok(())
 }
 
 fn show(out: &mut Output, finding: &Finding) {

@@ -8,6 +8,7 @@ pub(crate) mod explain;
 pub(crate) mod man;
 pub(crate) mod next;
 pub(crate) mod plan;
+pub(crate) mod rehearse;
 pub(crate) mod status;
 pub(crate) mod tour;
 pub(crate) mod undo;

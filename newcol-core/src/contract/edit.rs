@@ -210,9 +210,11 @@ fn special<T>(value: &PerBackend<T>, backend: Backend) -> Option<&T> {
 }
 
 /// Returns the keys of `[measured]` with their TOML values, `None` where nothing was measured.
-fn measured_pairs(measured: &Measured) -> [(&'static str, Option<String>); 7] {
+fn measured_pairs(measured: &Measured) -> [(&'static str, Option<String>); 8] {
     let volatility = measured.default_volatility.filter(|v| *v != Volatility::Unknown);
     let replaced = measured.replaced.as_ref();
+    let heirs: Vec<String> =
+        measured.heirs.iter().map(|name| quoted_on_one_line(&name.to_string())).collect();
     [
         ("server", Some(quoted_on_one_line(&measured.server))),
         ("default_volatility", volatility.map(|v| quoted(volatility_name(v)))),
@@ -221,6 +223,7 @@ fn measured_pairs(measured: &Measured) -> [(&'static str, Option<String>); 7] {
         ("replaced_required", replaced.map(|r| r.required.to_string())),
         ("replaced_default", replaced.and_then(|r| r.default.as_deref()).map(quoted_on_one_line)),
         ("replaced_comment", replaced.and_then(|r| r.comment.as_deref()).map(quoted_on_one_line)),
+        ("heirs", (!heirs.is_empty()).then(|| format!("[{}]", heirs.join(", ")))),
     ]
 }
 

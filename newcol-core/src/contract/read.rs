@@ -50,6 +50,8 @@ pub struct Measured {
     pub type_rewrites: Option<bool>,
     /// The column that is replaced, so that dropping it can be undone.
     pub replaced: Option<ReplacedColumn>,
+    /// Partitions and heirs of the table, which change with it.
+    pub heirs: Vec<TableName>,
 }
 
 /// Definition of the column that the wished one replaces, as its server prints it.
@@ -503,6 +505,8 @@ fn measured(reader: &mut Reader<'_>, root: Section<'_>) -> Option<Measured> {
     let replaced_required = reader.bool(section, "replaced_required");
     let replaced_default = reader.string(section, "replaced_default");
     let replaced_comment = reader.string(section, "replaced_comment");
+    let heirs = reader.strings(section, "heirs");
+    let heirs = heirs.into_iter().filter_map(|found| table_name(reader, found)).collect();
     Some(Measured {
         server: server?.value,
         default_volatility: volatility.map(|found| found.value),
@@ -513,6 +517,7 @@ fn measured(reader: &mut Reader<'_>, root: Section<'_>) -> Option<Measured> {
             default: replaced_default.map(|found| found.value),
             comment: replaced_comment.map(|found| found.value),
         }),
+        heirs,
     })
 }
 

@@ -2,7 +2,7 @@
 
 use camino::Utf8Path;
 
-use super::{DatabaseUrl, DbError, Failure, MigrationRun, OpenOptions, Row, Selection};
+use super::{BoxError, DatabaseUrl, DbError, Failure, OpenOptions, Row, migrations::Folders};
 
 /// A connection that cannot exist.
 pub(super) enum Absent {}
@@ -20,13 +20,7 @@ impl Absent {
         match *self {}
     }
 
-    pub(super) fn migrate(
-        &mut self,
-        _url: &DatabaseUrl,
-        _options: &OpenOptions,
-        _dir: &Utf8Path,
-        _selection: Selection,
-    ) -> Result<MigrationRun, DbError> {
+    pub(super) fn folders(&self, _dir: &Utf8Path) -> Result<Folders, BoxError> {
         match *self {}
     }
 }

@@ -3,7 +3,10 @@
 
 use camino::Utf8PathBuf;
 
-use super::url::{DatabaseUrl, UrlError};
+use super::{
+    BoxError,
+    url::{DatabaseUrl, UrlError},
+};
 use crate::backend::Backend;
 
 /// What the server or the driver said, the same for every engine.
@@ -28,10 +31,6 @@ pub struct Failure {
 
 impl Failure {
     /// Makes a failure of our own or of a driver that gives only a message.
-    #[cfg_attr(
-        not(any(feature = "postgres", feature = "mysql", feature = "sqlite")),
-        expect(dead_code, reason = "only drivers fail")
-    )]
     pub(super) fn said(message: impl Into<String>) -> Self {
         Self { message: message.into(), ..Self::default() }
     }
@@ -90,7 +89,7 @@ pub enum DbError {
         /// The file.
         path: Utf8PathBuf,
         /// Why not.
-        source: Box<dyn std::error::Error + Send + Sync>,
+        source: BoxError,
     },
     /// The SQLite file does not exist, and this access must not create it.
     #[error("there is no file {path}")]
@@ -148,7 +147,7 @@ pub enum DbError {
         /// The directory.
         dir: Utf8PathBuf,
         /// What Diesel says.
-        source: Box<dyn std::error::Error + Send + Sync>,
+        source: BoxError,
     },
     /// A migration failed; those before it are applied.
     #[error("migration {name} failed on {url}")]
@@ -157,8 +156,8 @@ pub enum DbError {
         url: DatabaseUrl,
         /// Name of its directory.
         name: String,
-        /// What Diesel says.
-        source: Box<dyn std::error::Error + Send + Sync>,
+        /// What was said.
+        source: Box<Failure>,
     },
 }
 
@@ -166,7 +165,9 @@ impl DbError {
     /// What the server or driver said, where it said anything.
     pub fn failure(&self) -> Option<&Failure> {
         match self {
-            Self::Connect { source, .. } | Self::Statement { source, .. } => Some(source),
+            Self::Connect { source, .. }
+            | Self::Statement { source, .. }
+            | Self::Migration { source, .. } => Some(source),
             Self::Url { .. }
             | Self::NotBuiltIn { .. }
             | Self::Parameter { .. }
@@ -175,8 +176,7 @@ impl DbError {
             | Self::Version { .. }
             | Self::Answer { .. }
             | Self::ReadOnly { .. }
-            | Self::MigrationSource { .. }
-            | Self::Migration { .. } => None,
+            | Self::MigrationSource { .. } => None,
         }
     }
 
@@ -207,7 +207,7 @@ impl DbError {
                 }
                 .to_owned()
             })),
-            Self::Statement { source, .. } => source.hint.clone(),
+            Self::Statement { source, .. } | Self::Migration { source, .. } => source.hint.clone(),
             Self::Parameter { .. } => Some("correct the parameter, or leave it out".to_owned()),
             Self::CredentialFile { .. } => {
                 Some("correct the path, and see who may read the file".to_owned())
@@ -215,10 +215,7 @@ impl DbError {
             Self::MigrationSource { .. } => {
                 Some("each folder in it needs an `up.sql`, and a version of its own".to_owned())
             }
-            Self::Version { .. }
-            | Self::Answer { .. }
-            | Self::ReadOnly { .. }
-            | Self::Migration { .. } => None,
+            Self::Version { .. } | Self::Answer { .. } | Self::ReadOnly { .. } => None,
         }
     }
 }

@@ -1,21 +1,25 @@
 //! Diesel's migrations: what is applied, and applying them to databases of our own.
 //!
 //! Reading asks the bookkeeping table itself, because Diesel's harness sends `CREATE TABLE IF NOT
-//! EXISTS` even to look. Running goes through Diesel's harness, so it does what `diesel migration
-//! run` does.
+//! EXISTS` even to look. Running does what `diesel migration run` does, statement for statement, but
+//! through a [`Session`]: Diesel's own harness runs only on connections that link a client library.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+};
 
 use camino::Utf8Path;
+use diesel::migration::CREATE_MIGRATIONS_TABLE;
 #[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
 use diesel::{
     backend::Backend as DieselBackend,
     migration::{Migration, MigrationSource},
 };
 #[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
-use diesel_migrations::{FileBasedMigrations, MigrationHarness};
+use diesel_migrations::FileBasedMigrations;
 
-#[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
-use super::DatabaseUrl;
-use super::{DbError, Driver, Session};
+use super::{BoxError, DbError, Driver, Failure, Session, quote::literal};
 use crate::backend::Backend;
 
 /// One row of `__diesel_schema_migrations`.
@@ -36,7 +40,7 @@ pub struct MigrationRun {
 
 /// Which migrations of a directory may run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Selection {
+enum Selection {
     All,
     /// The first so many in the order of versions, applied ones included.
     First(usize),
@@ -89,54 +93,93 @@ impl Session {
 
     fn migrate(&mut self, dir: &Utf8Path, selection: Selection) -> Result<MigrationRun, DbError> {
         self.must_write()?;
-        let (url, options) = (&self.url, &self.options);
-        match &mut self.driver {
-            Driver::Postgres(driver) => driver.migrate(url, options, dir, selection),
-            Driver::Mysql(driver) => driver.migrate(url, options, dir, selection),
-            Driver::Sqlite(driver) => driver.migrate(url, options, dir, selection),
+        match self.backend() {
+            Backend::Postgres | Backend::Mysql => {
+                Self::open(&self.url, &self.options)?.migrate_here(dir, selection)
+            }
+            // A database in memory is reached by its own connection only.
+            Backend::Sqlite => self.migrate_here(dir, selection),
         }
     }
-}
 
-/// A directory of migrations, cut to a selection.
-#[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
-struct Selected {
-    files: FileBasedMigrations,
-    selection: Selection,
-}
-
-#[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
-impl<DB: DieselBackend> MigrationSource<DB> for Selected {
-    fn migrations(&self) -> diesel::migration::Result<Vec<Box<dyn Migration<DB>>>> {
-        let mut all: Vec<Box<dyn Migration<DB>>> = self.files.migrations()?;
-        if let Selection::First(count) = self.selection {
-            all.sort_by(|a, b| a.name().version().cmp(&b.name().version()));
-            all.truncate(count);
+    fn migrate_here(
+        &mut self,
+        dir: &Utf8Path,
+        selection: Selection,
+    ) -> Result<MigrationRun, DbError> {
+        let folders = match &self.driver {
+            Driver::Postgres(driver) => driver.folders(dir),
+            Driver::Mysql(driver) => driver.folders(dir),
+            Driver::Sqlite(driver) => driver.folders(dir),
+        };
+        let folders =
+            folders.map_err(|source| DbError::MigrationSource { dir: dir.to_owned(), source })?;
+        self.batch(CREATE_MIGRATIONS_TABLE)?;
+        let applied: BTreeSet<String> =
+            self.migrations()?.into_iter().map(|migration| migration.version).collect();
+        let count = match selection {
+            Selection::All => folders.len(),
+            Selection::First(count) => count,
+        };
+        let mut run = MigrationRun::default();
+        for (version, folder) in folders.into_iter().take(count) {
+            if applied.contains(&version) {
+                continue;
+            }
+            self.apply(dir, &version, &folder).map_err(|source| DbError::Migration {
+                url: self.url.clone(),
+                name: folder.name,
+                source: Box::new(source),
+            })?;
+            run.versions.push(version);
         }
-        Ok(all)
+        Ok(run)
+    }
+
+    fn apply(&mut self, dir: &Utf8Path, version: &str, folder: &Folder) -> Result<(), Failure> {
+        let up = fs::read_to_string(dir.join(&folder.name).join("up.sql"))
+            .map_err(|error| Failure::said(format!("could not read its up.sql: {error}")))?;
+        if up.is_empty() {
+            return Err(Failure::said("its up.sql is empty"));
+        }
+        let version = literal(self.backend(), version);
+        let record = format!("INSERT INTO __diesel_schema_migrations (version) VALUES ({version})");
+        if !folder.in_transaction {
+            self.send(&up)?;
+            return self.send(&record);
+        }
+        self.send("BEGIN")?;
+        let done = self
+            .send(&up)
+            .and_then(|()| self.send(&record))
+            // It can fail on a deferred constraint, and then leaves SQLite inside the transaction.
+            .and_then(|()| self.send("COMMIT"));
+        if done.is_err() {
+            // What failed first is the error, whether or not anything was left to roll back.
+            drop(self.send("ROLLBACK"));
+        }
+        done
     }
 }
 
-/// Runs the selected migrations one by one on a Diesel connection.
+/// Folders of migrations by version, in the order in which Diesel runs them.
+pub(super) type Folders = BTreeMap<String, Folder>;
+
+/// One folder of a directory of migrations.
+pub(super) struct Folder {
+    name: String,
+    in_transaction: bool,
+}
+
+/// Reads a directory of migrations; of two folders with one version the last wins, as for Diesel.
 #[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
-pub(super) fn run<DB: DieselBackend>(
-    harness: &mut impl MigrationHarness<DB>,
-    url: &DatabaseUrl,
-    dir: &Utf8Path,
-    selection: Selection,
-) -> Result<MigrationRun, DbError> {
-    let unreadable = |source| DbError::MigrationSource { dir: dir.to_owned(), source };
-    let files = FileBasedMigrations::from_path(dir).map_err(|e| unreadable(e.into()))?;
-    let pending = harness.pending_migrations(Selected { files, selection }).map_err(unreadable)?;
-    let mut run = MigrationRun::default();
-    for migration in &pending {
-        let name = || migration.name().to_string();
-        let version = harness.run_migration(migration).map_err(|source| DbError::Migration {
-            url: url.clone(),
-            name: name(),
-            source,
-        })?;
-        run.versions.push(version.to_string());
-    }
-    Ok(run)
+pub(super) fn folders<DB: DieselBackend>(dir: &Utf8Path) -> Result<Folders, BoxError> {
+    let files = FileBasedMigrations::from_path(dir)?;
+    let migrations: Vec<Box<dyn Migration<DB>>> = files.migrations()?;
+    let folder = |migration: Box<dyn Migration<DB>>| {
+        let (name, metadata) = (migration.name(), migration.metadata());
+        let in_transaction = metadata.run_in_transaction();
+        (name.version().to_string(), Folder { name: name.to_string(), in_transaction })
+    };
+    Ok(migrations.into_iter().map(folder).collect())
 }

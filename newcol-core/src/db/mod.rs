@@ -36,13 +36,13 @@ use self::absent::Absent as MysqlDriver;
 use self::absent::Absent as PostgresDriver;
 #[cfg(not(feature = "sqlite"))]
 use self::absent::Absent as SqliteDriver;
+use self::error::one_line;
 #[cfg(feature = "mysql")]
 use self::mysql::MysqlDriver;
 #[cfg(feature = "postgres")]
 use self::postgres::PostgresDriver;
 #[cfg(feature = "sqlite")]
 use self::sqlite::SqliteDriver;
-use self::{error::one_line, migrations::Selection};
 pub use self::{
     error::{DbError, Failure},
     migrations::{AppliedMigration, MigrationRun},
@@ -50,6 +50,8 @@ pub use self::{
     url::{DatabaseUrl, UrlError},
 };
 use crate::backend::{Backend, Server};
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// One row of an answer: every column as text, NULL as `None`.
 pub type Row = Vec<Option<String>>;
@@ -158,12 +160,7 @@ impl Session {
     /// Runs one or more statements and drops their rows, as Diesel runs a migration: on PostgreSQL
     /// several statements are one implicit transaction.
     pub fn batch(&mut self, sql: &str) -> Result<(), DbError> {
-        let done = match &mut self.driver {
-            Driver::Postgres(driver) => driver.batch(sql),
-            Driver::Mysql(driver) => driver.batch(sql),
-            Driver::Sqlite(driver) => driver.batch(sql),
-        };
-        done.map_err(|source| self.failed(sql, source))
+        self.send(sql).map_err(|source| self.failed(sql, source))
     }
 
     /// Runs one statement and returns its rows.
@@ -198,6 +195,14 @@ impl Session {
         match self.options.access {
             Access::Read => Err(DbError::ReadOnly { url: self.url.clone() }),
             Access::Write | Access::Create => Ok(()),
+        }
+    }
+
+    fn send(&mut self, sql: &str) -> Result<(), Failure> {
+        match &mut self.driver {
+            Driver::Postgres(driver) => driver.batch(sql),
+            Driver::Mysql(driver) => driver.batch(sql),
+            Driver::Sqlite(driver) => driver.batch(sql),
         }
     }
 

@@ -1,7 +1,6 @@
 //! MySQL and MariaDB through `mysql_async`, with the URLs that Diesel reads.
 //!
-//! Questions use the text protocol. Only migrations go through a Diesel connection, on a second
-//! socket.
+//! Questions use the text protocol.
 
 use std::{
     path::{Path, PathBuf},
@@ -9,15 +8,16 @@ use std::{
 };
 
 use camino::Utf8Path;
-use diesel_async::{AsyncMysqlConnection, async_connection_wrapper::AsyncConnectionWrapper};
 use mysql_async::{
     ClientIdentity, Conn, DriverError, Error, Opts, OptsBuilder, SslOpts, Value, prelude::Queryable,
 };
 use tokio::runtime::{Builder, Handle, Runtime};
 
 use super::{
-    Access, DatabaseUrl, DbError, Failure, MigrationRun, OpenOptions, Row, Selection, migrations,
-    text_of, url::ServerUrl,
+    Access, BoxError, DatabaseUrl, DbError, Failure, OpenOptions, Row,
+    migrations::{self, Folders},
+    text_of,
+    url::ServerUrl,
 };
 
 /// Where a server's socket lies: `localhost` without a port means the socket, as for the client
@@ -42,7 +42,7 @@ impl MysqlDriver {
     pub(super) fn open(url: &DatabaseUrl, options: &OpenOptions) -> Result<Self, DbError> {
         let target = Target::new(url)?;
         let failed = |said| DbError::Connect { url: url.clone(), source: Box::new(said) };
-        let runtime = runtime(Builder::new_current_thread()).map_err(failed)?;
+        let runtime = runtime().map_err(failed)?;
         let connection = runtime.block_on(target.connect()).map_err(failed)?;
         let mut driver = Self { connection: Some(connection), runtime };
         driver.batch(SETTINGS).map_err(failed)?;
@@ -76,29 +76,8 @@ impl MysqlDriver {
         Ok(rows.into_iter().map(|row| row.unwrap().into_iter().map(text).collect()).collect())
     }
 
-    pub(super) fn migrate(
-        &mut self,
-        url: &DatabaseUrl,
-        _options: &OpenOptions,
-        dir: &Utf8Path,
-        selection: Selection,
-    ) -> Result<MigrationRun, DbError> {
-        let target = Target::new(url)?;
-        let failed = |said| DbError::Connect { url: url.clone(), source: Box::new(said) };
-        // Diesel's wrapper blocks on a handle, which needs another thread to move the socket.
-        let mut threads = Builder::new_multi_thread();
-        threads.worker_threads(1);
-        let runtime = runtime(threads).map_err(failed)?;
-        let diesel = runtime.block_on(async {
-            let connection = target.connect().await?;
-            AsyncMysqlConnection::try_from(connection)
-                .await
-                .map_err(|error| Failure::said(error.to_string()))
-        });
-        let diesel = diesel.map_err(failed)?;
-        let _inside = runtime.enter();
-        let mut diesel: AsyncConnectionWrapper<AsyncMysqlConnection> = diesel.into();
-        migrations::run(&mut diesel, url, dir, selection)
+    pub(super) fn folders(&self, dir: &Utf8Path) -> Result<Folders, BoxError> {
+        migrations::folders::<diesel::mysql::Mysql>(dir)
     }
 }
 
@@ -116,7 +95,8 @@ impl Drop for MysqlDriver {
     }
 }
 
-fn runtime(mut builder: Builder) -> Result<Runtime, Failure> {
+fn runtime() -> Result<Runtime, Failure> {
+    let mut builder = Builder::new_current_thread();
     builder.enable_all().build().map_err(|error| Failure::said(error.to_string()))
 }
 
@@ -268,9 +248,7 @@ fn check_names(server: &ServerUrl) -> Result<(), (String, String)> {
     Ok(())
 }
 
-type Cause = Box<dyn std::error::Error + Send + Sync>;
-
-fn tls(server: &ServerUrl, mode: Mode, ca: Option<&str>) -> Result<SslOpts, Cause> {
+fn tls(server: &ServerUrl, mode: Mode, ca: Option<&str>) -> Result<SslOpts, BoxError> {
     // The driver takes the process-wide provider and panics when an application built in two.
     if rustls::crypto::CryptoProvider::get_default().is_none() {
         // A second thread may win; either way there is one now.

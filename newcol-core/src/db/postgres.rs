@@ -1,13 +1,11 @@
 //! PostgreSQL through `tokio-postgres`, with the URLs that libpq reads.
 //!
 //! Questions use the simple protocol: every value is text, no statement stays prepared (so
-//! connection poolers do not matter), and errors keep their SQLSTATE. Only migrations go through a
-//! Diesel connection, on a second socket.
+//! connection poolers do not matter), and errors keep their SQLSTATE.
 
 use std::{error::Error as _, net::IpAddr, path::Path, time::Duration};
 
 use camino::{Utf8Path, Utf8PathBuf};
-use diesel_async::{AsyncPgConnection, async_connection_wrapper::AsyncConnectionWrapper};
 use tokio::{
     runtime::{Builder, Handle, Runtime},
     task::JoinHandle,
@@ -20,7 +18,8 @@ use tokio_postgres::{
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::{
-    Access, DatabaseUrl, DbError, Failure, MigrationRun, OpenOptions, Row, Selection, migrations,
+    Access, BoxError, DatabaseUrl, DbError, Failure, OpenOptions, Row,
+    migrations::{self, Folders},
     tls::{self, Check, Identity, Roots},
     url::ServerUrl,
 };
@@ -83,7 +82,7 @@ impl PostgresDriver {
     pub(super) fn open(url: &DatabaseUrl, options: &OpenOptions) -> Result<Self, DbError> {
         let target = Target::new(url, options)?;
         let failed = |said| DbError::Connect { url: url.clone(), source: Box::new(said) };
-        let runtime = runtime(Builder::new_current_thread()).map_err(failed)?;
+        let runtime = runtime().map_err(failed)?;
         let (client, connection) = runtime.block_on(target.connect()).map_err(failed)?;
         let link = runtime.spawn(connection);
         let mut driver = Self { client: Some(client), link: Some(link), runtime };
@@ -118,33 +117,8 @@ impl PostgresDriver {
         Ok(rows)
     }
 
-    pub(super) fn migrate(
-        &mut self,
-        url: &DatabaseUrl,
-        options: &OpenOptions,
-        dir: &Utf8Path,
-        selection: Selection,
-    ) -> Result<MigrationRun, DbError> {
-        let target = Target::new(url, options)?;
-        let failed = |said| DbError::Connect { url: url.clone(), source: Box::new(said) };
-        // Diesel's wrapper blocks on a handle, which needs another thread to move the socket.
-        let mut threads = Builder::new_multi_thread();
-        threads.worker_threads(1);
-        let runtime = runtime(threads).map_err(failed)?;
-        let diesel = runtime.block_on(async {
-            let (client, connection) = target.connect().await?;
-            let link = tokio::spawn(connection);
-            let diesel = AsyncPgConnection::try_from(client).await;
-            diesel.map(|diesel| (diesel, link)).map_err(|error| Failure::said(error.to_string()))
-        });
-        let (diesel, link) = diesel.map_err(failed)?;
-        let run = {
-            let _inside = runtime.enter();
-            let mut diesel: AsyncConnectionWrapper<AsyncPgConnection> = diesel.into();
-            migrations::run(&mut diesel, url, dir, selection)
-        };
-        goodbye(&runtime, link);
-        run
+    pub(super) fn folders(&self, dir: &Utf8Path) -> Result<Folders, BoxError> {
+        migrations::folders::<diesel::pg::Pg>(dir)
     }
 
     fn client(&self) -> Result<&Client, Failure> {
@@ -188,7 +162,8 @@ fn goodbye(runtime: &Runtime, link: JoinHandle<Result<(), Error>>) {
     drop(runtime.block_on(leave));
 }
 
-fn runtime(mut builder: Builder) -> Result<Runtime, Failure> {
+fn runtime() -> Result<Runtime, Failure> {
+    let mut builder = Builder::new_current_thread();
     builder.enable_all().build().map_err(|error| Failure::said(error.to_string()))
 }
 

@@ -14,7 +14,8 @@ use diesel::{
 };
 
 use super::{
-    Access, DatabaseUrl, DbError, Failure, MigrationRun, OpenOptions, Row, Selection, migrations,
+    Access, BoxError, DatabaseUrl, DbError, Failure, OpenOptions, Row,
+    migrations::{self, Folders},
 };
 
 /// How long a statement waits for another program's lock, as long as most applications do; a guard
@@ -78,14 +79,8 @@ impl SqliteDriver {
         Ok(rows)
     }
 
-    pub(super) fn migrate(
-        &mut self,
-        url: &DatabaseUrl,
-        _options: &OpenOptions,
-        dir: &Utf8Path,
-        selection: Selection,
-    ) -> Result<MigrationRun, DbError> {
-        migrations::run(&mut self.connection, url, dir, selection)
+    pub(super) fn folders(&self, dir: &Utf8Path) -> Result<Folders, BoxError> {
+        migrations::folders::<Sqlite>(dir)
     }
 }
 

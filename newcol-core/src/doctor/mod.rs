@@ -121,6 +121,14 @@ pub fn examine(sources: &Sources) -> Vec<Finding> {
     findings
 }
 
+/// Says where a `schema.rs` is not what `diesel print-schema` prints, and runs no other check.
+pub fn drift(sources: &Sources) -> Vec<Finding> {
+    let check = &checks::drift::DRIFT;
+    let mut findings = Vec::new();
+    (check.run)(sources, &mut Report { check, findings: &mut findings });
+    findings
+}
+
 /// Takes the findings of one check.
 struct Report<'a> {
     check: &'static Check,

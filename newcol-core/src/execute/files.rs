@@ -88,6 +88,19 @@ pub fn write(root: &Utf8Path, patch: &FilePatch) -> Result<(), FilesError> {
     Ok(())
 }
 
+/// Writes one file outside of any project's keeping, such as a report: wholly, or not at all.
+pub fn write_report(path: &Utf8Path, text: &str) -> Result<(), FilesError> {
+    let new = Utf8PathBuf::from(format!("{path}.newcol-new"));
+    let written = fs::write(&new, text)
+        .map_err(FilesError::io("write", path))
+        .and_then(|()| fs::rename(&new, path).map_err(FilesError::io("write", path)));
+    if written.is_err() {
+        // The first error says what is wrong.
+        fs::remove_file(&new).ok();
+    }
+    written
+}
+
 /// Reports whether a command was killed while it wrote, so that files may be half there.
 pub fn interrupted(root: &Utf8Path) -> bool {
     root.join(JOURNAL).exists()

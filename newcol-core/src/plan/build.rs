@@ -35,7 +35,7 @@ impl Builder<'_> {
             Fill::None => self.short(),
             Fill::Sql(_) | Fill::Rust => self.staged(&fill)?,
         };
-        self.warn();
+        self.warn(&stages);
         let mut stages: Vec<Stage> = stages
             .into_iter()
             .filter(|s| s.kind == StageKind::Backfill || !s.migrations.is_empty())
@@ -158,6 +158,7 @@ impl Builder<'_> {
                 self.because("SET NOT NULL alone would scan the table while everybody waits: a helper check is proven first, while reads and writes go on");
             }
             Backend::Mysql if required => {
+                self.check_not_null()?;
                 constrain.migrations.push(Migration::bare("not_null", Step::SetNotNull));
             }
             Backend::Sqlite if required || kept_default.is_some() => {
@@ -371,7 +372,8 @@ impl Builder<'_> {
         stage
     }
 
-    fn warn(&mut self) {
+    fn warn(&mut self, stages: &[Stage]) {
+        self.warn_of_triggers(stages);
         let facts = self.facts;
         let backend = self.backend();
         if backend == Backend::Mysql && !facts.strict && self.contract.required() {
@@ -405,6 +407,32 @@ impl Builder<'_> {
                 "until `contract`, the trigger also fills rows for which the new code writes NULL on purpose".to_owned(),
             );
         }
+    }
+
+    /// What fills a row must not look like a change of it to triggers, where that can be had.
+    fn warn_of_triggers(&mut self, stages: &[Stage]) {
+        let steps: Vec<&Step> =
+            stages.iter().flat_map(|s| &s.migrations).flat_map(|m| &m.steps).collect();
+        let fills = steps.iter().any(|step| {
+            matches!(step, Step::FillLeftovers(Leftovers::Require(_) | Leftovers::Allow(_)))
+        });
+        let serves = steps.iter().any(|step| matches!(step, Step::CreateFill | Step::CreateSync));
+        let then = match self.backend() {
+            Backend::Postgres if fills => {
+                "it is off, while writers wait, when a migration fills what the backfill has left"
+            }
+            Backend::Mysql if fills => {
+                "it cannot be switched off on this engine, so it runs for the rows that a migration fills"
+            }
+            Backend::Sqlite if serves => {
+                "it is off when a migration fills rows, but runs for those of old programs, which are filled by an UPDATE once they are inserted"
+            }
+            Backend::Postgres | Backend::Mysql | Backend::Sqlite => return,
+        };
+        let table = self.contract.table();
+        self.warnings.extend(self.facts.update_triggers.iter().map(|trigger| {
+            format!("the trigger `{trigger}` fires on every UPDATE of `{table}`: {then}")
+        }));
     }
 }
 

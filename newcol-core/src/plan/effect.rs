@@ -3,8 +3,11 @@
 //! Predictions, tested against what servers really do (law 7). Lock names are PostgreSQL's own;
 //! the other engines have one lock each that matters here.
 
-use super::{ColumnShape, Leftovers, Step, facts::Volatility};
-use crate::backend::{Backend, Product, Server};
+use super::{
+    ColumnShape, Leftovers, Step,
+    facts::{TableFacts, Volatility},
+};
+use crate::backend::{Backend, Product};
 
 /// The strongest lock a step takes on the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -64,11 +67,11 @@ pub struct Effect {
     pub scan: bool,
 }
 
-/// Predicts the effect of a step on a server.
-pub fn effect(step: &Step, server: &Server) -> Effect {
-    match server.backend() {
-        Backend::Postgres => postgres(step),
-        Backend::Mysql => mysql(step, server.product),
+/// Predicts the effect of a step on a table.
+pub fn effect(step: &Step, facts: &TableFacts) -> Effect {
+    match facts.server.backend() {
+        Backend::Postgres => postgres(step, facts),
+        Backend::Mysql => mysql(step, facts.server.product),
         Backend::Sqlite => sqlite(step),
     }
 }
@@ -84,7 +87,7 @@ pub fn add_column_rewrites(volatility: Volatility) -> bool {
     }
 }
 
-fn postgres(step: &Step) -> Effect {
+fn postgres(step: &Step, facts: &TableFacts) -> Effect {
     let brief = |lock| Effect { lock, hold: Hold::Brief, rewrite: false, scan: false };
     let scan =
         Effect { lock: Lock::ShareUpdateExclusive, hold: Hold::Table, rewrite: false, scan: true };
@@ -103,9 +106,11 @@ fn postgres(step: &Step) -> Effect {
         Step::CreateFill | Step::CreateSync | Step::AddForeignKey => brief(Lock::ShareRowExclusive),
         // The rows are only read.
         Step::FillLeftovers(Leftovers::Refuse) => Effect { lock: Lock::AccessShare, ..scan },
-        Step::FillLeftovers(_) => {
-            Effect { lock: Lock::RowExclusive, hold: Hold::Bounded, rewrite: false, scan: true }
+        // Triggers are switched off for it, which nobody else may see.
+        Step::FillLeftovers(_) if !facts.update_triggers.is_empty() => {
+            Effect { lock: Lock::ShareRowExclusive, hold: Hold::Bounded, ..scan }
         }
+        Step::FillLeftovers(_) => Effect { lock: Lock::RowExclusive, hold: Hold::Bounded, ..scan },
         Step::ValidateNotNullCheck
         | Step::ValidateCheck
         | Step::ValidateForeignKey

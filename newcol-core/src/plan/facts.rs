@@ -47,6 +47,10 @@ pub struct TableFacts {
     pub primary_key: Vec<Ident>,
     /// Tables with a foreign key to this one.
     pub children: Vec<TableName>,
+    /// Tables that change with this one: its partitions and heirs (PostgreSQL).
+    pub heirs: Vec<TableName>,
+    /// Triggers, without our own, that an UPDATE of any column fires.
+    pub update_triggers: Vec<Ident>,
     /// Whether the table is partitioned (PostgreSQL).
     pub partitioned: bool,
     /// Volatility of the wished default, where a server measured it.
@@ -54,6 +58,8 @@ pub struct TableFacts {
     /// Whether adding the column with this type rewrites the table even without a default (domain
     /// with constraints), where a server measured it.
     pub type_rewrites: Option<bool>,
+    /// What keeps MariaDB from changing the table while writers go on.
+    pub hindrance: Option<Hindrance>,
     /// `sql_mode` of the server holds a strict mode (MySQL, MariaDB); `true` elsewhere.
     pub strict: bool,
     /// SQLite only: the stored statements that a rebuild must repeat.
@@ -70,9 +76,12 @@ impl TableFacts {
             columns: Vec::new(),
             primary_key: Vec::new(),
             children: Vec::new(),
+            heirs: Vec::new(),
+            update_triggers: Vec::new(),
             partitioned: false,
             default_volatility: None,
             type_rewrites: None,
+            hindrance: None,
             strict: true,
             sqlite: None,
         }
@@ -82,6 +91,15 @@ impl TableFacts {
     pub fn column(&self, name: &Ident) -> Option<&ColumnFacts> {
         self.columns.iter().find(|c| c.name == *name)
     }
+}
+
+/// A generated column because of which MariaDB holds writers up (measured on 10.11).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Hindrance {
+    /// It is stored: only a copy of the table turns NULL into NOT NULL.
+    Stored(Ident),
+    /// It is virtual and has an index: adding a column rebuilds the table, and not online.
+    IndexedVirtual(Ident),
 }
 
 /// One existing column.

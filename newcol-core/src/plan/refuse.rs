@@ -1,6 +1,6 @@
 //! Refuses what an engine cannot do, before anything is planned.
 
-use super::{build::Builder, error::PlanError, volatility};
+use super::{build::Builder, error::PlanError, facts::Hindrance, volatility};
 use crate::{
     backend::{Backend, Product},
     contract::{Answer, Expr},
@@ -15,6 +15,7 @@ impl Builder<'_> {
         self.check_columns()?;
         self.check_type()?;
         self.check_generated()?;
+        self.check_hindrance()?;
         self.check_index()?;
         self.check_check()?;
         self.check_replaced()
@@ -185,6 +186,30 @@ impl Builder<'_> {
             ));
         }
         Ok(())
+    }
+
+    fn check_hindrance(&self) -> Result<(), PlanError> {
+        let Some(Hindrance::IndexedVirtual(column)) = &self.facts.hindrance else { return Ok(()) };
+        if self.contract.answers().generated.get(self.backend()).is_some() {
+            return Ok(());
+        }
+        Err(self.unable(
+            Answer::Path,
+            format!("add a column to `{}` while writers go on", self.contract.table()),
+            format!("the virtual column `{column}` has an index, and such a table is rebuilt under a lock"),
+            "drop that index first and make it again afterwards, or leave the column to a maintenance window",
+        ))
+    }
+
+    /// Checks that a column can become NOT NULL while writers go on.
+    pub(super) fn check_not_null(&self) -> Result<(), PlanError> {
+        let Some(Hindrance::Stored(column)) = &self.facts.hindrance else { return Ok(()) };
+        Err(self.unable(
+            Answer::Presence,
+            "make a column NOT NULL while writers go on",
+            format!("the generated column `{column}` is stored, and only a copy of the table would do"),
+            "make it `--optional`; or `--required` with a default that every old row may have, which needs no such step",
+        ))
     }
 
     fn check_index(&self) -> Result<(), PlanError> {

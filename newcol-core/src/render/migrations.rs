@@ -73,12 +73,11 @@ pub fn slug(plan: &Plan, stage: &Stage, migration: &Migration) -> String {
 
 fn folder(plan: &Plan, stage: &Stage, migration: &Migration) -> Folder {
     let steps = &migration.steps;
-    let server = &plan.facts.server;
     let mut text = header(plan, stage, migration.transaction);
     for step in steps {
         text.push('\n');
         comment(&mut text, &explain::what(step, &plan.contract));
-        comment(&mut text, &explain::blocks(&effect(step, server)));
+        comment(&mut text, &explain::blocks(&effect(step, &plan.facts)));
         statements(&mut text, up(step, plan).iter().map(|s| &s.sql));
     }
     let mut undo = header(plan, stage, migration.transaction);

@@ -89,6 +89,16 @@ impl<'a> Scope<'a> {
         self.contract.default(self.backend()).expect("a default step is planned only with one")
     }
 
+    /// What every statement needs that fills leftovers under the guard of a temporary table.
+    fn guarded(&self) -> [(&'static str, Hole<'_>); 4] {
+        [
+            ("table", Hole::Table(self.table())),
+            ("column", Hole::Name(self.column())),
+            ("guard", Hole::Name(&self.names.guard)),
+            ("stop", Hole::Name(&self.names.backfill_first)),
+        ]
+    }
+
     fn index_name(&self, purpose: IndexPurpose) -> &Ident {
         match purpose {
             IndexPurpose::Wished => &self.names.index,

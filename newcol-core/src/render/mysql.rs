@@ -11,7 +11,7 @@ use crate::{
     backend::{Backend, Product},
     contract::{Expr, Uniqueness, fragment::is_large_object},
     ident::{Ident, TableName},
-    plan::{ColumnShape, IndexPurpose, LEFTOVERS, Leftovers, Step, volatility},
+    plan::{ColumnShape, IndexPurpose, LEFTOVERS, Leftovers, Step, facts::Source, volatility},
 };
 
 pub(super) fn up(step: &Step, scope: &Scope<'_>) -> Vec<Statement> {
@@ -301,11 +301,7 @@ fn drop_trigger(name: &Ident, scope: &Scope<'_>) -> Statement {
 /// There are no blocks outside of stored programs, so a check constraint of a temporary table
 /// stops the migration; its name is the message.
 fn fill_leftovers(leftovers: &Leftovers, scope: &Scope<'_>) -> Vec<SqlText> {
-    let path = scope.contract.path().to_string();
-    let stop = Ident::derived(&[&format!("run cargo newcol backfill {path} first")]);
-    let table = ("table", Hole::Table(scope.table()));
-    let column = ("column", Hole::Name(scope.column()));
-    let guard = ("guard", Hole::Name(&scope.names.guard));
+    let [table, column, guard, stop] = scope.guarded();
     let bound = match leftovers {
         Leftovers::Require(_) | Leftovers::Allow(_) => LEFTOVERS,
         Leftovers::Refuse => 0,
@@ -314,7 +310,7 @@ fn fill_leftovers(leftovers: &Leftovers, scope: &Scope<'_>) -> Vec<SqlText> {
         sql("DROP TEMPORARY TABLE IF EXISTS {guard}", &[guard]),
         sql(
             "CREATE TEMPORARY TABLE {guard} (pending BIGINT, CONSTRAINT {stop} CHECK (pending <= {bound}))",
-            &[guard, ("stop", Hole::Name(&stop)), ("bound", Hole::Number(bound))],
+            &[guard, stop, ("bound", Hole::Number(bound))],
         ),
     ];
     match leftovers {
@@ -324,11 +320,9 @@ fn fill_leftovers(leftovers: &Leftovers, scope: &Scope<'_>) -> Vec<SqlText> {
                 "INSERT INTO {guard} SELECT count(*) FROM (SELECT 1 FROM {table} WHERE {column} IS NULL AND {fill} IS NOT NULL LIMIT {more}) AS pending",
                 &[guard, table, column, fill, ("more", Hole::Number(LEFTOVERS + 1))],
             ));
-            let kept = keep_timestamps(scope);
-            statements.push(sql(
-                "UPDATE {table} SET {column} = {fill}{kept} WHERE {column} IS NULL AND {fill} IS NOT NULL",
-                &[table, column, fill, ("kept", Hole::Sql(&kept))],
-            ));
+            let set = sql("{column} = {fill}", &[column, fill]);
+            let empty = sql(" WHERE {column} IS NULL AND {fill} IS NOT NULL", &[column, fill]);
+            statements.extend(update(&set, &empty, scope.column(), scope));
         }
         Leftovers::Refuse => statements.push(sql(
             "INSERT INTO {guard} SELECT count(*) FROM {table} WHERE {column} IS NULL",
@@ -339,20 +333,60 @@ fn fill_leftovers(leftovers: &Leftovers, scope: &Scope<'_>) -> Vec<SqlText> {
     statements
 }
 
-/// Assigns every time to itself, which keeps `ON UPDATE CURRENT_TIMESTAMP` from changing it.
-fn keep_timestamps(scope: &Scope<'_>) -> SqlText {
+/// An UPDATE of one column that keeps `ON UPDATE CURRENT_TIMESTAMP` from changing another: a time
+/// that is assigned, be it to itself, stays.
+fn update(set: &SqlText, end: &SqlText, column: &Ident, scope: &Scope<'_>) -> Vec<SqlText> {
+    let table = ("table", Hole::Table(scope.table()));
+    let start = sql("UPDATE {table} SET {set}", &[table, ("set", Hole::Sql(set))]);
+    match scope.facts.source {
+        Source::Replay | Source::Server => {
+            let kept = keep_times(column, scope);
+            vec![join([&start, &kept, end], "")]
+        }
+        // Only the server knows which times it changes, and it is asked when the migration runs.
+        Source::Schema => {
+            let kept = sql(
+                "SET @newcol_kept = (SELECT group_concat(concat(', `', replace(column_name, '`', '``'), '` = `', replace(column_name, '`', '``'), '`') SEPARATOR '') FROM information_schema.columns WHERE {in_table} AND extra LIKE '%on update%' AND column_name <> {column})",
+                &[
+                    ("in_table", Hole::Sql(&in_table(scope))),
+                    ("column", Hole::Literal(column.as_str())),
+                ],
+            );
+            let whole = sql(
+                "SET @newcol_update = concat({start}, coalesce(@newcol_kept, ''), {end})",
+                &[("start", Hole::Sql(&as_text(&start))), ("end", Hole::Sql(&as_text(end)))],
+            );
+            let run = [
+                "PREPARE newcol_update FROM @newcol_update",
+                "EXECUTE newcol_update",
+                "DEALLOCATE PREPARE newcol_update",
+            ];
+            [kept, whole].into_iter().chain(run.map(|run| sql(run, &[]))).collect()
+        }
+    }
+}
+
+fn keep_times(changed: &Ident, scope: &Scope<'_>) -> SqlText {
     let is_time = |ty: &String| {
         let ty = ty.to_ascii_lowercase();
         ty.starts_with("timestamp") || ty.starts_with("datetime")
     };
-    let times = scope
-        .facts
-        .columns
-        .iter()
-        .filter(|column| !column.generated && column.sql_type.as_ref().is_some_and(is_time));
+    let times = scope.facts.columns.iter().filter(|column| {
+        !column.generated
+            && column.name != *changed
+            && column.sql_type.as_ref().is_some_and(is_time)
+    });
     let kept: Vec<SqlText> =
         times.map(|column| sql(", {c} = {c}", &[("c", Hole::Name(&column.name))])).collect();
     join(&kept, "")
+}
+
+/// SQL as the arguments of `concat`: whether a backslash in a literal escapes is up to `sql_mode`.
+fn as_text(statement: &SqlText) -> SqlText {
+    let parts = statement.as_str().split('\\');
+    let parts: Vec<SqlText> =
+        parts.map(|part| sql("{part}", &[("part", Hole::Literal(part))])).collect();
+    join(&parts, ", CHAR(92 USING utf8mb4), ")
 }
 
 /// Built without reading the table, so the rows are proven by hand first: orphans stop it.
@@ -455,10 +489,10 @@ fn restore_replaced(scope: &Scope<'_>) -> Vec<SqlText> {
         ("default", Hole::Sql(&default)),
         ("comment", Hole::Sql(&comment)),
     ];
-    let mut statements = vec![
-        sql("ALTER TABLE {table} ADD COLUMN {old} {type} NULL{default}{comment}", &holes),
-        sql("UPDATE {table} SET {old} = {back}", &holes),
-    ];
+    let set = sql("{old} = {back}", &holes);
+    let mut statements =
+        vec![sql("ALTER TABLE {table} ADD COLUMN {old} {type} NULL{default}{comment}", &holes)];
+    statements.extend(update(&set, &sql("", &[]), old, scope));
     if !facts.nullable {
         statements.push(sql(
             "ALTER TABLE {table} MODIFY COLUMN {old} {type} NOT NULL{default}{comment}",

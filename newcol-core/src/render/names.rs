@@ -25,6 +25,8 @@ pub(super) struct Names {
     pub(super) rebuilt: TableName,
     /// Temporary table whose check constraint stops a migration.
     pub(super) guard: Ident,
+    /// Its check constraint that stops where too many rows are left: the message.
+    pub(super) backfill_first: Ident,
 }
 
 impl Names {
@@ -52,6 +54,10 @@ impl Names {
                 name: Ident::derived(&["newcol_rebuilt", table]),
             },
             guard: Ident::derived(&["newcol_guard"]),
+            backfill_first: Ident::derived(&[&format!(
+                "run cargo newcol backfill {} first",
+                contract.path()
+            )]),
         }
     }
 }

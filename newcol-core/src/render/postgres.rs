@@ -308,53 +308,107 @@ fn fill_leftovers(leftovers: &Leftovers, scope: &Scope<'_>) -> Statement {
         }
         Leftovers::Allow(_) | Leftovers::Refuse => "only application code can fill them",
     };
-    let holes = |expr| {
-        [
-            ("tag", Hole::Words(tag(scope))),
-            ("table", Hole::Table(scope.table())),
-            ("column", Hole::Name(scope.column())),
-            ("bound", Hole::Number(LEFTOVERS)),
-            ("too_many", expr),
-        ]
-    };
+    let none = sql("", &[]);
+    let table = ("table", Hole::Table(scope.table()));
+    let column = ("column", Hole::Name(scope.column()));
     let fill = match leftovers {
         Leftovers::Require(expr) | Leftovers::Allow(expr) => {
-            let [tag, table, column, bound, too_many] = holes(Hole::Literal(&too_many));
+            let fill = ("fill", Hole::Expr(expr));
+            let update = sql(
+                "UPDATE {table} SET {column} = {fill} WHERE {column} IS NULL AND {fill} IS NOT NULL",
+                &[table, column, fill],
+            );
             sql(
                 "
-  IF (SELECT count(*) FROM (SELECT 1 FROM {table} WHERE {column} IS NULL AND {fill} IS NOT NULL LIMIT {bound} + 1) AS newcol_pending) > {bound} THEN
+  newcol_pending := (SELECT count(*) FROM (SELECT 1 FROM {table} WHERE {column} IS NULL AND {fill} IS NOT NULL LIMIT {bound} + 1) AS newcol_rows);
+  IF newcol_pending > {bound} THEN
     RAISE EXCEPTION USING MESSAGE = {too_many}, HINT = {hint};
   END IF;
-  UPDATE {table} SET {column} = {fill} WHERE {column} IS NULL AND {fill} IS NOT NULL;",
-                &[tag, table, column, bound, too_many, ("fill", Hole::Expr(expr)), ("hint", Hole::Literal(&hint))],
+  IF newcol_pending > 0 THEN{update}
+  END IF;",
+                &[
+                    table,
+                    column,
+                    fill,
+                    ("bound", Hole::Number(LEFTOVERS)),
+                    ("too_many", Hole::Literal(&too_many)),
+                    ("hint", Hole::Literal(&hint)),
+                    ("update", Hole::Sql(&without_triggers(&update, scope.column(), scope))),
+                ],
             )
         }
-        Leftovers::Refuse => sql("", &[]),
+        Leftovers::Refuse => none.clone(),
     };
     let guard = match leftovers {
-        Leftovers::Require(_) | Leftovers::Refuse => {
-            let [tag, table, column, bound, empty] = holes(Hole::Literal(&empty));
-            sql(
-                "
+        Leftovers::Require(_) | Leftovers::Refuse => sql(
+            "
   IF EXISTS (SELECT 1 FROM {table} WHERE {column} IS NULL) THEN
-    RAISE EXCEPTION USING MESSAGE = {too_many}, HINT = {hint};
+    RAISE EXCEPTION USING MESSAGE = {empty}, HINT = {hint};
   END IF;",
-                &[tag, table, column, bound, empty, ("hint", Hole::Literal(empty_hint))],
-            )
+            &[table, column, ("empty", Hole::Literal(&empty)), ("hint", Hole::Literal(empty_hint))],
+        ),
+        Leftovers::Allow(_) => none.clone(),
+    };
+    let declared = match leftovers {
+        Leftovers::Require(_) | Leftovers::Allow(_) => {
+            sql("{declared}\n  newcol_pending bigint;", &[("declared", Hole::Words(DECLARED))])
         }
-        Leftovers::Allow(_) => sql("", &[]),
+        Leftovers::Refuse => none,
     };
     Statement::repeatable(sql(
-        "DO {tag}
+        "DO {tag}{declared}
 BEGIN{fill}{guard}
 END
 {tag}",
         &[
             ("tag", Hole::Words(tag(scope))),
+            ("declared", Hole::Sql(&declared)),
             ("fill", Hole::Sql(&fill)),
             ("guard", Hole::Sql(&guard)),
         ],
     ))
+}
+
+/// What [`without_triggers`] needs declared.
+const DECLARED: &str = "
+DECLARE
+  newcol_trigger record;
+  newcol_again text := '';";
+
+/// An UPDATE that changes one column and no other, whatever triggers there are.
+///
+/// A trigger that sets `updated_at` would take it for a change of the row. Switching triggers off
+/// holds writers up until the transaction ends, so that nobody else does without them; our own stay,
+/// since they know what a fill is. Partitions have copies of their parent's triggers, with a state
+/// of their own, and PostgreSQL before 15 counts the copies as internal.
+fn without_triggers(update: &SqlText, column: &Ident, scope: &Scope<'_>) -> SqlText {
+    sql(
+        "
+    -- Triggers on UPDATE would change other columns, such as updated_at: they are off for this one,
+    -- and writers wait until it is committed.
+    FOR newcol_trigger IN
+      WITH RECURSIVE newcol_tables (id) AS (
+        SELECT {regclass}::regclass::oid
+        UNION SELECT i.inhrelid FROM pg_inherits i JOIN newcol_tables n ON n.id = i.inhparent
+      )
+      SELECT n.id::regclass AS on_table, t.tgname AS name, CASE t.tgenabled WHEN 'A' THEN 'ALWAYS ' ELSE '' END AS always
+      FROM newcol_tables n JOIN pg_trigger t ON t.tgrelid = n.id
+      JOIN pg_attribute a ON a.attrelid = n.id AND a.attname = {column}
+      WHERE t.tgtype & 16 <> 0 AND t.tgenabled IN ('O', 'A') AND t.tgname !~ '^newcol_'
+        AND (t.tgattr::text = '' OR a.attnum = ANY (t.tgattr))
+        AND (NOT t.tgisinternal OR (t.tgparentid <> 0 AND t.tgconstraint = 0))
+    LOOP
+      EXECUTE format('ALTER TABLE ONLY %s DISABLE TRIGGER %I', newcol_trigger.on_table, newcol_trigger.name);
+      newcol_again := newcol_again || format('ALTER TABLE ONLY %s ENABLE %sTRIGGER %I;', newcol_trigger.on_table, newcol_trigger.always, newcol_trigger.name);
+    END LOOP;
+    {update};
+    EXECUTE newcol_again;",
+        &[
+            ("regclass", Hole::Literal(&regclass(scope))),
+            ("column", Hole::Literal(column.as_str())),
+            ("update", Hole::Sql(update)),
+        ],
+    )
 }
 
 fn validate(name: &Ident, scope: &Scope<'_>) -> Statement {
@@ -472,9 +526,20 @@ fn restore_replaced(scope: &Scope<'_>) -> Vec<SqlText> {
         ("type", Hole::Sql(&ty)),
         ("back", Hole::Expr(back)),
     ];
+    let update = sql("UPDATE {table} SET {old} = {back}", &holes);
     let mut statements = vec![
         sql("ALTER TABLE {table} ADD COLUMN {old} {type}", &holes),
-        sql("UPDATE {table} SET {old} = {back}", &holes),
+        sql(
+            "DO {tag}{declared}
+BEGIN{update}
+END
+{tag}",
+            &[
+                ("tag", Hole::Words(tag(scope))),
+                ("declared", Hole::Words(DECLARED)),
+                ("update", Hole::Sql(&without_triggers(&update, old, scope))),
+            ],
+        ),
     ];
     if let Some(default) = &default {
         statements.push(sql(

@@ -339,22 +339,64 @@ fn edit_schemas(
         let derived = shared_type(targets, &schema.config)?;
         let contract = &targets[0].plan.contract;
         let product = targets[0].plan.facts.server.product;
-        let edits = match direction {
+        let mut edits: Vec<SchemaEdit> = match direction {
             Direction::Forward => {
                 changes.iter().map(|c| forward(*c, contract, product, &derived)).collect()
             }
             Direction::Back => {
                 let back = changes.iter().rev().map(|c| backward(*c, contract, schema));
                 let back: Vec<Option<SchemaEdit>> = back.collect::<Result<_, ReleaseError>>()?;
-                let mut edits: Vec<SchemaEdit> = back.into_iter().flatten().collect();
-                edits.extend(restored(patch, schema));
-                edits.retain(|edit| !is_undone(edit, schema, product));
-                edits
+                back.into_iter().flatten().collect()
             }
         };
+        edits.extend(inherited(&edits, targets, schema));
+        if direction == Direction::Back {
+            edits.extend(restored(patch, schema));
+            edits.retain(|edit| !is_undone(edit, schema, product));
+        }
         edit_one(patch, schema, read.get(at).copied(), product, &edits)?;
     }
     Ok(())
+}
+
+/// Returns the edits for partitions and heirs that print-schema prints too: their columns are those
+/// of the table, but its comments and, other than in partitions, its foreign keys are its own.
+fn inherited(edits: &[SchemaEdit], targets: &[Target], schema: &SchemaSource) -> Vec<SchemaEdit> {
+    let mut found = Vec::new();
+    for facts in targets.iter().map(|target| &target.plan.facts) {
+        if facts.heirs.is_empty() {
+            continue;
+        }
+        let Ok(file) = SchemaFile::parse(&schema.text) else { continue };
+        let heirs = facts.heirs.iter().filter(|heir| file.table(&schema.text, heir).is_ok());
+        for heir in heirs {
+            found.extend(edits.iter().filter_map(|edit| of_heir(edit, heir, facts.partitioned)));
+        }
+    }
+    found
+}
+
+fn of_heir(edit: &SchemaEdit, heir: &TableName, partitioned: bool) -> Option<SchemaEdit> {
+    let heir = heir.clone();
+    Some(match edit.clone() {
+        SchemaEdit::AddColumn { column, .. } => {
+            SchemaEdit::AddColumn { table: heir, column: NewColumn { docs: None, ..column } }
+        }
+        SchemaEdit::DropColumn { column, .. } => SchemaEdit::DropColumn { table: heir, column },
+        SchemaEdit::SetNullable { column, .. } => SchemaEdit::SetNullable { table: heir, column },
+        SchemaEdit::SetNotNull { column, .. } => SchemaEdit::SetNotNull { table: heir, column },
+        SchemaEdit::AddJoinable { column, parent, .. } if partitioned => {
+            SchemaEdit::AddJoinable { child: heir, column, parent }
+        }
+        SchemaEdit::RemoveJoinable { column, parent, .. } if partitioned => {
+            SchemaEdit::RemoveJoinable { child: heir, column, parent }
+        }
+        SchemaEdit::AddJoinable { .. }
+        | SchemaEdit::RemoveJoinable { .. }
+        | SchemaEdit::SetDocs { .. }
+        | SchemaEdit::AllowTogether { .. }
+        | SchemaEdit::ForbidTogether { .. } => return None,
+    })
 }
 
 fn changed_earlier(targets: &[Target], kind: StageKind, change: SchemaChange) -> bool {

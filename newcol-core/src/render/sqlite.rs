@@ -239,20 +239,12 @@ fn drop_trigger(name: &Ident, scope: &Scope<'_>) -> Statement {
 /// A statement cannot raise an error of its own outside of triggers, so a check constraint of a
 /// temporary table does; its name is the message.
 fn fill_leftovers(leftovers: &Leftovers, scope: &Scope<'_>) -> Vec<SqlText> {
-    let path = scope.contract.path().to_string();
-    let first = Ident::derived(&[&format!("run cargo newcol backfill {path} first")]);
+    let path = scope.contract.path();
     let empty = Ident::derived(&[&format!("{path} is still NULL in some rows")]);
-    let table = ("table", Hole::Table(scope.table()));
-    let column = ("column", Hole::Name(scope.column()));
-    let guard = ("guard", Hole::Name(&scope.names.guard));
+    let [table, column, guard, stop] = scope.guarded();
     let mut statements = vec![sql(
-        "CREATE TEMP TABLE {guard} (pending INTEGER CONSTRAINT {first} CHECK (pending <= {bound}), empty INTEGER CONSTRAINT {still} CHECK (empty = 0))",
-        &[
-            guard,
-            ("first", Hole::Name(&first)),
-            ("still", Hole::Name(&empty)),
-            ("bound", Hole::Number(LEFTOVERS)),
-        ],
+        "CREATE TEMP TABLE {guard} (pending INTEGER CONSTRAINT {stop} CHECK (pending <= {bound}), empty INTEGER CONSTRAINT {still} CHECK (empty = 0))",
+        &[guard, stop, ("still", Hole::Name(&empty)), ("bound", Hole::Number(LEFTOVERS))],
     )];
     match leftovers {
         Leftovers::Require(expr) | Leftovers::Allow(expr) => {
@@ -261,10 +253,11 @@ fn fill_leftovers(leftovers: &Leftovers, scope: &Scope<'_>) -> Vec<SqlText> {
                 "INSERT INTO temp.{guard} (pending) SELECT count(*) FROM (SELECT 1 FROM {table} WHERE {column} IS NULL AND {fill} IS NOT NULL LIMIT {more})",
                 &[guard, table, column, fill, ("more", Hole::Number(LEFTOVERS + 1))],
             ));
-            statements.push(sql(
+            let update = sql(
                 "UPDATE {table} SET {column} = {fill} WHERE {column} IS NULL AND {fill} IS NOT NULL",
                 &[table, column, fill],
-            ));
+            );
+            statements.extend(without_triggers(update, scope));
         }
         Leftovers::Refuse => {}
     }
@@ -277,6 +270,19 @@ fn fill_leftovers(leftovers: &Leftovers, scope: &Scope<'_>) -> Vec<SqlText> {
     }
     statements.push(sql("DROP TABLE temp.{guard}", &[guard]));
     statements
+}
+
+/// An UPDATE that fires no trigger of the user's, such as one that sets `updated_at`: there is one
+/// writer at a time, so nobody misses what is made again before the transaction ends.
+fn without_triggers(update: SqlText, scope: &Scope<'_>) -> Vec<SqlText> {
+    let attached = scope.facts.sqlite.iter().flat_map(|table| &table.attached);
+    let triggers: Vec<&(Ident, String)> =
+        attached.filter(|(name, _)| scope.facts.update_triggers.contains(name)).collect();
+    let drop = triggers.iter().map(|(name, _)| {
+        sql("DROP TRIGGER {trigger}", &[("trigger", Hole::Table(&beside(name, scope)))])
+    });
+    let again = triggers.iter().map(|(_, create)| SqlText::stored(create.clone()));
+    drop.chain([update]).chain(again).collect()
 }
 
 fn create_index(scope: &Scope<'_>) -> Statement {
@@ -328,10 +334,9 @@ fn restore_replaced(scope: &Scope<'_>) -> Vec<SqlText> {
         ("default", Hole::Sql(&default)),
         ("back", Hole::Expr(back)),
     ];
-    vec![
-        sql("ALTER TABLE {table} ADD COLUMN {old} {type}{default}", &holes),
-        sql("UPDATE {table} SET {old} = {back}", &holes),
-    ]
+    let mut statements = vec![sql("ALTER TABLE {table} ADD COLUMN {old} {type}{default}", &holes)];
+    statements.extend(without_triggers(sql("UPDATE {table} SET {old} = {back}", &holes), scope));
+    statements
 }
 
 /// `sqlite_schema` of the (attached) database that holds the table.

@@ -131,27 +131,16 @@ pub(super) fn add(
     parent: &TableName,
 ) -> Result<String, SchemaError> {
     let file = SchemaFile::parse(text)?;
-    let child_table = file.table(text, child)?;
-    let parent_table = match file.table(text, parent) {
-        Ok(table) => table,
-        // print-schema leaves out what points to a table that it does not print.
-        Err(SchemaError::TableMissing { .. }) => return Ok(text.to_owned()),
-        Err(error) => return Err(error),
-    };
-    if !can_join(child_table, parent_table) {
-        return Ok(text.to_owned());
-    }
+    let Some(pair) = Pair::find(&file, text, child, parent)? else { return Ok(text.to_owned()) };
+    let Pair { child: child_table, parent: parent_table } = pair;
     let scope = Scope::new(text, &file, &child_table.module);
-    let rust_column = child_table.column(column).map_or_else(
-        || names::joinable_column(column.as_str(), &child_table.rust_name),
-        |column| column.rust_name.clone(),
-    );
+    let rust_column = pair.rust_column(column);
     let (child_name, parent_name) = (&child_table.rust_name, &parent_table.rust_name);
-    let pair = |j: &&&Joinable| {
+    let same = |j: &&&Joinable| {
         (&j.child, &j.parent) == (child_name, parent_name)
             || (&j.child, &j.parent) == (parent_name, child_name)
     };
-    if let Some(present) = scope.joinables.iter().find(pair) {
+    if let Some(present) = scope.joinables.iter().find(same) {
         if present.child == *child_name && present.column == rust_column {
             return Err(SchemaError::JoinableExists {
                 child: child.clone(),
@@ -190,9 +179,41 @@ pub(super) fn add(
     Ok(splices.apply(text))
 }
 
-/// Reports whether a foreign key between two tables gets a `joinable!`.
-fn can_join(child: &Table, parent: &Table) -> bool {
-    child.range != parent.range && child.module == parent.module && parent.primary_key.len() == 1
+/// Two tables whose foreign key gets a `joinable!`.
+#[derive(Clone, Copy)]
+struct Pair<'f> {
+    child: &'f Table,
+    parent: &'f Table,
+}
+
+impl<'f> Pair<'f> {
+    /// Finds both; `None` where print-schema writes nothing: for a table that references itself, a
+    /// parent that it does not print, or one with a key of several columns.
+    fn find(
+        file: &'f SchemaFile,
+        text: &str,
+        child: &TableName,
+        parent: &TableName,
+    ) -> Result<Option<Self>, SchemaError> {
+        let child = file.table(text, child)?;
+        let parent = match file.table(text, parent) {
+            Ok(table) => table,
+            Err(SchemaError::TableMissing { .. }) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let joined = child.range != parent.range
+            && child.module == parent.module
+            && parent.primary_key.len() == 1;
+        Ok(joined.then_some(Self { child, parent }))
+    }
+
+    /// Returns the child's column as `joinable!` names it.
+    fn rust_column(&self, column: &Ident) -> String {
+        self.child.column(column).map_or_else(
+            || names::joinable_column(column.as_str(), &self.child.rust_name),
+            |column| column.rust_name.clone(),
+        )
+    }
 }
 
 pub(super) fn remove(
@@ -203,22 +224,14 @@ pub(super) fn remove(
     parent: &TableName,
 ) -> Result<String, SchemaError> {
     let file = SchemaFile::parse(text)?;
-    let child_table = file.table(text, child)?;
     let missing = || SchemaError::JoinableMissing { child: child.clone(), column: column.clone() };
-    let parent_table = match file.table(text, parent) {
-        Ok(table) if can_join(child_table, table) => table,
-        // Adding it wrote nothing either.
-        Ok(_) | Err(SchemaError::TableMissing { .. }) => return Ok(text.to_owned()),
-        Err(error) => return Err(error),
-    };
-    let scope = Scope::new(text, &file, &child_table.module);
-    let rust_column = child_table.column(column).map_or_else(
-        || names::joinable_column(column.as_str(), &child_table.rust_name),
-        |column| column.rust_name.clone(),
-    );
+    // Adding it wrote nothing either.
+    let Some(pair) = Pair::find(&file, text, child, parent)? else { return Ok(text.to_owned()) };
+    let scope = Scope::new(text, &file, &pair.child.module);
+    let rust_column = pair.rust_column(column);
     let present = scope.joinables.iter().find(|j| {
-        j.child == child_table.rust_name
-            && j.parent == parent_table.rust_name
+        j.child == pair.child.rust_name
+            && j.parent == pair.parent.rust_name
             && j.column == rust_column
     });
     Ok(without(printer, &scope, present.ok_or_else(missing)?))

@@ -7,7 +7,7 @@
 
 mod mysql;
 mod postgres;
-mod sqlite;
+pub(crate) mod sqlite;
 
 use newcol_core::{backend::Backend, ident::TableName};
 
@@ -56,12 +56,12 @@ fn literal(text: &str) -> String {
 }
 
 /// Writes a name in the quotes of a dialect.
-fn quoted(name: &str, quote: char) -> String {
+pub(crate) fn quoted(name: &str, quote: char) -> String {
     format!("{quote}{}{quote}", name.replace(quote, &format!("{quote}{quote}")))
 }
 
 /// Writes a table's name in the quotes of a dialect.
-fn quoted_table(table: &TableName, quote: char) -> String {
+pub(crate) fn quoted_table(table: &TableName, quote: char) -> String {
     let name = quoted(table.name.as_str(), quote);
     match &table.schema {
         Some(schema) => format!("{}.{name}", quoted(schema.as_str(), quote)),

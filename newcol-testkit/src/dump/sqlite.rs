@@ -87,7 +87,7 @@ pub(super) fn data_sql(url: &str, table: &TableName) -> Result<String, AdminErro
 }
 
 /// Returns the parenthesised texts that follow a keyword outside of quotes.
-fn clauses<'a>(sql: &'a str, keyword: &str) -> Vec<&'a str> {
+pub(crate) fn clauses<'a>(sql: &'a str, keyword: &str) -> Vec<&'a str> {
     let mut found = Vec::new();
     for (at, word) in words(sql) {
         let rest = &sql[at + word.len()..];

@@ -38,7 +38,7 @@ pub use self::report::{
 };
 use crate::{
     life::{Life, LifeError},
-    program::{Program, Statements, StatementsError},
+    program::{Changes, Program, Statements, StatementsError},
     scratch::{AdminError, BoxError},
 };
 
@@ -184,12 +184,13 @@ impl<'a> Matrix<'a> {
         if !self.programs.is_empty() {
             return Ok(Vec::new());
         }
+        let changes = Changes::default();
         let sides = Side::ALL
             .into_iter()
             .filter(|s| *s != Side::Relying || promise::relied_from(&life.plan).is_some());
         sides
             .map(|side| {
-                let made = Statements::of(&life.plan, side, url);
+                let made = Statements::of(&life.plan, side, url, &changes);
                 made.map(|made| (side, made))
                     .map_err(|source| MatrixError::Statements { side, source })
             })

@@ -121,6 +121,17 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// Returns the word used in machine-readable reports.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Works => "works",
+            Self::Preserves => "preserves",
+            Self::WrongValue { .. } => "wrong-value",
+            Self::Fails { .. } => "fails",
+            Self::Absent => "absent",
+        }
+    }
+
     /// Reports whether it is nothing to worry about.
     pub fn is_good(&self) -> bool {
         match self {

@@ -14,7 +14,7 @@ use std::fmt;
 pub use self::async_code::AsyncCode;
 pub use self::{
     code::Code,
-    statements::{Statements, StatementsError},
+    statements::{Changes, Statements, StatementsError},
 };
 use crate::scratch::BoxError;
 

@@ -1,11 +1,14 @@
 //! Code made up from the table alone: the statements that Diesel would send for structs with every
 //! column the release knows, prepared once per session as Diesel prepares them.
 
-use std::collections::HashSet;
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use newcol_core::{
     backend::Backend,
-    contract::{Contract, SqlType},
+    contract::{Contract, SqlType, Uniqueness},
     db::{DbError, Row, Session},
     ident::{Ident, TableName},
     plan::{Plan, facts::ColumnFacts},
@@ -16,7 +19,7 @@ use super::{ActError, Operation, Program, Running, Said};
 use crate::{
     life::{self, LifeError},
     matrix::{Side, equals},
-    rows::{Rows, RowsError},
+    rows::{NewColumn, Rows, RowsError},
     scratch::BoxError,
 };
 
@@ -31,9 +34,20 @@ pub enum StatementsError {
     Rows(#[from] RowsError),
 }
 
+/// How often each row has been changed, by whichever release: the next change must be another.
+#[derive(Debug, Clone, Default)]
+pub struct Changes(Arc<Mutex<HashMap<u64, u64>>>);
+
+impl Changes {
+    fn counts(&self) -> MutexGuard<'_, HashMap<u64, u64>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// Made-up code of one release.
 #[derive(Debug)]
 pub struct Statements {
+    changes: Changes,
     backend: Backend,
     table: TableName,
     rows: Rows,
@@ -60,21 +74,27 @@ enum Values {
     /// One expression, because not every value is allowed.
     Always(String),
     /// A sample of the type.
-    Sample(crate::rows::ColumnValues),
+    Sample(Box<NewColumn>),
 }
 
 impl Values {
     fn literal(&self, row: u64, revision: u64) -> Result<String, RowsError> {
         match self {
             Self::Always(expression) => Ok(expression.clone()),
-            Self::Sample(values) => values.literal(row * 1_000 + revision),
+            Self::Sample(values) => values.changed(row, revision),
         }
     }
 }
 
 impl Statements {
-    /// Makes up the code of a side, on a database without the column.
-    pub fn of(plan: &Plan, side: Side, url: &str) -> Result<Self, StatementsError> {
+    /// Makes up the code of a side, on a database without the column. Releases that meet on one
+    /// table share their changes.
+    pub fn of(
+        plan: &Plan,
+        side: Side,
+        url: &str,
+        changes: &Changes,
+    ) -> Result<Self, StatementsError> {
         let (contract, backend) = (&plan.contract, plan.backend());
         let mut session = life::open(url)?;
         let mut rows = Rows::of(&mut session, contract.table())?;
@@ -97,7 +117,8 @@ impl Statements {
             });
             reads.push(contract.column().clone());
         }
-        Ok(Self { backend, table: contract.table().clone(), rows, reads, column })
+        let changes = changes.clone();
+        Ok(Self { changes, backend, table: contract.table().clone(), rows, reads, column })
     }
 
     /// Returns the columns that the release writes.
@@ -108,13 +129,21 @@ impl Statements {
 
     /// Returns what the release writes into a row after so many changes.
     fn literals(&self, row: u64, revision: u64) -> Result<Vec<String>, RowsError> {
-        let mut literals =
-            if revision == 0 { self.rows.literals(row) } else { self.rows.changed(row, revision) }?;
+        let mut literals = self.rows.changed(row, revision)?;
         match self.column.as_ref().and_then(|column| column.values.as_ref()) {
             Some(values) => literals.push(values.literal(row, revision)?),
             None => {}
         }
         Ok(literals)
+    }
+
+    /// Inserts what a row refers to.
+    fn prepare(&self, session: &mut Session, row: u64) -> Result<(), RowsError> {
+        self.rows.prepare(session, row)?;
+        match self.column.as_ref().and_then(|column| column.values.as_ref()) {
+            Some(Values::Sample(values)) => values.prepare(session, row),
+            Some(Values::Always(_)) | None => Ok(()),
+        }
     }
 
     /// Returns the literals of a row's key.
@@ -138,8 +167,12 @@ impl Statements {
         rest.into_iter().map(|(_, literal)| literal).collect()
     }
 
+    /// Quotes as Diesel does: in SQLite a name in double quotes that is no column's is a text.
     fn name(&self, name: &Ident) -> String {
-        text::name(self.backend, name)
+        match self.backend {
+            Backend::Postgres | Backend::Mysql => text::name(self.backend, name),
+            Backend::Sqlite => format!("`{}`", name.as_str().replace('`', "``")),
+        }
     }
 
     fn names<'a>(&self, names: impl IntoIterator<Item = &'a Ident>) -> String {
@@ -237,7 +270,9 @@ fn values(
         return Ok(own.map(|expr| Values::Always(format!("({expr})"))));
     }
     let parent = answers.references.as_ref().map(|r| (&r.table, &r.column));
-    Ok(Some(Values::Sample(Rows::column_values(session, ty.as_str(), parent)?)))
+    let values = NewColumn::of(session, contract.path(), ty.as_str(), parent)?;
+    let unique = answers.index.as_ref().is_some_and(|i| i.uniqueness == Uniqueness::Unique);
+    Ok(Some(Values::Sample(Box::new(if unique { values.distinct() } else { values }))))
 }
 
 impl Program for Statements {
@@ -245,15 +280,20 @@ impl Program for Statements {
         match operation {
             Operation::Insert | Operation::BatchInsert | Operation::List => true,
             Operation::Read | Operation::Delete => !self.rows.key().is_empty(),
-            Operation::Update | Operation::Upsert => {
+            Operation::Upsert => {
                 !self.rows.key().is_empty() && !self.changing(&self.writes()).is_empty()
+            }
+            // Where keys are all there is, nothing changes.
+            Operation::Update => {
+                let literals = |revision| self.literals(1, revision).ok();
+                !self.rows.key().is_empty() && literals(1) != literals(2)
             }
         }
     }
 
     fn open(&self, url: &str) -> Result<Box<dyn Running + '_>, BoxError> {
         let session = life::open(url)?;
-        Ok(Box::new(Prepared { session, code: self, prepared: HashSet::new(), changes: 0 }))
+        Ok(Box::new(Prepared { session, code: self, prepared: HashSet::new() }))
     }
 
     fn forget(&self, _row: u64) {}
@@ -264,7 +304,6 @@ struct Prepared<'a> {
     session: Session,
     code: &'a Statements,
     prepared: HashSet<Operation>,
-    changes: u64,
 }
 
 impl Running for Prepared<'_> {
@@ -277,7 +316,7 @@ impl Running for Prepared<'_> {
             Operation::Insert | Operation::BatchInsert => {
                 let mut values = Vec::new();
                 for row in rows {
-                    self.code.rows.prepare(&mut self.session, *row).map_err(failed)?;
+                    self.code.prepare(&mut self.session, *row).map_err(failed)?;
                     values.extend(self.code.literals(*row, 0).map_err(failed)?);
                 }
                 self.run(operation, &values).map_err(failed)?;
@@ -286,14 +325,15 @@ impl Running for Prepared<'_> {
             }
             Operation::Update | Operation::Upsert => {
                 for row in rows {
-                    self.changes += 1;
-                    let written = self.code.literals(*row, self.changes).map_err(failed)?;
+                    let change = self.code.changes.counts().get(row).map_or(1, |last| last + 1);
+                    let written = self.code.literals(*row, change).map_err(failed)?;
                     let values = match operation {
                         Operation::Upsert => written,
                         _ => self.code.changing_then_key(written),
                     };
                     self.run(operation, &values).map_err(failed)?;
-                    self.check(*row, self.changes)?;
+                    self.code.changes.counts().insert(*row, change);
+                    self.check(*row, change)?;
                 }
                 Ok(Vec::new())
             }
@@ -375,11 +415,10 @@ impl Prepared<'_> {
         let backend = self.code.backend;
         let written = values.literal(row, revision).map_err(failed)?;
         let columns = self.code.rows.key().iter().zip(&key);
-        let of_row =
-            columns.map(|(name, value)| format!("{} = {value}", text::name(backend, name)));
+        let of_row = columns.map(|(name, value)| format!("{} = {value}", self.code.name(name)));
         let sql = format!(
             "SELECT {} FROM {} WHERE {} AND NOT ({})",
-            text::name(backend, name),
+            self.code.name(name),
             text::table(backend, &self.code.table),
             of_row.collect::<Vec<_>>().join(" AND "),
             equals(backend, name, ty.as_ref().map(SqlType::as_str), &written),

@@ -31,6 +31,30 @@ pub enum ScratchError {
         /// What went wrong there.
         source: AdminError,
     },
+    /// The variable `NEWCOL_TEST_PROVIDER` names none.
+    #[error("`NEWCOL_TEST_PROVIDER` is `{name}`, but must be one of {}", known.join(", "))]
+    Provider {
+        /// What it says.
+        name: String,
+        /// What it may say.
+        known: Vec<&'static str>,
+    },
+    /// The Docker engine does not answer, or not as it should.
+    #[error("`docker {action}` failed: {why}")]
+    Engine {
+        /// What the engine was asked for.
+        action: String,
+        /// What it says.
+        why: String,
+    },
+    /// The Docker engine has no such image and cannot pull it.
+    #[error("could not get the image `{image}`: {why}")]
+    Image {
+        /// The image with its tag.
+        image: String,
+        /// What the engine says.
+        why: String,
+    },
     /// The server refused to make, copy or drop a database.
     #[error("could not {action} a test database")]
     Database {
@@ -47,10 +71,10 @@ pub enum ScratchError {
         /// What the function says.
         source: BoxError,
     },
-    /// A server program ended or stayed silent.
+    /// A server program or container ended or stayed silent.
     #[error("could not start `{program}`: {why}")]
     Start {
-        /// The program.
+        /// The program or image.
         program: Utf8PathBuf,
         /// Its last words.
         why: String,
@@ -61,6 +85,14 @@ pub enum ScratchError {
         /// The lock file.
         path: Utf8PathBuf,
         /// For what and how long we waited.
+        source: WaitError,
+    },
+    /// Other tests, or this one, hold all the databases that may live on a server at once.
+    #[error("more than {slots} test databases at once (`NEWCOL_TEST_MAX_DATABASES` allows more)")]
+    TooMany {
+        /// How many there may be.
+        slots: u64,
+        /// For how long we waited.
         source: WaitError,
     },
     /// A file of ours could not be read or written.

@@ -7,6 +7,7 @@
 //! - `lease`, held *shared* by every process that uses the server,
 //! - `alive`, held by the supervisor that ends the server when nobody has the lease,
 //! - `p/<token>`, one file per process, held by it: a database whose token is free is an orphan,
+//! - `slots/<number>`, held by whoever has a database: so many there may be at once,
 //! - `kept/<database>`, a database that a failed test left for its reader.
 //!
 //! Lock files are never removed while others may open them; they are empty.
@@ -14,7 +15,8 @@
 use std::{
     fs::{self, File, OpenOptions},
     hash::{BuildHasher, Hasher, RandomState},
-    io,
+    io::{self, Write as _},
+    net::TcpListener,
     sync::OnceLock,
     time::Duration,
 };
@@ -27,8 +29,14 @@ use crate::{settings, wait::wait_until};
 /// How long a database kept by a failed test stays, and with it its server.
 pub(crate) const KEEP_FOR: Duration = Duration::from_secs(60 * 60);
 
-/// Longest wait for another process that starts or ends the server.
-const START_LIMIT: Duration = Duration::from_secs(120);
+/// Longest wait for another process that starts or ends the server, and may fetch its image first.
+const START_LIMIT: Duration = Duration::from_secs(300);
+
+/// What the names of private homes have in them.
+const PRIVATE: &str = "-x";
+
+/// After how long a file that was being written belongs to nobody.
+const DRAFT_AGE: Duration = Duration::from_secs(60);
 
 /// Prefix of every database we create; nothing else is ever dropped.
 const DATABASE_PREFIX: &str = "newcol_d_";
@@ -52,6 +60,23 @@ impl Home {
             make_dir(dir)?;
         }
         Ok(Self { dir })
+    }
+
+    /// Opens a home that only this process uses, and takes its turn there.
+    pub(crate) fn open_private(key: &str) -> Result<(Self, File), ScratchError> {
+        loop {
+            let home = Self::open(&format!("{key}{PRIVATE}{}", random_tag()))?;
+            let turn = home.lock_start()?;
+            // A sweep may have taken the home between the two calls and removed it.
+            if home.dir.join("start.lock").exists() {
+                return Ok((home, turn));
+            }
+        }
+    }
+
+    /// Reports whether the home was opened for one process only.
+    pub(crate) fn is_private(&self) -> bool {
+        self.dir.file_name().is_some_and(|name| name.contains(PRIVATE))
     }
 
     /// Returns the homes that exist.
@@ -98,7 +123,9 @@ impl Home {
 
     /// Reports whether a supervisor looks after the server.
     pub(crate) fn is_supervised(&self) -> bool {
-        open(&self.dir.join("alive")).is_ok_and(|file| !try_exclusive(&file))
+        // Shared, so that two processes that ask do not take each other for a supervisor.
+        open(&self.dir.join("alive"))
+            .is_ok_and(|file| fs4::FileExt::try_lock_shared(&file).is_err())
     }
 
     /// Marks a database as left for its reader.
@@ -109,9 +136,10 @@ impl Home {
     /// Reports whether a database is still left for its reader; forgets it when its time is over.
     pub(crate) fn is_kept(&self, database: &str) -> bool {
         let mark = self.dir.join("kept").join(database);
-        let Ok(meta) = fs::metadata(&mark) else { return false };
-        let age = meta.modified().ok().and_then(|at| at.elapsed().ok()).unwrap_or_default();
-        if age < KEEP_FOR {
+        if !mark.exists() {
+            return false;
+        }
+        if age(&mark).unwrap_or_default() < KEEP_FOR {
             return true;
         }
         remove_file(&mark);
@@ -202,13 +230,22 @@ fn token_of(database: &str) -> Option<&str> {
     number.parse::<usize>().is_ok().then_some(tag)
 }
 
-/// Names this machine and user, so that on a server shared with others only our own are swept.
+/// Names this machine, user and directory of homes, so that on a server shared with others only our
+/// own are swept.
 pub(crate) fn machine() -> &'static str {
     static TAG: OnceLock<String> = OnceLock::new();
     TAG.get_or_init(|| {
-        let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
         let base = base_dir().map(|dir| dir.to_string()).unwrap_or_default();
-        let home = settings::cache_dir().unwrap_or_else(|| Utf8PathBuf::from(&base));
+        format!("{:08x}", hash([host(), &base].concat().as_bytes()) >> 32)
+    })
+}
+
+/// Names this machine and user, so that on an engine shared with others only our own are swept.
+pub(crate) fn host() -> &'static str {
+    static TAG: OnceLock<String> = OnceLock::new();
+    TAG.get_or_init(|| {
+        let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
+        let home = settings::cache_dir().or_else(|| base_dir().ok()).unwrap_or_default();
         let id = home.join("machine");
         if !id.exists() && fs::create_dir_all(&home).is_ok() {
             // Two first runs at once: the first link wins, both read the same file.
@@ -218,7 +255,7 @@ pub(crate) fn machine() -> &'static str {
                 remove_file(&mine);
             }
         }
-        let text = [read(id.as_str()), read("/proc/sys/kernel/hostname"), base].concat();
+        let text = [read(id.as_str()), read("/proc/sys/kernel/hostname"), user()].concat();
         format!("{:08x}", hash(text.as_bytes()) >> 32)
     })
 }
@@ -250,14 +287,15 @@ pub(crate) fn roomy_dir() -> Result<Utf8PathBuf, ScratchError> {
     Ok(dir)
 }
 
+/// Reports whether a directory has room for the data of a server.
 #[cfg(unix)]
-fn has_room(dir: &Utf8Path) -> bool {
+pub(crate) fn has_room(dir: &Utf8Path) -> bool {
     const ROOM: u64 = 1 << 30;
     rustix::fs::statvfs(dir.as_std_path()).is_ok_and(|fs| fs.f_bavail * fs.f_frsize > ROOM)
 }
 
 #[cfg(not(unix))]
-fn has_room(_dir: &Utf8Path) -> bool {
+pub(crate) fn has_room(_dir: &Utf8Path) -> bool {
     true
 }
 
@@ -298,12 +336,45 @@ pub(crate) fn make_dir(dir: &Utf8Path) -> Result<(), ScratchError> {
     builder.create(dir).map_err(|source| ScratchError::file(dir, source))
 }
 
-/// Writes a file of ours whole or not at all.
+/// Writes a file of ours, which may hold a password, whole or not at all.
 pub(crate) fn write(path: &Utf8Path, text: &str) -> Result<(), ScratchError> {
     let next = path.with_extension(format!("new{}", random_tag()));
-    fs::write(&next, text)
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
+        .open(&next)
+        .and_then(|mut file| file.write_all(text.as_bytes()))
         .and_then(|()| fs::rename(&next, path))
         .map_err(|source| ScratchError::file(path, source))
+}
+
+/// Removes what killed processes were about to write: drafts of files, in the base and its homes.
+pub(crate) fn remove_drafts() {
+    let Ok(base) = base_dir() else { return };
+    let homes = dir_names(&base).into_iter().map(|name| base.join(name)).filter(|d| d.is_dir());
+    for dir in homes.chain([base.clone()]) {
+        for draft in dir_names(&dir).into_iter().map(|name| dir.join(name)) {
+            let is_draft = draft.extension().is_some_and(|end| end.starts_with("new"));
+            if is_draft && age(&draft).is_some_and(|age| age > DRAFT_AGE) {
+                remove_file(&draft);
+            }
+        }
+    }
+}
+
+/// Returns how long ago a file or directory was last changed.
+pub(crate) fn age(path: &Utf8Path) -> Option<Duration> {
+    fs::metadata(path).ok()?.modified().ok()?.elapsed().ok()
+}
+
+/// Asks the system for a port that is free now.
+pub(crate) fn free_port() -> Result<u16, ScratchError> {
+    TcpListener::bind(("127.0.0.1", 0))
+        .and_then(|listener| listener.local_addr())
+        .map(|address| address.port())
+        .map_err(|source| ScratchError::file(Utf8Path::new("127.0.0.1:0"), source))
 }
 
 /// Returns a file of ours without its line ends, nothing if it cannot be read.
@@ -338,7 +409,8 @@ pub(crate) fn hash(bytes: &[u8]) -> u64 {
         .fold(0xcbf2_9ce4_8422_2325, |h, b| (h ^ u64::from(*b)).wrapping_mul(0x0100_0000_01b3))
 }
 
-fn open(path: &Utf8Path) -> Result<File, ScratchError> {
+/// Opens a lock file.
+pub(crate) fn open(path: &Utf8Path) -> Result<File, ScratchError> {
     OpenOptions::new()
         .create(true)
         .truncate(false)
@@ -347,7 +419,8 @@ fn open(path: &Utf8Path) -> Result<File, ScratchError> {
         .map_err(|source| ScratchError::file(path, source))
 }
 
-fn try_exclusive(file: &File) -> bool {
+/// Locks a file, if nobody else has.
+pub(crate) fn try_exclusive(file: &File) -> bool {
     fs4::FileExt::try_lock(file).is_ok()
 }
 

@@ -1,13 +1,22 @@
 //! A database of its own for every test, from the fastest provider at hand.
 //!
-//! A server is, in this order: the one given by `NEWCOL_TEST_POSTGRES_URL` or
-//! `NEWCOL_TEST_MYSQL_URL`; one of ours that is already running; one of ours started from server
-//! binaries on this machine (`NEWCOL_PG_BIN`, `NEWCOL_MYSQL_BIN`, `PATH`, the usual places). All
-//! test processes of a user share one server per version; it keeps its data in RAM where it can and
-//! ends ten seconds after its last user. Nothing survives a killed run: the next start sweeps
-//! what has no living owner, and only that.
+//! A server is the first of these that satisfies the wish; `NEWCOL_TEST_PROVIDER` leaves only one
+//! of the three:
 //!
-//! SQLite needs no server.
+//! - `given`: the one whose URL is in `NEWCOL_TEST_POSTGRES_URL` or `NEWCOL_TEST_MYSQL_URL`
+//! - `local`: one of ours from server programs on this machine (`NEWCOL_PG_BIN`,
+//!   `NEWCOL_MYSQL_BIN`, `PATH`, the usual places)
+//! - `docker`: one of ours in a container, with the feature `docker`, from the image in
+//!   `NEWCOL_TEST_IMAGE_POSTGRES` or `NEWCOL_TEST_IMAGE_MYSQL` (an image without tag gets the wanted
+//!   version as its tag)
+//!
+//! All test processes of a user share one server of ours per version, which keeps its data in
+//! memory where there is room and ends ten seconds after its last user. Nothing survives a killed
+//! run: the next start sweeps what has no living owner, and only that. A failed test keeps its
+//! database for an hour and says how to open it.
+//!
+//! SQLite needs no server. Each engine is a cargo feature (`postgres`, `mysql`, `sqlite`), and none
+//! is on by default.
 //!
 //! ```no_run
 //! use newcol_testkit::{ScratchDb, Want};
@@ -21,6 +30,10 @@
 //! ```
 
 mod admin;
+#[cfg(unix)]
+mod container;
+#[cfg(all(unix, feature = "docker"))]
+mod docker;
 pub(crate) mod error;
 mod lease;
 #[cfg(unix)]
@@ -29,13 +42,19 @@ mod mysql;
 mod postgres;
 #[cfg(unix)]
 mod program;
+mod provider;
 #[cfg(unix)]
 mod running;
 mod server;
 #[cfg(unix)]
 mod service;
+mod slots;
 mod sqlite;
+#[cfg(unix)]
+mod supervisor;
 mod want;
+#[cfg(unix)]
+mod warm;
 
 use std::{fmt, sync::Arc};
 
@@ -46,7 +65,7 @@ pub use self::{
     error::{BoxError, ScratchError, Tried},
     want::{Sharing, Storage, Want},
 };
-use self::{server::Server, sqlite::SqliteDb};
+use self::{server::Server, slots::Slot, sqlite::SqliteDb};
 use crate::settings;
 
 /// A database that nobody else uses, gone when the test has passed.
@@ -61,7 +80,7 @@ pub struct ScratchDb {
 
 /// What keeps the database.
 enum Holder {
-    Server { server: Arc<Server>, name: String },
+    Server { server: Arc<Server>, name: String, slot: Option<Slot> },
     Sqlite(SqliteDb),
 }
 
@@ -73,8 +92,9 @@ impl ScratchDb {
             Backend::Sqlite => Self::of_sqlite(SqliteDb::new(want.storage)?),
             Backend::Postgres | Backend::Mysql => {
                 let server = server::find(want)?;
+                let slot = slots::take(&server.home)?;
                 let name = server.create(None)?;
-                Ok(Self::of_server(server, name))
+                Ok(Self::of_server(server, name, slot))
             }
         }
     }
@@ -109,8 +129,9 @@ impl ScratchDb {
         if want.backend == Backend::Postgres {
             let server = server::find(want)?;
             let template = postgres::template(&server, recipe, build)?;
+            let slot = slots::take(&server.home)?;
             let name = server.create(Some(&template))?;
-            return Ok(Self::of_server(server, name));
+            return Ok(Self::of_server(server, name, slot));
         }
         let db = Self::new(want)?;
         build(&db.url)
@@ -161,7 +182,7 @@ impl ScratchDb {
         admin::exec(&self.url, statements)
     }
 
-    /// Asks a question whose every column is text (cast in the SQL); `None` is NULL.
+    /// Asks a question; values are the text that the server makes of them, `None` is NULL.
     pub fn rows(&self, sql: &str) -> Result<Vec<Vec<Option<String>>>, AdminError> {
         admin::query(&self.url, sql)
     }
@@ -184,9 +205,10 @@ impl ScratchDb {
         }
     }
 
-    fn of_server(server: Arc<Server>, name: String) -> Self {
+    fn of_server(server: Arc<Server>, name: String, slot: Slot) -> Self {
         let url = server.url(&name);
-        Self { url, backend: server.version.backend(), holder: Holder::Server { server, name } }
+        let backend = server.version.backend();
+        Self { url, backend, holder: Holder::Server { server, name, slot: Some(slot) } }
     }
 
     fn of_sqlite(db: SqliteDb) -> Result<Self, ScratchError> {
@@ -195,7 +217,7 @@ impl ScratchDb {
 
     fn keep_in_place(&self) -> String {
         match &self.holder {
-            Holder::Server { server, name } => server.keep(name),
+            Holder::Server { server, name, .. } => server.keep(name),
             Holder::Sqlite(db) => db.keep(),
         }
     }
@@ -206,7 +228,7 @@ pub fn execute(url: &str, statements: &[&str]) -> Result<(), AdminError> {
     admin::exec(url, statements)
 }
 
-/// Asks any URL a question whose every column is text (cast in the SQL); `None` is NULL.
+/// Asks any URL a question; values are the text that the server makes of them, `None` is NULL.
 pub fn rows(url: &str, sql: &str) -> Result<Vec<Vec<Option<String>>>, AdminError> {
     admin::query(url, sql)
 }
@@ -221,8 +243,8 @@ impl Drop for ScratchDb {
             }
             return;
         }
-        match &self.holder {
-            Holder::Server { server, name } => server::discard(server, name),
+        match &mut self.holder {
+            Holder::Server { server, name, slot } => server::discard(server, name, slot.take()),
             Holder::Sqlite(db) => db.discard(),
         }
     }

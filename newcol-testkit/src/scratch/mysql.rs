@@ -8,6 +8,25 @@ use super::{admin, error::ScratchError, lease, server::Server};
 /// The user of our own servers.
 pub(super) const USER: &str = "newcol";
 
+/// The user of a server in a container, whose host is any but `localhost`.
+#[cfg(feature = "docker")]
+pub(super) const ROOT: &str = "root";
+
+/// The settings of our own servers, wherever they run.
+pub(super) const SETTINGS: &[&str] = &[
+    "--skip-name-resolve",
+    "--skip-log-bin",
+    // Written at every commit but synced once a second: a crash of the server loses nothing.
+    "--innodb-flush-log-at-trx-commit=2",
+    "--innodb-buffer-pool-size=64M",
+    "--performance-schema=OFF",
+    "--max-connections=300",
+    "--character-set-server=utf8mb4",
+    // Both products' strictest common mode, so that a bad value is an error.
+    "--sql-mode=STRICT_TRANS_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ZERO_DATE,NO_ZERO_IN_DATE,NO_ENGINE_SUBSTITUTION",
+    "--default-time-zone=+00:00",
+];
+
 /// Creates an empty database.
 pub(super) fn create(server: &Server, name: &str) -> Result<(), ScratchError> {
     server.exec("create", &[&format!("CREATE DATABASE `{name}` CHARACTER SET utf8mb4")])
@@ -98,21 +117,8 @@ pub(super) fn server_args(
         format!("--init-file={run}/init.sql"),
         format!("--port={port}"),
     ];
-    let settings = [
-        "--bind-address=127.0.0.1",
-        "--skip-name-resolve",
-        "--skip-log-bin",
-        // Written at every commit but synced once a second: a crash of the server loses nothing.
-        "--innodb-flush-log-at-trx-commit=2",
-        "--innodb-buffer-pool-size=64M",
-        "--performance-schema=OFF",
-        "--max-connections=300",
-        "--character-set-server=utf8mb4",
-        // Both products' strictest common mode, so that a bad value is an error.
-        "--sql-mode=STRICT_TRANS_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ZERO_DATE,NO_ZERO_IN_DATE,NO_ENGINE_SUBSTITUTION",
-        "--default-time-zone=+00:00",
-    ];
-    args.extend(settings.map(str::to_owned));
+    args.push("--bind-address=127.0.0.1".to_owned());
+    args.extend(SETTINGS.iter().map(|setting| (*setting).to_owned()));
     args.push(match product {
         Product::Mysql => "--innodb-redo-log-capacity=8M".to_owned(),
         Product::Mariadb | Product::Postgres | Product::Sqlite => {

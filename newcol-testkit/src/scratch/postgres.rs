@@ -24,6 +24,24 @@ const TEMPLATE_PREFIX: &str = "newcol_t_";
 /// SQL for the day `n` days ago by the server's clock.
 const DAY: &str = "to_char(current_date - n, 'YYYYMMDD')";
 
+/// The settings of our own servers, wherever they run.
+pub(super) const SETTINGS: &[&str] = &[
+    // A crash of the machine may lose everything. A crash of the server loses nothing, as
+    // `synchronous_commit` stays on: tests that kill it are valid.
+    "fsync=off",
+    "full_page_writes=off",
+    "synchronous_commit=on",
+    // Keeps workers out of templates and out of what tests see of locks.
+    "autovacuum=off",
+    "max_connections=300",
+    "max_wal_size=256MB",
+    // Shared memory in the data directory goes with it, even after SIGKILL.
+    "dynamic_shared_memory_type=mmap",
+    "timezone=UTC",
+    "log_timezone=UTC",
+    "lc_messages=C",
+];
+
 /// Creates a database, empty or as a copy of a sealed template.
 pub(super) fn create(
     server: &Server,
@@ -189,24 +207,8 @@ pub(super) fn server_args(
     socket_dir: &Utf8Path,
 ) -> Vec<String> {
     let mut args = vec!["-D".to_owned(), data.to_string(), "-k".to_owned(), socket_dir.to_string()];
-    let settings = [
-        // The socket's directory is closed to other users; nothing listens on a port.
-        "listen_addresses=",
-        // A crash of the machine may lose everything. A crash of the server loses nothing, as
-        // `synchronous_commit` stays on: tests that kill it are valid.
-        "fsync=off",
-        "full_page_writes=off",
-        "synchronous_commit=on",
-        // Keeps workers out of templates and out of what tests see of locks.
-        "autovacuum=off",
-        "max_connections=300",
-        "max_wal_size=256MB",
-        // Shared memory in the data directory goes with it, even after SIGKILL.
-        "dynamic_shared_memory_type=mmap",
-        "timezone=UTC",
-        "log_timezone=UTC",
-        "lc_messages=C",
-    ];
+    // The socket's directory is closed to other users; nothing listens on a port.
+    let settings = [&["listen_addresses="], SETTINGS].concat();
     for setting in settings {
         args.extend(["-c".to_owned(), setting.to_owned()]);
     }

@@ -22,14 +22,6 @@ pub(super) struct Program {
 }
 
 impl Program {
-    /// Returns the database through which the whole server is administered.
-    pub(super) fn admin_database(&self) -> &'static str {
-        match self.version.backend() {
-            Backend::Postgres => "postgres",
-            Backend::Mysql | Backend::Sqlite => "mysql",
-        }
-    }
-
     /// Asks a program for its version; the answer is remembered until the file changes.
     pub(super) fn probe(backend: Backend, path: &Utf8Path) -> Result<Self, ScratchError> {
         let failed = |source| ScratchError::file(path, source);

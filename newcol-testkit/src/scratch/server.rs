@@ -15,12 +15,14 @@ use std::{
 use newcol_core::backend::{Backend, Server as ServerVersion};
 
 #[cfg(unix)]
-use super::local;
+use super::warm;
 use super::{
     admin,
     error::{ScratchError, Tried},
     lease::{self, Home, Token},
     mysql, postgres,
+    provider::Provider,
+    slots::Slot,
     want::{Sharing, Want},
 };
 use crate::settings;
@@ -77,6 +79,20 @@ impl Address {
 /// Returns the fastest server that satisfies a wish.
 pub(super) fn find(want: Want) -> Result<Arc<Server>, ScratchError> {
     let mut tried = Vec::new();
+    let providers = Provider::chosen()?;
+    for provider in &providers {
+        if let Some(server) = provider.find(want, &mut tried)? {
+            return Ok(server);
+        }
+    }
+    Err(ScratchError::NoServer { want, remedy: remedy(want, &providers), tried })
+}
+
+/// Returns the server that the user gives, if it satisfies a wish.
+pub(super) fn given(
+    want: Want,
+    tried: &mut Vec<Tried>,
+) -> Result<Option<Arc<Server>>, ScratchError> {
     match settings::given_url(want.backend) {
         Some((variable, _)) if want.sharing == Sharing::Private => {
             tried.push(tried_at(variable, "not ours to kill, and a server of its own is wanted"));
@@ -85,19 +101,13 @@ pub(super) fn find(want: Want) -> Result<Arc<Server>, ScratchError> {
             let version = version(want.backend, &url)
                 .map_err(|source| ScratchError::Given { variable, source })?;
             if want.accepts(&version) {
-                return given(&url, version);
+                return join_given(&url, version).map(Some);
             }
             tried.push(tried_at(variable, &format!("is {version}")));
         }
         None => tried.extend(settings::given_name(want.backend).map(|v| tried_at(v, "not set"))),
     }
-    #[cfg(unix)]
-    if let Some(server) = local::find(want, &mut tried)? {
-        return Ok(server);
-    }
-    #[cfg(not(unix))]
-    tried.push(tried_at("server programs", "not started on this system"));
-    Err(ScratchError::NoServer { want, remedy: remedy(want), tried })
+    Ok(None)
 }
 
 /// Returns the server of this process under a name, made by `make` the first time.
@@ -127,7 +137,7 @@ pub(super) fn version(backend: Backend, url: &str) -> Result<ServerVersion, admi
     Ok(ServerVersion::parse(backend, &text).unwrap_or_else(|| ServerVersion::oldest(backend)))
 }
 
-fn given(url: &str, version: ServerVersion) -> Result<Arc<Server>, ScratchError> {
+fn join_given(url: &str, version: ServerVersion) -> Result<Arc<Server>, ScratchError> {
     let key = format!("given-{:08x}", lease::hash(url.as_bytes()) >> 32);
     once(&key, || {
         let home = Home::open(&key)?;
@@ -139,19 +149,24 @@ fn given(url: &str, version: ServerVersion) -> Result<Arc<Server>, ScratchError>
     })
 }
 
-fn remedy(want: Want) -> String {
-    match want.backend {
-        Backend::Postgres => match want.version {
-            Some(major) => format!(
-                "put the `bin` directory of PostgreSQL {major} into NEWCOL_PG_BIN, or run \
-                 `apt-get install postgresql-{major}`"
-            ),
-            None => "run `apt-get install postgresql`, or set NEWCOL_TEST_POSTGRES_URL".to_owned(),
-        },
-        Backend::Mysql => {
-            "run `apt-get install mariadb-server`, or set NEWCOL_TEST_MYSQL_URL".to_owned()
+/// Returns the one thing that helps, given the providers that were asked.
+fn remedy(want: Want, providers: &[Provider]) -> String {
+    let (variable, package) = match want.backend {
+        Backend::Postgres => ("NEWCOL_TEST_POSTGRES_URL", "postgresql"),
+        Backend::Mysql | Backend::Sqlite => ("NEWCOL_TEST_MYSQL_URL", "mariadb-server"),
+    };
+    match (providers, want.backend, want.version) {
+        ([Provider::Given], ..) => format!("set {variable}"),
+        ([Provider::Docker], ..) => {
+            "start Docker, name an image it has or can pull in NEWCOL_TEST_IMAGE_POSTGRES or \
+             NEWCOL_TEST_IMAGE_MYSQL, and turn on newcol-testkit's feature `docker`"
+                .to_owned()
         }
-        Backend::Sqlite => String::new(),
+        (_, Backend::Postgres, Some(major)) => format!(
+            "put the `bin` directory of PostgreSQL {major} into NEWCOL_PG_BIN, or run \
+             `apt-get install postgresql-{major}`"
+        ),
+        _ => format!("run `apt-get install {package}`, or set {variable}"),
     }
 }
 
@@ -244,7 +259,7 @@ impl Server {
     pub(super) fn crash(&self) -> Result<(), ScratchError> {
         #[cfg(unix)]
         if self.owner == Owner::Private {
-            return local::crash(self);
+            return warm::crash(self);
         }
         Err(ScratchError::NotPrivate)
     }
@@ -254,7 +269,7 @@ impl Drop for Server {
     fn drop(&mut self) {
         #[cfg(unix)]
         if self.owner == Owner::Private && !self.home.keeps_any() {
-            local::end(&self.home);
+            warm::end(&self.home);
         }
     }
 }
@@ -263,9 +278,9 @@ impl Drop for Server {
 ///
 /// On a server of ours that happens beside the tests, and what is not done when the process ends
 /// is done by the next one or ends with the server: dropping takes up to 0.1 s.
-pub(super) fn discard(server: &Arc<Server>, name: &str) {
+pub(super) fn discard(server: &Arc<Server>, name: &str, slot: Option<Slot>) {
     match server.owner {
-        Owner::Shared => later(Job::Drop(Arc::clone(server), name.to_owned())),
+        Owner::Shared => later(Job::Drop(Arc::clone(server), name.to_owned(), slot)),
         Owner::Private => {}
         Owner::Given => {
             if let Err(error) = server.drop_database(name) {
@@ -281,7 +296,8 @@ pub(super) fn discard(server: &Arc<Server>, name: &str) {
 /// Work that no test waits for.
 enum Job {
     Sweep(Arc<Server>),
-    Drop(Arc<Server>, String),
+    /// The slot is free when the database is gone.
+    Drop(Arc<Server>, String, Option<Slot>),
 }
 
 fn later(job: Job) {
@@ -293,7 +309,7 @@ fn later(job: Job) {
                 // A failure leaves an orphan, which the next process sweeps.
                 drop(match job {
                     Job::Sweep(server) => server.sweep(),
-                    Job::Drop(server, name) => server.drop_database(&name),
+                    Job::Drop(server, name, _slot) => server.drop_database(&name),
                 });
             }
         });

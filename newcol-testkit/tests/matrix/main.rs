@@ -71,3 +71,24 @@ fn required_and_computed_on_sqlite() {
         .unwrap();
     insta::assert_snapshot!(report);
 }
+
+#[test]
+fn made_up_code_on_postgres() {
+    let Some(db) = with_users(Want::postgres()) else { return };
+    let report = Matrix::of(&contract(REQUIRED)).and_back().run(db.url()).unwrap();
+    report.assert_kept();
+}
+
+#[test]
+fn made_up_code_on_mysql() {
+    let Some(db) = with_users(Want::mysql()) else { return };
+    let report = Matrix::of(&contract(REQUIRED)).and_back().run(db.url()).unwrap();
+    report.assert_kept();
+}
+
+#[test]
+fn made_up_code_on_sqlite() {
+    let Some(db) = with_users(Want::sqlite()) else { return };
+    let report = Matrix::of(&contract(REQUIRED)).and_back().run(db.url()).unwrap();
+    report.assert_kept();
+}

@@ -79,7 +79,7 @@ fn what_may_not_be_read_is_named() {
     insta::assert_snapshot!(check(&output, &before, project.root()), @"
     exit code: 101
     error: could not read a file of the project
-      --> [TEMP]/src/schema.rs
+      --> src/schema.rs
       because: Permission denied (os error 13)
     help: mend that, then run the command again
     ");
@@ -156,8 +156,8 @@ fn a_full_disk_changes_nothing() {
     let text = stderr(&output).replace(outside.as_str(), "[DISK]");
     insta::assert_snapshot!(text, @"
     exit code: 101
-    error: could not write [TEMP]/disk/.newcol-journal
-      --> [TEMP]/disk/.newcol-journal
+    error: could not write .newcol-journal
+      --> .newcol-journal
       because: No space left on device (os error 28)
     help: nothing was changed; run the command again when it is mended
     ");

@@ -382,6 +382,22 @@ fn a_patch_file_stays_applicable() {
 }
 
 #[test]
+fn a_schema_that_had_drifted_before_is_warned_of() {
+    let project = desk::one_crate("sqlite").build().unwrap();
+    let diesel = diesel_cli().unwrap().current_dir(project.root());
+    let program = diesel.command().get_program().to_owned();
+    drop(diesel.args(["migration", "run", "--database-url", "app.db"]).run().unwrap().success());
+    let drifted = desk::SCHEMA.replace("title -> Text", "title -> Nullable<Text>");
+    project.write("src/schema.rs", &drifted).unwrap();
+    let args = ["add", "users.locale", AND_SO_ON, "--database-url", "app.db", "--dry-run", "-q"];
+    let add = desk::tool(project.root(), &args).env("NEWCOL_DIESEL_BIN", program);
+    assert_snapshot!(said(&add.run().unwrap()).split_once("stderr").unwrap().1, @"
+     -----
+    warning: src/schema.rs:7:1 differs from what `diesel print-schema` prints: line 7 is `title -> Nullable<Text>,`, it prints `title -> Text,`; run `diesel print-schema` and commit what changes, or keep it with `patch_file`
+    ");
+}
+
+#[test]
 fn versions_come_after_those_that_are_there() {
     let project = desk::one_crate("sqlite")
         .file("migrations/2099-12-31-235959-0000_late/up.sql", "SELECT 1;")

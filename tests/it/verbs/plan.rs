@@ -61,11 +61,36 @@ fn every_stage_is_shown_and_nothing_touched() {
          Fills up to 10000 rows that are still empty; more is an error that names the backfill.
          ROW EXCLUSIVE: nobody but writers of the same rows waits, for a bounded number of rows; the table is read once.
            DO $newcol$
+           DECLARE
+             newcol_trigger record;
+             newcol_again text := '';
+             newcol_pending bigint;
            BEGIN
-             IF (SELECT count(*) FROM (SELECT 1 FROM "users" WHERE "locale" IS NULL AND (coalesce(settings, 'en')) IS NOT NULL LIMIT 10000 + 1) AS newcol_pending) > 10000 THEN
+             newcol_pending := (SELECT count(*) FROM (SELECT 1 FROM "users" WHERE "locale" IS NULL AND (coalesce(settings, 'en')) IS NOT NULL LIMIT 10000 + 1) AS newcol_rows);
+             IF newcol_pending > 10000 THEN
                RAISE EXCEPTION USING MESSAGE = 'newcol users.locale: more than 10000 rows are not filled yet', HINT = 'run `cargo newcol backfill users.locale` first';
              END IF;
-             UPDATE "users" SET "locale" = (coalesce(settings, 'en')) WHERE "locale" IS NULL AND (coalesce(settings, 'en')) IS NOT NULL;
+             IF newcol_pending > 0 THEN
+               -- Triggers on UPDATE would change other columns, such as updated_at: they are off for this one,
+               -- and writers wait until it is committed.
+               FOR newcol_trigger IN
+                 WITH RECURSIVE newcol_tables (id) AS (
+                   SELECT '"users"'::regclass::oid
+                   UNION SELECT i.inhrelid FROM pg_inherits i JOIN newcol_tables n ON n.id = i.inhparent
+                 )
+                 SELECT n.id::regclass AS on_table, t.tgname AS name, CASE t.tgenabled WHEN 'A' THEN 'ALWAYS ' ELSE '' END AS always
+                 FROM newcol_tables n JOIN pg_trigger t ON t.tgrelid = n.id
+                 JOIN pg_attribute a ON a.attrelid = n.id AND a.attname = 'locale'
+                 WHERE t.tgtype & 16 <> 0 AND t.tgenabled IN ('O', 'A') AND t.tgname !~ '^newcol_'
+                   AND (t.tgattr::text = '' OR a.attnum = ANY (t.tgattr))
+                   AND (NOT t.tgisinternal OR (t.tgparentid <> 0 AND t.tgconstraint = 0))
+               LOOP
+                 EXECUTE format('ALTER TABLE ONLY %s DISABLE TRIGGER %I', newcol_trigger.on_table, newcol_trigger.name);
+                 newcol_again := newcol_again || format('ALTER TABLE ONLY %s ENABLE %sTRIGGER %I;', newcol_trigger.on_table, newcol_trigger.always, newcol_trigger.name);
+               END LOOP;
+               UPDATE "users" SET "locale" = (coalesce(settings, 'en')) WHERE "locale" IS NULL AND (coalesce(settings, 'en')) IS NOT NULL;
+               EXECUTE newcol_again;
+             END IF;
              IF EXISTS (SELECT 1 FROM "users" WHERE "locale" IS NULL) THEN
                RAISE EXCEPTION USING MESSAGE = 'newcol users.locale: some rows are still empty after the fill', HINT = 'its expression yields NULL for them: find them with WHERE column IS NULL';
              END IF;

@@ -1,5 +1,5 @@
 use insta::assert_snapshot;
-use newcol_testkit::{command::diesel_cli, project::ProjectBuilder};
+use newcol_testkit::{ScratchDb, Want, command::diesel_cli, project::ProjectBuilder};
 
 use super::{LONG, VOUCH, done};
 use crate::desk::{self, AND_SO_ON, Tree, newcol, said};
@@ -40,6 +40,36 @@ fn every_stage_comes_back_byte_for_byte() {
     let typed = [&["--type", "mysql=varchar(9)"], &LONG[..0]].concat();
     there_and_back(desk::three_engines(), &[LONG, &typed].concat());
     there_and_back(desk::schema_crate("postgres"), LONG);
+}
+
+/// Which tables change with theirs only a database tells; the contract keeps it for later stages.
+#[test]
+fn partitions_go_with_their_parent() {
+    let Some(db) = ScratchDb::require(Want::postgres()) else { return };
+    db.execute(&[
+        "CREATE TABLE users (id bigint PRIMARY KEY, name text NOT NULL) PARTITION BY RANGE (id)",
+        "CREATE TABLE users_low PARTITION OF users FOR VALUES FROM (0) TO (10)",
+    ])
+    .unwrap();
+    let table = |name: &str| {
+        format!(
+            "diesel::table! {{\n    {name} (id) {{\n        id -> Int8,\n        name -> Text,\n    }}\n}}\n\n"
+        )
+    };
+    let schema = table("users") + &table("users_low");
+    let builder = desk::one_crate("postgres").schema(schema.as_str());
+    let old_rows = ["--required", "--fill", "upper(name)", "--database-url", db.url()];
+    let add = [&["add", "users.locale", "--type", "text", "--why", "x"], &old_rows[..]].concat();
+    let project = builder.build().unwrap();
+    let count = |what: &str| project.read("src/schema.rs").unwrap().matches(what).count();
+    done(&project, &add);
+    assert_eq!(count("locale -> Nullable<Text>,"), 2);
+    done(&project, VOUCH);
+    assert_eq!(count("locale -> Text,"), 2);
+    done(&project, UNDO);
+    assert_eq!(count("locale -> Nullable<Text>,"), 2);
+    done(&project, UNDO);
+    assert_eq!(project.read("src/schema.rs").unwrap(), schema);
 }
 
 #[test]

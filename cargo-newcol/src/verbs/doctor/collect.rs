@@ -60,6 +60,18 @@ pub(super) fn sources(ctx: &Context, url: Option<&str>) -> Result<Sources, CliEr
     Ok(sources)
 }
 
+/// Reads what shows whether a database and the project's schemas have drifted apart.
+pub(super) fn for_drift(project: &Project, mut session: Session) -> Result<Sources, CliError> {
+    let mut sources = Sources {
+        migrations: migrations(project, Some(&mut session))?,
+        schemas: schemas(project)?,
+        toolchain: toolchain(project),
+        ..Sources::default()
+    };
+    sources.printed = printing::all(project, &sources, Some(session.url()));
+    Ok(sources)
+}
+
 /// Returns the text of a file; `None` if there is none, or if it is no text.
 fn text(path: &Utf8Path) -> Result<Option<String>, CliError> {
     match fs::read(path) {

@@ -138,12 +138,16 @@ fn measured() -> impl Strategy<Value = Measured> {
     let replaced = (text(), any::<bool>(), option::of(text()), option::of(text())).prop_map(
         |(ty, required, default, comment)| ReplacedColumn { ty, required, default, comment },
     );
-    let facts = (text(), option::of(volatility), option::of(any::<bool>()), option::of(replaced));
-    facts.prop_map(|(server, default_volatility, type_rewrites, replaced)| Measured {
+    let heir = select(vec!["logs_2026", "app.logs", "\"it's\".\"a.b\""]);
+    let heirs = proptest::collection::vec(heir.prop_map(|name| name.parse().unwrap()), 0..3);
+    let rewrites = option::of(any::<bool>());
+    let facts = (text(), option::of(volatility), rewrites, option::of(replaced), heirs);
+    facts.prop_map(|(server, default_volatility, type_rewrites, replaced, heirs)| Measured {
         server,
         default_volatility,
         type_rewrites,
         replaced,
+        heirs,
     })
 }
 

@@ -5,7 +5,7 @@ use crate::{
     backend::{Backend, Product},
     db::quote::literal,
     ident::{Ident, TableName},
-    plan::facts::{ColumnFacts, Source, TableFacts},
+    plan::facts::{ColumnFacts, Hindrance, Source, TableFacts},
 };
 
 pub(super) fn read(catalog: &mut Catalog<'_>) -> Result<TableFacts, FactsError> {
@@ -48,9 +48,12 @@ pub(super) fn read(catalog: &mut Catalog<'_>) -> Result<TableFacts, FactsError> 
         columns: columns(catalog, &place)?,
         primary_key: primary_key(catalog, &place)?,
         children: children(catalog, &place)?,
+        heirs: Vec::new(),
+        update_triggers: update_triggers(catalog, &place)?,
         partitioned: false,
         default_volatility: None,
         type_rewrites: None,
+        hindrance: hindrance(catalog, &place)?,
         strict,
         sqlite: None,
     })
@@ -115,6 +118,42 @@ fn children(catalog: &mut Catalog<'_>, place: &Place) -> Result<Vec<TableName>, 
          FROM information_schema.referential_constraints \
          WHERE unique_constraint_schema = {schema} AND referenced_table_name = {name} \
          ORDER BY table_name, place"
+    ))
+}
+
+/// The index counts for more: it stands in the way of every column.
+fn hindrance(catalog: &mut Catalog<'_>, place: &Place) -> Result<Option<Hindrance>, FactsError> {
+    if catalog.session.server().product != Product::Mariadb {
+        return Ok(None);
+    }
+    let Place { schema, name } = place;
+    let mut named = |condition: &str| -> Result<Option<Ident>, FactsError> {
+        let found = catalog.idents(&format!(
+            "SELECT c.column_name FROM information_schema.columns c \
+             WHERE c.table_schema = {schema} AND c.table_name = {name} AND {condition} \
+             ORDER BY c.ordinal_position"
+        ))?;
+        Ok(found.into_iter().next())
+    };
+    let indexed = named(
+        "c.extra LIKE '%VIRTUAL%' AND EXISTS (SELECT 1 FROM information_schema.statistics s \
+         WHERE s.table_schema = c.table_schema AND s.table_name = c.table_name \
+           AND s.column_name = c.column_name)",
+    )?;
+    if let Some(column) = indexed {
+        return Ok(Some(Hindrance::IndexedVirtual(column)));
+    }
+    let stored = named("(c.extra LIKE '%STORED%' OR c.extra LIKE '%PERSISTENT%')")?;
+    Ok(stored.map(Hindrance::Stored))
+}
+
+fn update_triggers(catalog: &mut Catalog<'_>, place: &Place) -> Result<Vec<Ident>, FactsError> {
+    let Place { schema, name } = place;
+    catalog.idents(&format!(
+        "SELECT trigger_name FROM information_schema.triggers \
+         WHERE event_object_schema = {schema} AND event_object_table = {name} \
+           AND event_manipulation = 'UPDATE' AND trigger_name NOT LIKE 'newcol|_%' ESCAPE '|' \
+         ORDER BY trigger_name"
     ))
 }
 

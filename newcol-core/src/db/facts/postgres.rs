@@ -43,9 +43,12 @@ pub(super) fn read(catalog: &mut Catalog<'_>) -> Result<TableFacts, FactsError> 
         columns: columns(catalog, &oid)?,
         primary_key: primary_key(catalog, &oid)?,
         children: children(catalog, &oid)?,
+        heirs: heirs(catalog, &oid)?,
+        update_triggers: update_triggers(catalog, &oid)?,
         partitioned,
         default_volatility: None,
         type_rewrites: None,
+        hindrance: None,
         strict: true,
         sqlite: None,
     })
@@ -131,6 +134,29 @@ fn children(catalog: &mut Catalog<'_>, oid: &str) -> Result<Vec<TableName>, Fact
          FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_class c ON c.oid = k.conrelid \
          JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
          WHERE k.contype = 'f' AND k.confrelid = {oid} AND k.conparentid = 0 ORDER BY 2, 1"
+    ))
+}
+
+/// Partitions are heirs of a kind.
+fn heirs(catalog: &mut Catalog<'_>, oid: &str) -> Result<Vec<TableName>, FactsError> {
+    catalog.tables(&format!(
+        "WITH RECURSIVE heirs (id) AS (SELECT inhrelid FROM pg_catalog.pg_inherits \
+             WHERE inhparent = {oid} \
+           UNION SELECT i.inhrelid FROM pg_catalog.pg_inherits i JOIN heirs h ON h.id = i.inhparent) \
+         SELECT CASE WHEN pg_catalog.pg_table_is_visible(c.oid) THEN NULL ELSE n.nspname END, \
+           c.relname \
+         FROM heirs h JOIN pg_catalog.pg_class c ON c.oid = h.id \
+         JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace ORDER BY 2, 1"
+    ))
+}
+
+/// Disabled ones, and those for replicas only, do not fire.
+fn update_triggers(catalog: &mut Catalog<'_>, oid: &str) -> Result<Vec<Ident>, FactsError> {
+    catalog.idents(&format!(
+        "SELECT t.tgname FROM pg_catalog.pg_trigger t \
+         WHERE t.tgrelid = {oid} AND NOT t.tgisinternal AND t.tgtype & 16 <> 0 \
+           AND t.tgenabled IN ('O', 'A') AND t.tgattr::text = '' AND t.tgname !~ '^newcol_' \
+         ORDER BY t.tgname"
     ))
 }
 

@@ -1,8 +1,11 @@
 //! Facts from SQLite's schema table and pragmas.
 
+use sqlparser::tokenizer::{Token, Tokenizer};
+
 use super::{Catalog, FactsError, Fields};
 use crate::{
     backend::Backend,
+    contract::fragment::dialect,
     db::quote::literal,
     ident::{Ident, TableName},
     plan::facts::{ColumnFacts, Source, SqliteTable, TableFacts},
@@ -46,6 +49,9 @@ pub(super) fn read(catalog: &mut Catalog<'_>) -> Result<TableFacts, FactsError> 
         name: literal(Backend::Sqlite, &name),
     };
     let (columns, primary_key) = columns(catalog, &place, without_rowid)?;
+    let table = statements(catalog, &place, without_rowid)?;
+    let update_triggers =
+        table.attached.iter().filter(|(_, sql)| fires_on_any_update(sql)).map(|(name, _)| name);
     Ok(TableFacts {
         server: catalog.session.server(),
         source: Source::Server,
@@ -53,11 +59,14 @@ pub(super) fn read(catalog: &mut Catalog<'_>) -> Result<TableFacts, FactsError> 
         columns,
         primary_key,
         children: children(catalog, &place)?,
+        heirs: Vec::new(),
+        update_triggers: update_triggers.cloned().collect(),
         partitioned: false,
         default_volatility: None,
         type_rewrites: None,
+        hindrance: None,
         strict: true,
-        sqlite: Some(statements(catalog, &place, without_rowid)?),
+        sqlite: Some(table),
     })
 }
 
@@ -159,9 +168,28 @@ fn statements(
     Ok(table)
 }
 
+/// Reports whether a stored statement is a trigger that an UPDATE of whatever column fires. Up to
+/// its first ON, a trigger says when it fires; none of these words is a name without quotes. Ours
+/// name the columns they watch.
+fn fires_on_any_update(sql: &str) -> bool {
+    let tokens = Tokenizer::new(dialect(Backend::Sqlite), sql).tokenize().unwrap_or_default();
+    let words: Vec<String> = tokens
+        .into_iter()
+        .filter_map(|token| match token {
+            Token::Word(word) if word.quote_style.is_none() => Some(word.value.to_uppercase()),
+            _ => None,
+        })
+        .take_while(|word| word != "ON")
+        .collect();
+    words.iter().any(|word| word == "TRIGGER") && words.last().is_some_and(|word| word == "UPDATE")
+}
+
 #[cfg(all(test, feature = "sqlite"))]
 mod tests {
-    use crate::db::{DatabaseUrl, OpenOptions, Session, facts::read_table};
+    use crate::{
+        db::{DatabaseUrl, OpenOptions, Session, facts::read_table},
+        ident::Ident,
+    };
 
     #[test]
     fn a_table_with_everything() {
@@ -177,6 +205,8 @@ mod tests {
                 );
                 CREATE UNIQUE INDEX by_mail ON users (\"e mail\");
                 CREATE TRIGGER touch AFTER UPDATE ON users BEGIN SELECT 1; END;
+                CREATE TRIGGER \"UPDATE\" AFTER UPDATE OF age ON users BEGIN SELECT 1; END;
+                CREATE TRIGGER made INSERT ON users BEGIN UPDATE users SET age = 1; END;
                 CREATE TABLE orders (
                     b TEXT, a INT, user_id INT REFERENCES USERS, PRIMARY KEY (a, b)
                 ) WITHOUT ROWID;
@@ -210,7 +240,8 @@ mod tests {
         let statements = facts.sqlite.unwrap();
         assert!(statements.create.starts_with("CREATE TABLE users ("), "{}", statements.create);
         let attached: Vec<&str> = statements.attached.iter().map(|(n, _)| n.as_str()).collect();
-        assert_eq!(attached, ["by_mail", "touch"]);
+        assert_eq!(attached, ["by_mail", "touch", "UPDATE", "made"]);
+        assert_eq!(facts.update_triggers.iter().map(Ident::as_str).collect::<Vec<_>>(), ["touch"]);
         session.batch("ANALYZE").unwrap();
         let facts = read_table(&mut session, &"main.users".parse().unwrap()).unwrap();
         assert_eq!(facts.rows, Some(2));

@@ -1,0 +1,174 @@
+//! Rehearses the whole life of a column on throwaway databases, without a line of test code.
+//!
+//! Four looks at the same stages, each on a copy of the schema with rows of its own: the stage
+//! matrix with made-up old and new code, up and down ([`crate::matrix`]); the laws of the scripts,
+//! with what each locks, rewrites and scans (`trace`); old and new code writing at the same time
+//! while the stages pass by (`traffic`); and, where it is given, the old release's own tests at
+//! every stage (`old_release`). A broken promise is a value in the report, never an error.
+
+mod old_release;
+mod report;
+mod sample;
+mod trace;
+mod traffic;
+
+use std::{fs, ops::ControlFlow};
+
+use camino::Utf8Path;
+use newcol_core::{contract::Contract, plan::Plan};
+
+pub use self::{
+    old_release::{OldRelease, OldReleaseRun},
+    report::{Fault, RehearsalReport, Scene},
+    sample::Sample,
+    trace::{Law, LockHeld, Traced},
+    traffic::{FailedStatement, Traffic},
+};
+use crate::{
+    life::{self, Life, LifeError},
+    matrix::{Matrix, MatrixError},
+    program::StatementsError,
+    scratch::{AdminError, BoxError, ScratchDb, ScratchError, Want},
+};
+
+/// Why nothing could be rehearsed.
+#[derive(Debug, thiserror::Error)]
+pub enum RehearseError {
+    /// There is no throwaway database.
+    #[error(transparent)]
+    Scratch(#[from] ScratchError),
+    /// The stages could not be planned, or a database could not be looked at.
+    #[error(transparent)]
+    Life(#[from] LifeError),
+    /// There is no matrix.
+    #[error(transparent)]
+    Matrix(#[from] MatrixError),
+    /// No code could be made up for the table.
+    #[error(transparent)]
+    Statements(#[from] StatementsError),
+    /// A schema or a table could not be read.
+    #[error("could not read a throwaway database")]
+    Read(#[from] AdminError),
+    /// Rows could not be copied from the given database.
+    #[error("could not copy a sample of rows")]
+    Sample(#[source] BoxError),
+    /// Whoever was told what begins asked to stop.
+    #[error("stopped before the end; nothing is left behind")]
+    Stopped,
+    /// The old release could not be checked out, or its command not be run.
+    #[error("could not run the old release")]
+    OldRelease(#[source] BoxError),
+}
+
+/// A rehearsal to run.
+#[derive(Debug)]
+pub struct Rehearsal<'a> {
+    contract: &'a Contract,
+    migrations: &'a Utf8Path,
+    want: Want,
+    rows: u64,
+    sample: Option<Sample>,
+    old_release: Option<OldRelease>,
+}
+
+impl<'a> Rehearsal<'a> {
+    /// Prepares the rehearsal of a contract on the schema that a directory of migrations makes.
+    pub fn new(contract: &'a Contract, migrations: &'a Utf8Path, want: impl Into<Want>) -> Self {
+        let want = want.into();
+        Self { contract, migrations, want, rows: 100, sample: None, old_release: None }
+    }
+
+    /// Makes up that many rows from before the column; 100 unless said.
+    #[must_use]
+    pub fn rows(self, rows: u64) -> Self {
+        Self { rows, ..self }
+    }
+
+    /// Copies rows from a database instead of making them up.
+    #[must_use]
+    pub fn sample(self, sample: Option<Sample>) -> Self {
+        Self { sample, ..self }
+    }
+
+    /// Also runs a command of the old release at every stage.
+    #[must_use]
+    pub fn old_release(self, old_release: Option<OldRelease>) -> Self {
+        Self { old_release, ..self }
+    }
+
+    /// Rehearses; `begins` is told what begins, and may stop it.
+    ///
+    /// # Errors
+    ///
+    /// When there is nothing to look at. Stages and code that fail are part of the report.
+    pub fn run(
+        &self,
+        begins: &mut dyn FnMut(Scene) -> ControlFlow<()>,
+    ) -> Result<RehearsalReport, RehearseError> {
+        let mut begin = |scene| match begins(scene) {
+            ControlFlow::Continue(()) => Ok(()),
+            ControlFlow::Break(()) => Err(RehearseError::Stopped),
+        };
+        begin(Scene::Schema)?;
+        let db = self.database()?;
+        let life = Life::plan(self.contract, db.url())?.with_released(self.migrations)?;
+        let plan = life.plan.clone();
+        begin(Scene::Matrix)?;
+        let matrix = Matrix::of(self.contract).life(life.clone()).and_back().run(db.url())?;
+        drop(db);
+        begin(Scene::Laws)?;
+        let db = self.filled(&plan)?;
+        let laws = trace::run(&life, db.url())?;
+        drop(db);
+        begin(Scene::Traffic)?;
+        let db = self.filled(&plan)?;
+        let traffic = traffic::run(&life, db.url())?;
+        drop(db);
+        let old_release = match &self.old_release {
+            None => Vec::new(),
+            Some(old) => {
+                begin(Scene::OldRelease)?;
+                old_release::run(old, &life, &|| self.filled(&plan))?
+            }
+        };
+        Ok(RehearsalReport { matrix, laws, traffic, old_release, plan })
+    }
+
+    /// Makes a database as it is before the column.
+    fn database(&self) -> Result<ScratchDb, RehearseError> {
+        let (dir, column) = (self.migrations, self.contract.path());
+        let db = ScratchDb::from_template(self.want, &recipe(dir)?, |url| {
+            Ok(life::migrate_before(url, dir, column)?)
+        })?;
+        Ok(db)
+    }
+
+    /// Makes a database as it is before the column, with rows.
+    fn filled(&self, plan: &Plan) -> Result<ScratchDb, RehearseError> {
+        let db = self.database()?;
+        match &self.sample {
+            Some(sample) => sample::copy(sample, plan, db.url())?,
+            None => sample::make_up(plan, db.url(), self.rows)?,
+        }
+        Ok(db)
+    }
+}
+
+/// Returns the text of all migrations, which decides what the schema is.
+fn recipe(migrations: &Utf8Path) -> Result<String, LifeError> {
+    let mut text = String::new();
+    let unreadable = |source| LifeError::File { path: migrations.to_owned(), source };
+    let mut folders = Vec::new();
+    for entry in migrations.read_dir_utf8().map_err(unreadable)? {
+        folders.push(entry.map_err(unreadable)?.path().to_owned());
+    }
+    folders.sort();
+    for folder in folders {
+        let up = folder.join("up.sql");
+        if up.is_file() {
+            let read = fs::read_to_string(&up);
+            text += &read.map_err(|source| LifeError::File { path: up, source })?;
+        }
+    }
+    Ok(text)
+}

@@ -1,0 +1,273 @@
+//! Walks the stages up, down and up again, and sees what each migration does to the table.
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+
+use newcol_core::{
+    backend::Backend,
+    db::{DbError, Session},
+    ident::{Ident, TableName},
+    plan::{StageKind, Transaction},
+    render::text,
+};
+
+use super::RehearseError;
+use crate::{
+    dump::schema_dump,
+    life::{self, Action, Life, Script},
+    scratch::error::chain,
+};
+
+/// What one action did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Traced {
+    /// Its stage.
+    pub stage: StageKind,
+    /// Its name.
+    pub name: String,
+    /// The locks it held on the table when it was done; empty where the engine tells nothing, or
+    /// the migration ran without a transaction.
+    pub locks: Vec<LockHeld>,
+    /// Whether the table was written anew; `None` where the engine does not tell.
+    pub rewritten: Option<bool>,
+    /// How often the whole table was read; `None` where the engine does not tell.
+    pub scans: Option<u64>,
+    /// How long it took.
+    pub took: Duration,
+}
+
+/// A lock on the table, by the name its engine gives it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct LockHeld(pub String);
+
+/// The outcome of the laws.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Law {
+    /// What each action did on the first way up.
+    pub traced: Vec<Traced>,
+    /// Rows before.
+    pub rows: u64,
+    /// Every law that does not hold, in words.
+    pub broken: Vec<String>,
+}
+
+/// Runs all actions up, down and up again.
+pub(super) fn run(life: &Life, url: &str) -> Result<Law, RehearseError> {
+    let table = life.plan.contract.table();
+    let mut session = life::open(url)?;
+    let others = Others::of(life);
+    let before = schema_dump(url)?;
+    let rows_before = others.read(&mut session, None).map_err(life::LifeError::from)?;
+    let rows = rows_before.values().sum::<usize>() as u64;
+    let mut law = Law { traced: Vec::new(), rows, broken: Vec::new() };
+    for (stage, action) in life.actions() {
+        match traced(stage, action, table, url)? {
+            Ok(traced) => law.traced.push(traced),
+            Err(error) => {
+                law.broken.push(format!("{}: `{}` fails: {error}", stage.name(), action.name()));
+                return Ok(law);
+            }
+        }
+        let gone = (stage == StageKind::Contract).then_some(others.replaced).flatten();
+        others.compare(&mut session, &rows_before, gone, stage.name(), &mut law)?;
+    }
+    let up = schema_dump(url)?;
+    for (stage, action) in life.actions().collect::<Vec<_>>().into_iter().rev() {
+        let mut own = life::open(url)?;
+        if let Err(error) = action.undo(&mut own) {
+            let (stage, name) = (stage.name(), action.name());
+            law.broken.push(format!("{stage}: taking `{name}` back fails: {}", chain(&error)));
+            return Ok(law);
+        }
+    }
+    let down = schema_dump(url)?;
+    // A replaced column comes back at the end of its table and bare, as the plan warns.
+    if others.replaced.is_none() {
+        law.compare_schemas("after everything was taken back", &before, &down);
+    }
+    others.compare(&mut session, &rows_before, None, "taken back", &mut law)?;
+    for (stage, action) in life.actions() {
+        let mut own = life::open(url)?;
+        if let Err(error) = action.run(&mut own) {
+            let (stage, name) = (stage.name(), action.name());
+            law.broken.push(format!("{stage}: `{name}` fails when redone: {}", chain(&error)));
+            return Ok(law);
+        }
+    }
+    if others.replaced.is_none() {
+        law.compare_schemas("after everything was redone", &up, &schema_dump(url)?);
+    }
+    Ok(law)
+}
+
+impl Law {
+    fn compare_schemas(&mut self, when: &str, wanted: &str, found: &str) {
+        let gone = wanted.lines().filter(|line| !found.lines().any(|other| other == *line));
+        let new = found.lines().filter(|line| !wanted.lines().any(|other| other == *line));
+        let lines = gone.map(|l| format!("-{l}")).chain(new.map(|l| format!("+{l}")));
+        let lines: Vec<String> = lines.collect();
+        if !lines.is_empty() {
+            self.broken.push(format!("{when}, the schema differs:\n  {}", lines.join("\n  ")));
+        }
+    }
+}
+
+/// Runs an action and looks at the table from inside its transaction and from outside.
+fn traced(
+    stage: StageKind,
+    action: &Action,
+    table: &TableName,
+    url: &str,
+) -> Result<Result<Traced, String>, RehearseError> {
+    let mut watcher = life::open(url)?;
+    let mut own = life::open(url)?;
+    let before = Physical::read(&mut watcher, table);
+    let started = Instant::now();
+    let mut locks = Vec::new();
+    let done = match action {
+        Action::Migration(Script { up, transaction: Transaction::Wrapped, .. })
+            if own.backend() == Backend::Postgres =>
+        {
+            held(&mut own, up, table, &mut locks)
+        }
+        Action::Migration(_) | Action::Job { .. } => action.run(&mut own),
+    };
+    let took = started.elapsed();
+    // The server counts scans when a session ends.
+    drop(own);
+    if let Err(error) = done {
+        return Ok(Err(chain(&error)));
+    }
+    let after = Physical::read(&mut watcher, table);
+    let (rewritten, scans) = match (before, after) {
+        (Some(before), Some(after)) => {
+            (Some(before.file != after.file), Some(after.scans.saturating_sub(before.scans)))
+        }
+        _ => (None, None),
+    };
+    let name = action.name().to_owned();
+    Ok(Ok(Traced { stage, name, locks, rewritten, scans, took }))
+}
+
+/// Runs a script in a transaction and asks for its locks before it ends.
+fn held(
+    session: &mut Session,
+    sql: &str,
+    table: &TableName,
+    locks: &mut Vec<LockHeld>,
+) -> Result<(), DbError> {
+    let relation = text::table(Backend::Postgres, table).replace('\'', "''");
+    session.batch("BEGIN")?;
+    let mut work = || {
+        session.batch(sql)?;
+        let held = session.query(&format!(
+            "SELECT DISTINCT mode FROM pg_catalog.pg_locks \
+             WHERE pid = pg_backend_pid() AND relation = to_regclass('{relation}') ORDER BY mode"
+        ))?;
+        locks.extend(held.into_iter().flatten().flatten().map(LockHeld));
+        session.batch("COMMIT")
+    };
+    let done = work();
+    if done.is_err() {
+        // The first error says what went wrong.
+        session.batch("ROLLBACK").ok();
+    }
+    done
+}
+
+/// Where the rows are, and how often all were read.
+struct Physical {
+    file: String,
+    scans: u64,
+}
+
+impl Physical {
+    /// `None` where the engine does not tell, or there is no such table.
+    fn read(session: &mut Session, table: &TableName) -> Option<Self> {
+        if session.backend() != Backend::Postgres {
+            return None;
+        }
+        let relation = text::table(Backend::Postgres, table).replace('\'', "''");
+        let sql = format!(
+            "SELECT pg_relation_filenode(c.oid), coalesce(s.seq_scan, 0) \
+             FROM pg_catalog.pg_class c LEFT JOIN pg_catalog.pg_stat_all_tables s ON s.relid = c.oid \
+             WHERE c.oid = to_regclass('{relation}')"
+        );
+        // Partitioned tables have no file, and a session that looks twice reads a cached number.
+        session.batch("SELECT pg_stat_clear_snapshot()").ok()?;
+        let mut row = session.query(&sql).ok()?.into_iter().next()?.into_iter();
+        let file = row.next().flatten()?;
+        Some(Self { file, scans: row.next().flatten()?.parse().ok()? })
+    }
+}
+
+/// The columns that are not ours, whose values must not change.
+struct Others<'a> {
+    backend: Backend,
+    table: &'a TableName,
+    columns: Vec<&'a Ident>,
+    replaced: Option<&'a Ident>,
+}
+
+type Counted = BTreeMap<Vec<Option<String>>, usize>;
+
+impl<'a> Others<'a> {
+    fn of(life: &'a Life) -> Self {
+        let contract = &life.plan.contract;
+        let columns = life.plan.facts.columns.iter().map(|column| &column.name);
+        Self {
+            backend: life.plan.backend(),
+            table: contract.table(),
+            columns: columns.filter(|name| *name != contract.column()).collect(),
+            replaced: contract.answers().replaces.as_ref().map(|replaces| &replaces.column),
+        }
+    }
+
+    fn read(&self, session: &mut Session, without: Option<&Ident>) -> Result<Counted, DbError> {
+        let columns: Vec<String> = self
+            .columns
+            .iter()
+            .map(|name| match (Some(*name) == without, self.backend) {
+                (true, _) => "NULL".to_owned(),
+                (false, Backend::Postgres) => format!("{}::text", text::name(self.backend, name)),
+                (false, _) => text::name(self.backend, name),
+            })
+            .collect();
+        let table = text::table(self.backend, self.table);
+        let mut counted = Counted::new();
+        for row in session.query(&format!("SELECT {} FROM {table}", columns.join(", ")))? {
+            *counted.entry(row).or_default() += 1;
+        }
+        Ok(counted)
+    }
+
+    fn compare(
+        &self,
+        session: &mut Session,
+        before: &Counted,
+        gone: Option<&Ident>,
+        when: &str,
+        law: &mut Law,
+    ) -> Result<(), RehearseError> {
+        let after = self.read(session, gone).map_err(life::LifeError::from)?;
+        let place = gone.and_then(|gone| self.columns.iter().position(|name| *name == gone));
+        let mut wanted = Counted::new();
+        for (row, count) in before {
+            let mut row = row.clone();
+            if let Some(at) = place {
+                row[at] = None;
+            }
+            *wanted.entry(row).or_default() += count;
+        }
+        if after != wanted {
+            let kept: usize =
+                wanted.iter().map(|(row, count)| after.get(row).map_or(0, |n| *n.min(count))).sum();
+            let all: usize = wanted.values().sum();
+            law.broken
+                .push(format!("{when}: other columns changed in {} of {all} rows", all - kept));
+        }
+        Ok(())
+    }
+}
