@@ -26,6 +26,14 @@ pub(super) struct Watch {
     others: BTreeMap<String, u64>,
 }
 
+/// What an action did.
+pub(super) struct Effect {
+    /// One line for each thing that was lost, or changed and should not have been.
+    pub(super) damage: Vec<String>,
+    /// Whether it filled rows, so that code that knows the column reads them differently.
+    pub(super) filled: bool,
+}
+
 impl Watch {
     /// Remembers the table's rows, and how many every other table has.
     pub(super) fn start(session: &mut Session, contract: &Contract) -> Result<Self, LifeError> {
@@ -37,12 +45,12 @@ impl Watch {
         Ok(Self { names: look.others().to_vec(), view, others })
     }
 
-    /// Returns one line for each thing that was lost or changed since.
-    pub(super) fn damage(
+    /// Returns what happened since.
+    pub(super) fn end(
         &self,
         session: &mut Session,
         contract: &Contract,
-    ) -> Result<Vec<String>, LifeError> {
+    ) -> Result<Effect, LifeError> {
         let now = Self::start(session, contract)?;
         let mut damage = self.of_rows(&now);
         damage.extend(self.names.iter().enumerate().filter_map(|(at, name)| {
@@ -54,7 +62,14 @@ impl Watch {
             let lost = before.saturating_sub(*now.others.get(table)?);
             (lost > 0).then(|| format!("loses {lost} of {before} rows of `{table}`"))
         }));
-        Ok(damage)
+        Ok(Effect { damage, filled: self.is_filled(&now) })
+    }
+
+    fn is_filled(&self, now: &Self) -> bool {
+        let is_empty = |view: &View, key| {
+            view.rows.get(key).is_some_and(|row| row.column.as_ref().is_some_and(Option::is_none))
+        };
+        self.view.rows.keys().any(|key| is_empty(&self.view, key) && !is_empty(&now.view, key))
     }
 
     fn of_rows(&self, now: &Self) -> Vec<String> {

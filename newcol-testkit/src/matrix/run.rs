@@ -43,6 +43,8 @@ pub(super) struct Numbered {
     last: u64,
     /// Keys of the rows that were there before the column and are left alone.
     settled: Vec<Key>,
+    /// The first of them that has a number.
+    from_before: Option<u64>,
     /// Rows that were there before the column and wait to be changed, one at each moment.
     worn: VecDeque<u64>,
     /// Where a row is, where that is known.
@@ -57,11 +59,12 @@ impl Numbered {
         self.last
     }
 
-    /// Returns the newest row of a side, one whose place is known if there is one.
-    fn newest(&self, side: Side) -> Option<u64> {
-        let mut of_side = self.alive.iter().filter(|(_, of)| **of == side).map(|(row, _)| *row);
-        let known = of_side.clone().rfind(|row| self.keys.contains_key(row));
-        known.or_else(|| of_side.next_back())
+    /// Returns the newest rows of a side, those whose place is known if there are such.
+    fn newest(&self, side: Side, count: usize) -> Vec<u64> {
+        let of_side = self.alive.iter().rev().filter(|(_, of)| **of == side).map(|(row, _)| *row);
+        let known = of_side.clone().filter(|row| self.keys.contains_key(row));
+        let known: Vec<u64> = known.take(count).collect();
+        if known.is_empty() { of_side.take(count).collect() } else { known }
     }
 }
 
@@ -169,6 +172,7 @@ impl<'a> Run<'a> {
             scene.view = after;
             if let Some(key) = new.first() {
                 self.rows.keys.insert(row, key.clone());
+                self.rows.from_before.get_or_insert(row);
             }
             self.rows.settled.extend(new);
         }
@@ -231,10 +235,15 @@ impl<'a> Run<'a> {
     ) -> Result<Result<Vec<String>, String>, MatrixError> {
         let contract = self.matrix.contract;
         let watch = Watch::start(&mut self.control, contract)?;
-        match act(self) {
-            Ok(()) => Ok(Ok(watch.damage(&mut self.control, contract)?)),
-            Err(error) => Ok(Err(error)),
+        if let Err(error) = act(self) {
+            return Ok(Err(error));
         }
+        let effect = watch.end(&mut self.control, contract)?;
+        if effect.filled {
+            let all: Vec<u64> = (1..=self.rows.last).collect();
+            self.forget(Side::Old, &all);
+        }
+        Ok(Ok(effect.damage))
     }
 
     /// Runs an action in a session of its own, as the Diesel CLI would.
@@ -362,25 +371,28 @@ impl<'a> Run<'a> {
 
     /// Chooses rows: for inserts new ones, else the newest of each side and one from before.
     fn targets(&mut self, side: Side, operation: Operation, worn: Option<u64>) -> Vec<u64> {
-        let newest = || {
-            let own = self.rows.newest(side);
-            let others = Side::ALL.into_iter().filter(|other| *other != side);
-            own.into_iter().chain(others.filter_map(|other| self.rows.newest(other)))
-        };
         match operation {
             Operation::Insert => vec![self.rows.next()],
             Operation::BatchInsert => (0..BATCH).map(|_| self.rows.next()).collect(),
-            Operation::Update | Operation::Upsert => newest().chain(worn).collect(),
-            Operation::Read => newest().chain((self.matrix.old_rows > 0).then_some(1)).collect(),
+            Operation::Update | Operation::Upsert => self.newest(side, 1).chain(worn).collect(),
+            // Of others also one that nobody has changed since.
+            Operation::Read => self.newest(side, 2).chain(self.rows.from_before).collect(),
             Operation::List => self.rows.alive.keys().copied().collect(),
             Operation::Delete => {
                 // Others still need the newest.
-                let newest = self.rows.newest(side);
+                let newest = self.rows.newest(side, 2);
                 let own = self.rows.alive.iter().filter(|(_, of)| **of == side);
-                let own = own.map(|(number, _)| *number).rfind(|number| Some(*number) != newest);
-                own.or(newest).into_iter().collect()
+                let own = own.map(|(number, _)| *number).rfind(|number| !newest.contains(number));
+                own.or_else(|| newest.last().copied()).into_iter().collect()
             }
         }
+    }
+
+    /// Returns the newest row of a side, and some of every other.
+    fn newest(&self, side: Side, others: usize) -> impl Iterator<Item = u64> {
+        let sides = Side::ALL.into_iter().filter(move |other| *other != side);
+        let own = self.rows.newest(side, 1).into_iter();
+        own.chain(sides.flat_map(move |side| self.rows.newest(side, others)))
     }
 
     /// Tells the other programs that rows may have changed under them.

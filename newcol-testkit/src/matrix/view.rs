@@ -79,11 +79,13 @@ impl Look {
         if has_column {
             let column = text::name(backend, contract.column());
             list.push(shown(backend, &column));
+            // Without the column that it replaces there is nothing to compute it from.
             let replaced = contract.answers().replaces.as_ref().map(|r| &r.column);
-            let [inserted, settled, followed] = promises.map(|holds| condition(holds, &column));
-            let is_there = replaced.is_some_and(|name| others.contains(&name));
-            let followed = if is_there { followed } else { condition(&Holds::Anything, &column) };
-            list.extend([inserted, settled, followed]);
+            let alone = replaced.is_some_and(|name| !others.contains(&name));
+            list.extend(
+                promises
+                    .map(|holds| condition(if alone { &Holds::Anything } else { holds }, &column)),
+            );
         }
         let table = text::table(backend, contract.table());
         let sql = format!("SELECT {} FROM {table}", list.join(", "));

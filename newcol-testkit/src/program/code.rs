@@ -119,7 +119,8 @@ impl<C, R: Debug + PartialEq + Send + 'static> Code<C, R> {
         self
     }
 
-    /// Adds the code that changes a row; it leaves the row as it should then be read.
+    /// Adds the code that changes a row; it leaves the row as it should then be read. A row that
+    /// another release wrote is loaded first, if there is code that reads.
     #[must_use]
     pub fn update<T, E: Into<BoxError>>(
         mut self,
@@ -178,6 +179,16 @@ impl<C, R: Debug + PartialEq + Send + 'static> Code<C, R> {
     fn take(&self, number: u64) -> R {
         let known = self.known().remove(&number);
         known.unwrap_or_else(|| (self.row)(number))
+    }
+
+    /// As [`Self::take`], for a row that is there: what others made of it is loaded first, as an
+    /// application would. That loading fails is not what is asked here.
+    fn load(&self, db: &mut C, number: u64) -> R {
+        let known = self.known().remove(&number);
+        known.unwrap_or_else(|| {
+            let by = (self.row)(number);
+            self.read.as_ref().and_then(|read| read(db, &by).ok()).unwrap_or(by)
+        })
     }
 
     fn said(&self, row: &R) -> Said {
@@ -258,7 +269,10 @@ impl<C, R: Debug + PartialEq + Send + 'static> Code<C, R> {
             Operation::Read => return self.read_one(db, number),
             Operation::BatchInsert | Operation::List => (&None, &None),
         };
-        let mut row = self.take(number);
+        let mut row = match change {
+            Some(_) => self.load(db, number),
+            None => self.take(number),
+        };
         if let Some(write) = write {
             write(db, &row).map_err(ActError::Failed)?;
         }

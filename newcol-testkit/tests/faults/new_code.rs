@@ -129,8 +129,13 @@ pub(crate) const FAULTS: &[Fault] = &[
         },
         sound: Scene {
             code: |matrix| {
-                // It does not read the column either, so it cannot say what is in other rows.
-                matrix.old(users::old::<Postgres>()).new_code(users::old::<Postgres>())
+                matrix.old(users::old::<Postgres>()).new_code(users::new::<Postgres>().update(
+                    |db, user| {
+                        user.name += "!";
+                        let name = table::name.eq(&user.name);
+                        diesel::update(table::table.find(user.id)).set(name).execute(db)
+                    },
+                ))
             },
             ..POSTGRES
         },
@@ -208,7 +213,7 @@ pub(crate) const FAULTS: &[Fault] = &[
             },
             ..POSTGRES
         },
-        caught: Caught { at: "expand", by: Some((New, Warm, Read)), says: "name: \"ia-" },
+        caught: Caught { at: "expand", by: Some((New, Fresh, Update)), says: "no row touched" },
     },
     Fault {
         name: "fields_swapped",

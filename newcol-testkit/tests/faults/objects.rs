@@ -126,7 +126,7 @@ pub(crate) const FAULTS: &[Fault] = &[
             code: |matrix| matrix.old(old_ranked()).new_code(ranked(Rank::Plain)),
             ..RANKS
         },
-        caught: Caught { at: "expand", by: Some((Old, Warm, Read)), says: "unknown rank" },
+        caught: Caught { at: "expand 1/2", by: Some((Old, Warm, Read)), says: "unknown rank" },
     },
     Fault {
         name: "column_rights_missing",
@@ -318,7 +318,6 @@ const RANKS: Scene = Scene {
 mod ranks {
     #[derive(diesel::sql_types::SqlType, diesel::query_builder::QueryId)]
     #[diesel(postgres_type(name = "rank"))]
-    #[expect(unreachable_pub, reason = "`table!` shows its types to whoever sees it")]
     pub struct Rank;
 
     diesel::table! {

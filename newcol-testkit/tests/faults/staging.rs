@@ -66,13 +66,11 @@ pub(crate) const FAULTS: &[Fault] = &[
         faulty: Scene {
             stages: &[(
                 Expand,
-                &[
-                    sql!("ALTER TABLE users ADD COLUMN locale varchar(40) NOT NULL"),
-                    sql!(
-                        "CREATE TRIGGER locale_of_old BEFORE INSERT ON users FOR EACH ROW \
-                         SET NEW.locale = coalesce(NEW.locale, lower(NEW.name))"
-                    ),
-                ],
+                &[sql!(
+                    "ALTER TABLE users ADD COLUMN locale varchar(40) NOT NULL;
+                     CREATE TRIGGER locale_of_old BEFORE INSERT ON users FOR EACH ROW
+                     SET NEW.locale = coalesce(nullif(NEW.locale, ''), lower(NEW.name))"
+                )],
             )],
             ..MARIADB
         },

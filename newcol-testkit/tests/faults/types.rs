@@ -193,7 +193,7 @@ pub(crate) const FAULTS: &[Fault] = &[
             code: |matrix| matrix.old(users::old::<Mysql>()).new_code(my_unsigned::code()),
             ..THREE_BILLION
         },
-        caught: Caught { at: "expand 1/2", by: Some((New, Warm, Read)), says: "" },
+        caught: Caught { at: "expand", by: Some((New, Warm, Read)), says: "overflow" },
     },
     Fault {
         name: "cut_to_fit",
@@ -259,7 +259,7 @@ pub(crate) const FAULTS: &[Fault] = &[
         caught: Caught {
             at: "expand",
             by: Some((New, Warm, Read)),
-            says: "expected \"5000000000\", found \"705032704\"",
+            says: "expected \"5000000000\", found \"705032704\" in what was read",
         },
     },
 ];

@@ -1,5 +1,7 @@
 //! Stages that cannot be taken back, or lose something when they are.
 
+use newcol_core::plan::StageKind;
+
 use super::scenes::*;
 
 pub(crate) const FAULTS: &[Fault] = &[
@@ -9,25 +11,31 @@ pub(crate) const FAULTS: &[Fault] = &[
         right: "It drops the function too",
         engine: Engine::Postgres,
         faulty: Scene {
-            stages: &[(
-                Expand,
-                &[sql!(
-                    ADD_WITH_TRIGGER,
-                    "DROP TRIGGER fill ON users; ALTER TABLE users DROP COLUMN locale"
-                )],
-            )],
+            stages: &[
+                (
+                    Expand,
+                    &[sql!(
+                        ADD_WITH_TRIGGER,
+                        "DROP TRIGGER fill ON users; ALTER TABLE users DROP COLUMN locale"
+                    )],
+                ),
+                DROP_TRIGGER,
+            ],
             ..BACK
         },
         sound: Scene {
-            stages: &[(
-                Expand,
-                &[sql!(
-                    ADD_WITH_TRIGGER,
-                    "DROP TRIGGER fill ON users;
+            stages: &[
+                (
+                    Expand,
+                    &[sql!(
+                        ADD_WITH_TRIGGER,
+                        "DROP TRIGGER fill ON users;
                      DROP FUNCTION fill();
                      ALTER TABLE users DROP COLUMN locale"
-                )],
-            )],
+                    )],
+                ),
+                DROP_TRIGGER,
+            ],
             ..BACK
         },
         caught: Caught { at: "back to before", by: None, says: "+function fill()" },
@@ -38,7 +46,10 @@ pub(crate) const FAULTS: &[Fault] = &[
         right: "It drops the trigger first",
         engine: Engine::Postgres,
         faulty: Scene {
-            stages: &[(Expand, &[sql!(ADD_WITH_TRIGGER, "ALTER TABLE users DROP COLUMN locale")])],
+            stages: &[
+                (Expand, &[sql!(ADD_WITH_TRIGGER, "ALTER TABLE users DROP COLUMN locale")]),
+                DROP_TRIGGER,
+            ],
             ..BACK
         },
         sound: BACK,
@@ -165,11 +176,19 @@ pub(crate) const FAULTS: &[Fault] = &[
             ..SQLITE
         },
         sound: Scene { tables: INDEXED, walk: Walk::AndBack, ..SQLITE },
-        caught: Caught { at: "back to before", by: None, says: "-index users_name" },
+        caught: Caught { at: "back to before", by: None, says: "-index users.users_name" },
     },
 ];
 
 const BACK: Scene = Scene { walk: Walk::AndBack, ..POSTGRES };
+
+const DROP_TRIGGER: (StageKind, &[Do]) = (
+    Contract,
+    &[sql!(
+        "DROP TRIGGER fill ON users",
+        "CREATE TRIGGER fill BEFORE INSERT ON users FOR EACH ROW EXECUTE FUNCTION fill()"
+    )],
+);
 
 const INDEXED: &[&str] = &[USERS, "CREATE INDEX users_name ON users (name)"];
 
