@@ -130,9 +130,8 @@ impl Statements {
     /// Returns what the release writes into a row after so many changes.
     fn literals(&self, row: u64, revision: u64) -> Result<Vec<String>, RowsError> {
         let mut literals = self.rows.changed(row, revision)?;
-        match self.column.as_ref().and_then(|column| column.values.as_ref()) {
-            Some(values) => literals.push(values.literal(row, revision)?),
-            None => {}
+        if let Some(values) = self.column.as_ref().and_then(|column| column.values.as_ref()) {
+            literals.push(values.literal(row, revision)?);
         }
         Ok(literals)
     }

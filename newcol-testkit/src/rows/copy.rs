@@ -1,6 +1,6 @@
 //! Copies rows from a database that is only read, with all that they refer to.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
 
 use newcol_core::{
     backend::Backend,
@@ -64,10 +64,12 @@ impl Sample {
         let mut tables = vec![shape::canonical(target, table)?];
         let mut todo = vec![(0, format!("LIMIT {count}"))];
         while let Some((at, which)) = todo.pop() {
-            if !sample.rows.contains_key(&at) {
-                sample.rows.insert(at, (shape::read(target, &tables[at])?, BTreeSet::new()));
-            }
-            let Some((shape, known)) = sample.rows.get_mut(&at) else { continue };
+            let (shape, known) = match sample.rows.entry(at) {
+                Entry::Occupied(entry) => entry.into_mut(),
+                Entry::Vacant(entry) => {
+                    entry.insert((shape::read(target, &tables[at])?, BTreeSet::new()))
+                }
+            };
             let new: Vec<Literals> = select(source, shape, &which)?
                 .into_iter()
                 .filter(|row| known.insert(row.clone()))

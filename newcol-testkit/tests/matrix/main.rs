@@ -1,5 +1,7 @@
 //! The stage matrix on real servers, with Diesel code of an application.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests are tests")]
+
 #[path = "../support/users.rs"]
 mod users;
 
