@@ -26,10 +26,12 @@ const FEW: usize = 4;
 /// A row as plain SQL shows it.
 #[derive(Debug, QueryableByName)]
 pub struct TextRow {
+    /// Its key.
     #[diesel(sql_type = BigInt)]
-    id: i64,
+    pub id: i64,
+    /// The column's text.
     #[diesel(sql_type = Nullable<Text>)]
-    value: Option<String>,
+    pub value: Option<String>,
 }
 
 /// Who refused a batch, and in which words.

@@ -66,7 +66,7 @@ use proptest::{
     test_runner::{Config, TestRunner},
 };
 
-use self::attempt::TextRow;
+pub use self::attempt::TextRow;
 pub use self::verdict::{At, Changed, How, Report, RoundtripError, Verdict};
 use crate::values::{self, ColumnType, ColumnValue, Loss, SqlValue, ValueError};
 

@@ -37,7 +37,13 @@ pub(super) fn test(column: &Column<'_>, wrote: &str, how: &How) -> String {
             same_texts(column)
         ),
     };
-    format!("#[test]\nfn {name}() {{\n    let mut conn = connection();\n{body}}}\n")
+    let uses = match how {
+        How::Read | How::Reader { .. } => "",
+        How::Literal { .. } | How::Rewritten { .. } => {
+            "    use diesel::{connection::SimpleConnection, prelude::*};\n"
+        }
+    };
+    format!("#[test]\nfn {name}() {{\n{uses}    let mut conn = connection();\n{body}}}\n")
 }
 
 fn test_name(column: &Column<'_>) -> String {
@@ -49,7 +55,7 @@ fn test_name(column: &Column<'_>) -> String {
 /// Compares the texts of both rows.
 fn same_texts(column: &Column<'_>) -> String {
     format!(
-        "    let texts: Vec<Text> = diesel::sql_query({}).load(&mut conn).unwrap();\n    \
+        "    let texts: Vec<newcol_testkit::roundtrip::TextRow> = diesel::sql_query({}).load(&mut conn).unwrap();\n    \
              assert_eq!(texts[0].value, texts[1].value);\n",
         raw(&(session::texts(column) + " ORDER BY 1"))
     )
