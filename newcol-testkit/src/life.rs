@@ -215,6 +215,16 @@ pub fn migrate_before(
     migrations: &Utf8Path,
     column: &ColumnPath,
 ) -> Result<(), LifeError> {
+    migrate_before_after(&[], url, migrations, column)
+}
+
+/// As [`migrate_before`], after statements on the connection of the migrations.
+pub(crate) fn migrate_before_after(
+    setup: &[String],
+    url: &str,
+    migrations: &Utf8Path,
+    column: &ColumnPath,
+) -> Result<(), LifeError> {
     let mut count = 0;
     for folder in folders(migrations)? {
         let owner = migrations::owner(&folder.read("up.sql")?);
@@ -223,7 +233,7 @@ pub fn migrate_before(
         }
         count += 1;
     }
-    open(url)?.run_up_to(migrations, count)?;
+    open(url)?.run_up_to_after(setup, migrations, count)?;
     Ok(())
 }
 

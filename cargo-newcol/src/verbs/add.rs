@@ -319,7 +319,7 @@ fn draft(out: &mut Output, args: &AddArgs) -> Result<Draft, CliError> {
 }
 
 /// Splits `mysql=varchar(255)` into engine and value; other texts are for every engine.
-fn split(text: &str) -> (Option<Backend>, &str) {
+pub(crate) fn split(text: &str) -> (Option<Backend>, &str) {
     match text.split_once('=') {
         Some((engine, value)) if !value.starts_with('=') => match engine.parse() {
             Ok(backend) => (Some(backend), value),

@@ -8,7 +8,7 @@ use camino::Utf8PathBuf;
 use clap::Args;
 use newcol_core::{backend::Backend, ident::ColumnPath};
 use newcol_testkit::{
-    Want,
+    ScratchError, Want,
     rehearse::{OldRelease, Rehearsal, RehearsalReport, RehearseError, Sample, Scene},
 };
 use serde::Serialize;
@@ -18,6 +18,7 @@ use crate::{
     error::{CliError, Exit},
     interrupt,
     output::Output,
+    verbs::add::split,
 };
 
 /// Prove a column's stages on throwaway databases, with old and new code, up and down
@@ -41,6 +42,9 @@ pub(crate) struct RehearseArgs {
     /// Copy rows from this database instead of making them up; it is only read
     #[arg(long, value_name = "URL")]
     sample_from: Option<String>,
+    /// SQL that the application sends before its migrations: `mysql=SET foreign_key_checks = 0`
+    #[arg(long, value_name = "SQL")]
+    setup: Vec<String>,
     /// Major version of the throwaway server, such as 16
     #[arg(long, value_name = "MAJOR")]
     server: Option<u32>,
@@ -196,8 +200,13 @@ fn one(
         command: args.command.clone(),
         work: project.root.join("target/newcol/old-release"),
     });
+    let for_engine = |text: &String| {
+        let (backend, sql) = split(text);
+        backend.is_none_or(|backend| backend == engine.backend).then(|| sql.to_owned())
+    };
     let rehearsal = Rehearsal::new(&column.contract, &migrations, want)
         .rows(args.rows)
+        .setup(args.setup.iter().filter_map(for_engine).collect())
         .sample(sample)
         .old_release(old_release);
     let backend = engine.backend;
@@ -225,6 +234,9 @@ fn doing(scene: Scene) -> &'static str {
 fn failed(backend: Backend, error: &RehearseError) -> CliError {
     let said = CliError::of(Exit::Failed, error);
     match error {
+        RehearseError::Scratch(ScratchError::Build { .. }) => said
+            .saying(format!("the project's migrations do not run on an empty {backend} database"))
+            .hint("what the application sends before its migrations goes into `--setup`"),
         RehearseError::Stopped => said,
         RehearseError::Life(_) | RehearseError::Statements(_) | RehearseError::Matrix(_) => said
             .saying(format!("could not rehearse on {backend}"))

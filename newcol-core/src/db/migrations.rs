@@ -83,23 +83,43 @@ impl Session {
     /// not reach the migrations, nor theirs this session. Without lock budget: for throwaway
     /// databases.
     pub fn run_pending(&mut self, dir: &Utf8Path) -> Result<MigrationRun, DbError> {
-        self.migrate(dir, Selection::All)
+        self.migrate(dir, Selection::All, &[])
     }
 
     /// Applies what is pending of the first `count` migrations in the order of versions.
     pub fn run_up_to(&mut self, dir: &Utf8Path, count: usize) -> Result<MigrationRun, DbError> {
-        self.migrate(dir, Selection::First(count))
+        self.migrate(dir, Selection::First(count), &[])
     }
 
-    fn migrate(&mut self, dir: &Utf8Path, selection: Selection) -> Result<MigrationRun, DbError> {
+    /// As [`Self::run_up_to`], after statements on the connection of the migrations: settings that
+    /// an application makes before it migrates.
+    pub fn run_up_to_after(
+        &mut self,
+        setup: &[String],
+        dir: &Utf8Path,
+        count: usize,
+    ) -> Result<MigrationRun, DbError> {
+        self.migrate(dir, Selection::First(count), setup)
+    }
+
+    fn migrate(
+        &mut self,
+        dir: &Utf8Path,
+        selection: Selection,
+        setup: &[String],
+    ) -> Result<MigrationRun, DbError> {
         self.must_write()?;
-        match self.backend() {
+        let mut own;
+        let session = match self.backend() {
             Backend::Postgres | Backend::Mysql => {
-                Self::open(&self.url, &self.options)?.migrate_here(dir, selection)
+                own = Self::open(&self.url, &self.options)?;
+                &mut own
             }
             // A database in memory is reached by its own connection only.
-            Backend::Sqlite => self.migrate_here(dir, selection),
-        }
+            Backend::Sqlite => self,
+        };
+        setup.iter().try_for_each(|sql| session.batch(sql))?;
+        session.migrate_here(dir, selection)
     }
 
     fn migrate_here(

@@ -67,6 +67,7 @@ pub struct Rehearsal<'a> {
     migrations: &'a Utf8Path,
     want: Want,
     rows: u64,
+    setup: Vec<String>,
     sample: Option<Sample>,
     old_release: Option<OldRelease>,
 }
@@ -75,13 +76,27 @@ impl<'a> Rehearsal<'a> {
     /// Prepares the rehearsal of a contract on the schema that a directory of migrations makes.
     pub fn new(contract: &'a Contract, migrations: &'a Utf8Path, want: impl Into<Want>) -> Self {
         let want = want.into();
-        Self { contract, migrations, want, rows: 100, sample: None, old_release: None }
+        Self {
+            contract,
+            migrations,
+            want,
+            rows: 100,
+            setup: Vec::new(),
+            sample: None,
+            old_release: None,
+        }
     }
 
     /// Makes up that many rows from before the column; 100 unless said.
     #[must_use]
     pub fn rows(self, rows: u64) -> Self {
         Self { rows, ..self }
+    }
+
+    /// Sends statements before the project's migrations, in their session, as the application does.
+    #[must_use]
+    pub fn setup(self, setup: Vec<String>) -> Self {
+        Self { setup, ..self }
     }
 
     /// Copies rows from a database instead of making them up.
@@ -137,8 +152,9 @@ impl<'a> Rehearsal<'a> {
     /// Makes a database as it is before the column.
     fn database(&self) -> Result<ScratchDb, RehearseError> {
         let (dir, column) = (self.migrations, self.contract.path());
-        let db = ScratchDb::from_template(self.want, &recipe(dir)?, |url| {
-            Ok(life::migrate_before(url, dir, column)?)
+        let recipe = format!("{}\n{}", self.setup.join(";\n"), recipe(dir)?);
+        let db = ScratchDb::from_template(self.want, &recipe, |url| {
+            Ok(life::migrate_before_after(&self.setup, url, dir, column)?)
         })?;
         Ok(db)
     }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use newcol_core::plan::Plan;
+use newcol_core::{backend::Backend, plan::Plan};
 
 use super::{FailedStatement, Law, OldReleaseRun, Traced, Traffic};
 use crate::matrix::MatrixReport;
@@ -109,15 +109,18 @@ impl Traffic {
 
 impl fmt::Display for Traced {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.rewritten.is_none() && self.locks.is_empty() {
+            return write!(f, "{:<10} {}", self.stage.name(), self.name);
+        }
         let locks: Vec<&str> = self.locks.iter().map(|lock| lock.0.as_str()).collect();
         let locks = if locks.is_empty() { "-".to_owned() } else { locks.join(", ") };
         let rewritten = match self.rewritten {
-            None => "-",
+            None => "",
             Some(true) => "rewritten",
             Some(false) => "no rewrite",
         };
         let scans = match self.scans {
-            None => "-".to_owned(),
+            None => String::new(),
             Some(0) => "no scan".to_owned(),
             Some(1) => "1 scan".to_owned(),
             Some(n) => format!("{n} scans"),
@@ -129,7 +132,12 @@ impl fmt::Display for Traced {
 impl fmt::Display for RehearsalReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}", self.matrix)?;
-        writeln!(f, "Every migration, on {} rows:", self.laws.rows)?;
+        let told = match self.plan.backend() {
+            Backend::Postgres => "what it did to the table and the locks it held on it",
+            Backend::Mysql => "each asserts its own algorithm and lock",
+            Backend::Sqlite => "each takes the one write lock there is",
+        };
+        writeln!(f, "Every migration, on {} rows ({told}):", self.laws.rows)?;
         self.laws.traced.iter().try_for_each(|traced| writeln!(f, "  {traced}"))?;
         let Traffic { statements, retries, longest, failed, .. } = &self.traffic;
         let (failed, longest) = (failed.len(), longest.as_secs_f64() * 1e3);

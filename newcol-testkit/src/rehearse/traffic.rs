@@ -74,6 +74,7 @@ struct Crew {
     side: Side,
     program: Statements,
     gone: AtomicBool,
+    working: AtomicU64,
     rounds: Vec<AtomicU64>,
 }
 
@@ -81,7 +82,7 @@ impl Crew {
     fn new(life: &Life, side: Side, url: &str) -> Result<Self, RehearseError> {
         let program = Statements::of(&life.plan, side, url, &Changes::default())?;
         let rounds = (0..SESSIONS).map(|_| AtomicU64::new(0)).collect();
-        Ok(Self { side, program, gone: AtomicBool::new(false), rounds })
+        Ok(Self { side, program, gone: AtomicBool::new(false), working: AtomicU64::new(0), rounds })
     }
 }
 
@@ -96,8 +97,12 @@ pub(super) fn run(life: &Life, url: &str) -> Result<Traffic, RehearseError> {
     std::thread::scope(|scope| {
         let start = |crew| {
             for at in 0..SESSIONS {
-                let shared = &shared;
-                scope.spawn(move || work(shared, crew, at));
+                let (shared, crew): (_, &Crew) = (&shared, crew);
+                crew.working.fetch_add(1, Ordering::SeqCst);
+                scope.spawn(move || {
+                    work(shared, crew, at);
+                    crew.working.fetch_sub(1, Ordering::SeqCst);
+                });
             }
         };
         start(&old);
@@ -113,7 +118,7 @@ pub(super) fn run(life: &Life, url: &str) -> Result<Traffic, RehearseError> {
                 }
                 for (gone, crew) in [(old_gone, &old), (new_gone, &new)] {
                     if gone == Some(stage) {
-                        crew.gone.store(true, Ordering::SeqCst);
+                        leave(&shared, crew);
                         working.retain(|other| other.side != crew.side);
                     }
                 }
@@ -177,6 +182,15 @@ fn settle(shared: &Shared<'_>, crews: &[&Crew]) {
                 format!("a session has not got on for {seconds} s"),
             );
         }
+    }
+}
+
+/// Sends a release home, and waits for its last statement.
+fn leave(shared: &Shared<'_>, crew: &Crew) {
+    crew.gone.store(true, Ordering::SeqCst);
+    let left = || crew.working.load(Ordering::SeqCst) == 0;
+    if wait_until("the end of every session", ROUND_LIMIT, left).is_err() {
+        fail(shared, crew.side, Operation::List, "a session does not end".to_owned());
     }
 }
 
