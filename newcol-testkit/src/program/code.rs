@@ -9,6 +9,8 @@ use std::{
 use super::{ActError, Operation, Program, Running, Said};
 use crate::scratch::BoxError;
 
+type Says<R> = Box<dyn Fn(&R) -> Option<String> + Send + Sync>;
+type Same<R> = Box<dyn Fn(&R, &R) -> bool + Send + Sync>;
 type Connect<C> = Box<dyn Fn(&str) -> Result<C, BoxError> + Send + Sync>;
 type Write<C, R> = Box<dyn Fn(&mut C, &R) -> Result<(), BoxError> + Send + Sync>;
 type Change<C, R> = Box<dyn Fn(&mut C, &mut R) -> Result<(), BoxError> + Send + Sync>;
@@ -45,8 +47,8 @@ type List<C, R> = Box<dyn Fn(&mut C) -> Result<Vec<R>, BoxError> + Send + Sync>;
 pub struct Code<C, R> {
     connect: Connect<C>,
     row: Box<dyn Fn(u64) -> R + Send + Sync>,
-    column: Option<Box<dyn Fn(&R) -> Option<String> + Send + Sync>>,
-    same: Box<dyn Fn(&R, &R) -> bool + Send + Sync>,
+    column: Option<Says<R>>,
+    same: Same<R>,
     insert: Option<Write<C, R>>,
     batch: Option<Batch<C, R>>,
     update: Option<Change<C, R>>,
