@@ -1,6 +1,9 @@
 //! Walks the moments and runs the cells.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    error::Error,
+};
 
 use newcol_core::{
     contract::OldRows,
@@ -254,7 +257,7 @@ impl<'a> Run<'a> {
             }
             (Some(action), _) => {
                 let mut session = life::open(self.url).map_err(|error| chain(&error))?;
-                action.run(&mut session).map_err(|error| chain(&error))
+                action.run(&mut session).map_err(|error| cause(&error))
             }
             (None, None) => Ok(()),
         }
@@ -263,7 +266,7 @@ impl<'a> Run<'a> {
     fn backward(&self, step: usize) -> Result<(), String> {
         let Some(action) = self.action(step) else { return Ok(()) };
         let mut session = life::open(self.url).map_err(|error| chain(&error))?;
-        action.undo(&mut session).map_err(|error| chain(&error))
+        action.undo(&mut session).map_err(|error| cause(&error))
     }
 
     fn scene(&mut self, moment: &Moment) -> Result<Scene, LifeError> {
@@ -432,6 +435,12 @@ pub(super) struct Act<'a> {
     pub(super) operation: Operation,
     pub(super) numbers: &'a [u64],
     pub(super) said: &'a [Said],
+}
+
+/// Returns what the server said: which statement it was, on which database, the report's reader
+/// knows.
+fn cause(error: &dyn Error) -> String {
+    error.source().map_or_else(|| error.to_string(), cause)
 }
 
 fn did_not_get_there(moment: Moment, error: String) -> MomentReport {

@@ -99,7 +99,7 @@ impl Engine {
 }
 
 impl Fault {
-    /// Runs both and returns the first line of what broke; `None` without a server.
+    /// Runs both and returns what broke first, in a line; `None` without a server.
     pub(crate) fn check(&self) -> Result<Option<String>, BoxError> {
         let Some(faulty) = self.faulty.run(self.engine)? else { return Ok(None) };
         let broken = faulty.broken();
@@ -114,7 +114,7 @@ impl Fault {
         if !sound.broken().is_empty() {
             return Err(format!("{} is not kept:\n{sound}", self.right).into());
         }
-        Ok(Some(first.to_string().lines().next().unwrap_or_default().to_owned()))
+        Ok(Some(first.to_string().replace("\n  ", " ")))
     }
 }
 

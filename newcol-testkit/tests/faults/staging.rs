@@ -225,7 +225,7 @@ pub(crate) const FAULTS: &[Fault] = &[
         engine: Engine::Mariadb,
         faulty: Scene { contract: NULL_FOR_ADA, tables: WITH_ADA, ..MARIADB },
         sound: Scene { tables: WITH_ADA, ..MARIADB },
-        caught: Caught { at: "constrain", by: None, says: "NULL" },
+        caught: Caught { at: "constrain", by: None, says: "Data truncated for column" },
     },
     Fault {
         name: "check_refuses_old_rows",

@@ -16,7 +16,7 @@ const DOCS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/testkit.md");
 
 /// What opens and closes the list there.
 const MARKS: [&str; 2] = [
-    "<!-- faults: `NEWCOL_BLESS=1 cargo test -p newcol-testkit --test faults docs` -->\n",
+    "<!-- faults: `NEWCOL_BLESS=1 cargo test -p newcol-testkit --all-features --test faults docs` -->\n",
     "<!-- end of faults -->\n",
 ];
 
