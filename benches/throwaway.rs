@@ -155,7 +155,7 @@ fn run() -> Result<(), Box<dyn Error>> {
     let statements: Vec<&str> = tables.iter().map(String::as_str).collect();
     let copy = || {
         ScratchDb::from_template(Want::postgres(), &tables.concat(), |url| {
-            Ok(scratch::execute(url, &statements)?)
+            Ok(scratch::run(url, &statements)?)
         })
     };
     // Builds the template.

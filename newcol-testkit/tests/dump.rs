@@ -54,10 +54,10 @@ const SQLITE: &[&str] = &[
 /// Dumps the same statements run in two databases, which must not differ.
 fn dump(want: Want, statements: &[&str]) -> Option<String> {
     let db = ScratchDb::require(want)?;
-    db.execute(statements).unwrap();
+    db.run(statements).unwrap();
     let text = whole(&db);
     let again = ScratchDb::new(want).unwrap();
-    again.execute(statements).unwrap();
+    again.run(statements).unwrap();
     assert_eq!(text, whole(&again));
     Some(text)
 }

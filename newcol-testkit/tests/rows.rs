@@ -300,7 +300,7 @@ fn sqlite_tables_of_every_kind() {
 fn tries_leave_nothing_behind() {
     for backend in Backend::ALL {
         let Some(db) = ScratchDb::require(backend) else { continue };
-        db.execute(&[
+        db.run(&[
             "CREATE TABLE t (id int PRIMARY KEY, n int NOT NULL CHECK (n > 3))",
             "INSERT INTO t VALUES (1, 4)",
         ])
@@ -321,7 +321,7 @@ fn tries_leave_nothing_behind() {
 #[test]
 fn rows_that_are_there_stand_in_where_none_can_be_made() {
     let db = ScratchDb::sqlite().unwrap();
-    db.execute(&[
+    db.run(&[
         "CREATE TABLE kinds (id INTEGER PRIMARY KEY, name TEXT)",
         "INSERT INTO kinds VALUES (3, 'it''s'), (4, 'b')",
         "CREATE TRIGGER closed BEFORE INSERT ON kinds BEGIN SELECT RAISE(ABORT, 'closed'); END",
@@ -340,7 +340,7 @@ fn rows_that_are_there_stand_in_where_none_can_be_made() {
 #[test]
 fn what_cannot_work_is_named() {
     let db = ScratchDb::sqlite().unwrap();
-    db.execute(&[
+    db.run(&[
         "CREATE TABLE no_way (id INTEGER PRIMARY KEY, code TEXT NOT NULL CHECK (code LIKE 'x' AND code LIKE 'y'))",
         "CREATE TABLE guarded (id INTEGER PRIMARY KEY, code TEXT)",
         "CREATE TRIGGER guard BEFORE INSERT ON guarded BEGIN SELECT RAISE(ABORT, 'code must be paid for'); END",
@@ -374,7 +374,7 @@ fn what_cannot_work_is_named() {
 #[test]
 fn a_column_that_is_to_come_has_values() {
     let Some(db) = ScratchDb::require(Backend::Postgres) else { return };
-    db.execute(&[
+    db.run(&[
         "CREATE TYPE mood AS ENUM ('sad', 'ok')",
         "CREATE DOMAIN age AS int CHECK (VALUE >= 18)",
         "CREATE TABLE users (id int PRIMARY KEY, name text NOT NULL)",

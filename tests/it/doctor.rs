@@ -118,11 +118,8 @@ fn a_killed_command_is_reported_and_left_alone() {
 fn databases_are_asked_for_keys() {
     for backend in newcol_core::backend::Backend::ALL {
         let Some(db) = ScratchDb::require(backend) else { continue };
-        db.execute(&[
-            "CREATE TABLE log (line INTEGER)",
-            "CREATE TABLE good (id INTEGER PRIMARY KEY)",
-        ])
-        .unwrap();
+        db.run(&["CREATE TABLE log (line INTEGER)", "CREATE TABLE good (id INTEGER PRIMARY KEY)"])
+            .unwrap();
         let project = one_crate(backend.name()).build().unwrap();
         let output = doctor(&project, &["--database-url", db.url()], plain);
         assert!(output.stdout.contains("table `log` has no primary key"), "{output}");

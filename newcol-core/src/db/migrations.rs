@@ -19,7 +19,7 @@ use diesel::{
 #[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
 use diesel_migrations::FileBasedMigrations;
 
-use super::{BoxError, DbError, Driver, Failure, Session, quote::literal};
+use super::{DbError, Driver, Failure, Session, quote::literal};
 use crate::backend::Backend;
 
 /// One row of `__diesel_schema_migrations`.
@@ -193,7 +193,7 @@ pub(super) struct Folder {
 
 /// Reads a directory of migrations; of two folders with one version the last wins, as for Diesel.
 #[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
-pub(super) fn folders<DB: DieselBackend>(dir: &Utf8Path) -> Result<Folders, BoxError> {
+pub(super) fn folders<DB: DieselBackend>(dir: &Utf8Path) -> Result<Folders, super::BoxError> {
     let files = FileBasedMigrations::from_path(dir)?;
     let migrations: Vec<Box<dyn Migration<DB>>> = files.migrations()?;
     let folder = |migration: Box<dyn Migration<DB>>| {

@@ -14,7 +14,7 @@
 //! # let contract = newcol_core::contract::read::read_draft("").unwrap();
 //! # let contract = newcol_core::contract::Contract::new(contract)?;
 //! let db = ScratchDb::postgres()?;
-//! db.execute(&["CREATE TABLE users (id bigint PRIMARY KEY, name text NOT NULL)"])?;
+//! db.run(&["CREATE TABLE users (id bigint PRIMARY KEY, name text NOT NULL)"])?;
 //! let report = Matrix::of(&contract).run(db.url())?;
 //! report.assert_kept();
 //! # Ok(())

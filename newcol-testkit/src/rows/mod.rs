@@ -11,7 +11,7 @@
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let db = ScratchDb::sqlite()?;
-//! db.execute(&["CREATE TABLE users (id INTEGER PRIMARY KEY, mail TEXT NOT NULL UNIQUE)"])?;
+//! db.run(&["CREATE TABLE users (id INTEGER PRIMARY KEY, mail TEXT NOT NULL UNIQUE)"])?;
 //! let mut session = Session::open(&DatabaseUrl::parse(db.url())?, &OpenOptions::write())?;
 //! let users = Rows::of(&mut session, &"users".parse()?)?;
 //! users.prepare(&mut session, 1)?;

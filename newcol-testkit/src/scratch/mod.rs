@@ -23,7 +23,7 @@
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let db = ScratchDb::new(Want::postgres().version(15))?;
-//! db.execute(&["CREATE TABLE users (name text)", "INSERT INTO users VALUES ('Ada')"])?;
+//! db.run(&["CREATE TABLE users (name text)", "INSERT INTO users VALUES ('Ada')"])?;
 //! assert_eq!(db.rows("SELECT name FROM users")?, [[Some("Ada".to_owned())]]);
 //! # Ok(())
 //! # }
@@ -178,7 +178,10 @@ impl ScratchDb {
     }
 
     /// Runs statements one by one on a connection of their own.
-    pub fn execute(&self, statements: &[&str]) -> Result<(), AdminError> {
+    ///
+    /// Not named `execute`: diesel-async's `RunQueryDsl` gives every type a method of that name,
+    /// which would win.
+    pub fn run(&self, statements: &[&str]) -> Result<(), AdminError> {
         admin::exec(&self.url, statements)
     }
 
@@ -224,7 +227,7 @@ impl ScratchDb {
 }
 
 /// Runs statements one by one on a connection to any URL.
-pub fn execute(url: &str, statements: &[&str]) -> Result<(), AdminError> {
+pub fn run(url: &str, statements: &[&str]) -> Result<(), AdminError> {
     admin::exec(url, statements)
 }
 

@@ -28,7 +28,7 @@ fn contract(text: &str) -> Contract {
 
 fn with_users(want: Want) -> Option<ScratchDb> {
     let db = ScratchDb::require(want)?;
-    db.execute(&["CREATE TABLE users (id bigint PRIMARY KEY, name varchar(40) NOT NULL)"]).unwrap();
+    db.run(&["CREATE TABLE users (id bigint PRIMARY KEY, name varchar(40) NOT NULL)"]).unwrap();
     Some(db)
 }
 

@@ -31,7 +31,7 @@ fn kill_at_random_moments(provider: &str, times: u32) {
     let before = lost_shared_memory();
     // It uses the same server as the runs that are killed, all the time.
     let Some(living) = Other::start(provider, Backend::Postgres, &dir) else { return };
-    scratch::execute(&living.url, &["CREATE TABLE t (a text)", "INSERT INTO t VALUES ('x')"])
+    scratch::run(&living.url, &["CREATE TABLE t (a text)", "INSERT INTO t VALUES ('x')"])
         .unwrap();
     let busy = || {
         let mut command = dir.command(provider, "kill::a_busy_run");
@@ -91,7 +91,7 @@ fn a_busy_run() {
     shared.execute(&["CREATE TABLE t (a text)"]).unwrap();
     let recipe = format!("{:?}", Instant::now());
     let copy = ScratchDb::from_template(Want::postgres(), &recipe, |url| {
-        Ok(scratch::execute(url, &["CREATE TABLE t (a text)"])?)
+        Ok(scratch::run(url, &["CREATE TABLE t (a text)"])?)
     });
     copy.unwrap().execute(&["INSERT INTO t VALUES ('x')"]).unwrap();
     let private = ScratchDb::new(Want::postgres().private()).unwrap();

@@ -24,7 +24,7 @@ fn one(db: &ScratchDb, sql: &str) -> String {
 fn every_backend_gives_an_empty_database_that_works() {
     for backend in Backend::ALL {
         let Some(db) = ScratchDb::require(backend) else { continue };
-        db.execute(&["CREATE TABLE t (a INTEGER)", "INSERT INTO t VALUES (7)"]).unwrap();
+        db.run(&["CREATE TABLE t (a INTEGER)", "INSERT INTO t VALUES (7)"]).unwrap();
         assert_eq!(one(&db, "SELECT CAST(a AS CHAR(1)) FROM t"), "7");
         let other = ScratchDb::new(backend).unwrap();
         assert_ne!(db.url(), other.url());
@@ -35,7 +35,7 @@ fn every_backend_gives_an_empty_database_that_works() {
 #[test]
 fn sqlite_in_memory_is_shared_by_connections() {
     let db = ScratchDb::new(Want::sqlite().in_memory()).unwrap();
-    db.execute(&["CREATE TABLE t (a TEXT)", "INSERT INTO t VALUES ('x')"]).unwrap();
+    db.run(&["CREATE TABLE t (a TEXT)", "INSERT INTO t VALUES ('x')"]).unwrap();
     assert_eq!(one(&db, "SELECT a FROM t"), "x");
 }
 
@@ -68,7 +68,7 @@ fn a_template_is_built_once_and_copied() {
     for _ in 0..3 {
         let made = ScratchDb::from_template(Want::postgres(), &recipe, |url| {
             built += 1;
-            newcol_testkit::scratch::execute(
+            newcol_testkit::scratch::run(
                 url,
                 &["CREATE TABLE t (a text)", "INSERT INTO t VALUES ('x')"],
             )?;
@@ -83,7 +83,7 @@ fn a_template_is_built_once_and_copied() {
             Err(error) => panic!("{error:?}"),
         };
         assert_eq!(one(&db, "SELECT a FROM t"), "x");
-        db.execute(&["DROP TABLE t"]).unwrap();
+        db.run(&["DROP TABLE t"]).unwrap();
     }
     assert_eq!(built, 1);
 }
@@ -125,7 +125,7 @@ fn a_private_server_survives_a_crash_with_what_was_committed() {
             Err(error) if error.is_missing_server() => continue,
             Err(error) => panic!("{error:?}"),
         };
-        db.execute(&["CREATE TABLE t (a INTEGER)", "INSERT INTO t VALUES (7)"]).unwrap();
+        db.run(&["CREATE TABLE t (a INTEGER)", "INSERT INTO t VALUES (7)"]).unwrap();
         db.crash_server().unwrap();
         assert_eq!(one(&db, "SELECT CAST(a AS CHAR(1)) FROM t"), "7");
     }
@@ -144,7 +144,7 @@ fn a_missing_version_is_reported_with_what_was_tried() {
 fn a_failed_test_keeps_its_database() {
     let thread = std::thread::spawn(|| {
         let db = ScratchDb::sqlite().unwrap();
-        db.execute(&["CREATE TABLE t (a INTEGER)"]).unwrap();
+        db.run(&["CREATE TABLE t (a INTEGER)"]).unwrap();
         std::panic::panic_any(db.url().to_owned());
     });
     let url = *thread.join().unwrap_err().downcast::<String>().unwrap();

@@ -22,7 +22,7 @@ fn the_projects_diesel_and_ours_see_one_database() {
         assert_eq!(run.versions, ["20260101000000"]);
         assert!(!connection.has_pending_migration(source.clone()).unwrap());
 
-        db.execute(&["INSERT INTO users VALUES (1, 'Ada')"]).unwrap();
+        db.run(&["INSERT INTO users VALUES (1, 'Ada')"]).unwrap();
         assert_eq!(names(&mut connection).unwrap(), ["Ada"]);
         assert_eq!(db.rows("SELECT name FROM users").unwrap(), [[Some("Ada".to_owned())]]);
 

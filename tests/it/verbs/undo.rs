@@ -46,7 +46,7 @@ fn every_stage_comes_back_byte_for_byte() {
 #[test]
 fn partitions_go_with_their_parent() {
     let Some(db) = ScratchDb::require(Want::postgres()) else { return };
-    db.execute(&[
+    db.run(&[
         "CREATE TABLE users (id bigint PRIMARY KEY, name text NOT NULL) PARTITION BY RANGE (id)",
         "CREATE TABLE users_low PARTITION OF users FOR VALUES FROM (0) TO (10)",
     ])
