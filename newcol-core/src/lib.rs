@@ -17,3 +17,5 @@ pub mod db;
 pub mod execute;
 
 pub mod doctor;
+
+pub mod scaffold;

@@ -8,6 +8,8 @@
 //! - [`rehearse`]: the whole life, without a line of test code
 //! - [`values`] and [`rows`]: values for a column of any SQL type, rows of any existing table
 //! - `roundtrip`, with the feature `proptest`: what is written comes back equal or is refused
+//! - [`staged`]: a column of a project, ready for its stages
+//! - [`recorded`]: a text compared with the one in a file
 //!
 //! Nothing here needs a client library. A database server is given by a URL, found on the machine, or
 //! started in a container (feature `docker`, off by default): see [`scratch`].
@@ -18,6 +20,7 @@ pub mod life;
 pub mod matrix;
 pub mod program;
 pub mod project;
+pub mod recorded;
 pub mod redact;
 pub mod rehearse;
 #[cfg(feature = "proptest")]
@@ -25,6 +28,7 @@ pub mod roundtrip;
 pub mod rows;
 pub mod scratch;
 mod settings;
+pub mod staged;
 pub mod values;
 pub mod wait;
 
@@ -33,3 +37,4 @@ pub use dump::{data_dump, schema_dump};
 pub use project::{Layout, Project};
 pub use rows::Rows;
 pub use scratch::{ScratchDb, ScratchError, Want};
+pub use staged::{ColumnFiles, StagedColumn};

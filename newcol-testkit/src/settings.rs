@@ -62,7 +62,12 @@ fn given<const N: usize>(names: [&'static str; N]) -> Vec<(&'static str, std::ff
 
 /// Reports whether a test without its server must fail rather than be skipped.
 pub(crate) fn server_is_required() -> bool {
-    var("CI").is_some_and(|ci| ci == "true" || ci == "1") || var("NEWCOL_TEST_REQUIRE").is_some()
+    is_unattended() || var("NEWCOL_TEST_REQUIRE").is_some()
+}
+
+/// Reports whether nobody would see a file that a test leaves behind.
+pub(crate) fn is_unattended() -> bool {
+    var("CI").is_some_and(|ci| ci == "true" || ci == "1")
 }
 
 /// Returns the file that collects the names of skipped tests.

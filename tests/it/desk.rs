@@ -9,8 +9,9 @@ use newcol_testkit::{
     redact::redact,
 };
 
-/// The answers that make any column a valid, optional one.
-pub(crate) const GOOD: &[&str] = &["--type", "text", "--optional", "--why", "Because"];
+/// The answers that make any column a valid, optional one, without a test of its own.
+pub(crate) const GOOD: &[&str] =
+    &["--type", "text", "--optional", "--why", "Because", "--no-tests"];
 
 /// Stands for [`GOOD`] in a list of arguments.
 pub(crate) const AND_SO_ON: &str = "...";

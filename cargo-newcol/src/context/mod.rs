@@ -3,6 +3,7 @@
 mod facts;
 mod project;
 mod released;
+mod scaffold;
 
 use std::cell::OnceCell;
 
@@ -15,6 +16,7 @@ use newcol_core::{
 };
 pub(crate) use project::{EngineDir, Project, SchemaFile, stored_version};
 pub(crate) use released::{Column, Released, engine_of, schema_sources};
+pub(crate) use scaffold::Tested;
 
 use crate::{
     cli::Global,

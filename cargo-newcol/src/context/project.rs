@@ -499,7 +499,7 @@ fn start(ctx: &Context, packages: &[Package], root: &Utf8Path) -> Result<Utf8Pat
     Ok(ctx.cwd().to_owned())
 }
 
-fn dir_of(package: &Package) -> Utf8PathBuf {
+pub(super) fn dir_of(package: &Package) -> Utf8PathBuf {
     let manifest = Utf8PathBuf::from(package.manifest_path.as_str());
     manifest.parent().map_or_else(Utf8PathBuf::new, Utf8Path::to_owned)
 }

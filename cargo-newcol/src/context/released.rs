@@ -16,9 +16,13 @@ use newcol_core::{
         patch::FilePatch,
         release::{SchemaSource, Target},
     },
+    schema::SchemaFile as Parsed,
 };
 
-use super::{Context, EngineDir, Origin, Project, SchemaFile, Wish, project::read};
+use super::{
+    Context, EngineDir, Origin, Project, SchemaFile, Wish,
+    project::{read, schema_error},
+};
 use crate::error::{CliError, Exit, complaints};
 
 /// One column of the project: its contract, its plans, and how far it is.
@@ -139,6 +143,23 @@ impl Column {
     /// Returns the schema files as releasing wants them.
     pub(crate) fn schema_sources(&self, project: &Project) -> Result<Vec<SchemaSource>, CliError> {
         schema_sources(project, &self.schemas)
+    }
+
+    /// Returns the schema files as they are once a patch is written.
+    pub(crate) fn schemas_after(&self, patch: &FilePatch) -> Result<Vec<SchemaFile>, CliError> {
+        let changed = |schema: &SchemaFile| {
+            let change = patch.changes().iter().find(|change| change.path == schema.path)?;
+            change.after.clone()
+        };
+        let read = |schema: &SchemaFile| match changed(schema) {
+            None => Ok(schema.clone()),
+            Some(text) => {
+                let parsed =
+                    Parsed::parse(&text).map_err(|error| schema_error(&schema.path, &error))?;
+                Ok(SchemaFile { text, parsed, ..schema.clone() })
+            }
+        };
+        self.schemas.iter().map(read).collect()
     }
 
     /// Writes down in the contract why a stage was released, or strikes it out again.

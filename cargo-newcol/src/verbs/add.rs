@@ -20,7 +20,7 @@ use newcol_core::{
 };
 
 use crate::{
-    context::{Context, Intent, Origin, Project, Released, Wish, schema_sources},
+    context::{Context, Intent, Origin, Project, Released, Tested, Wish, schema_sources},
     error::{CliError, Exit, complaints},
     output::{Output, stage_place},
     verbs::{ask, doctor::warn_of_drift},
@@ -28,8 +28,8 @@ use crate::{
 
 /// Write down every decision about a new column, and release its first stage
 ///
-/// Writes the contract, the migrations of the first stage and its edit of schema.rs; later stages
-/// are released one at a time by `next`. Where engines differ, put the engine before the value:
+/// Writes the contract, the migrations of the first stage, its edit of schema.rs, and a test of old
+/// and new code at every stage; later stages are released one at a time by `next`. Where engines differ, put the engine before the value:
 /// `--type text --type mysql='varchar(255)'`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
@@ -114,7 +114,7 @@ pub(crate) struct AddArgs {
     /// Show the files as a diff and write nothing
     #[arg(long)]
     dry_run: bool,
-    /// Scaffold no test of the column (none is scaffolded yet)
+    /// Scaffold no test of the column
     #[arg(long)]
     no_tests: bool,
     /// Ask nothing, even on a terminal
@@ -186,9 +186,18 @@ pub(crate) fn run(ctx: &Context, out: &mut Output, args: &AddArgs) -> Result<Exi
     let contract_file = ContractFile { contract, measured, confirmed: Vec::new() };
     patch.push(&file, None, Some(write_contract(&contract_file)));
     consequences::warn(out, &project, &contract_file.contract, &patch);
+    let mut steps = what_now(&targets, &project);
+    if !args.no_tests {
+        let contract = &contract_file.contract;
+        let tested = Tested { contract, targets: &targets, schemas: &schemas };
+        let notes = project.push_test(&mut patch, tested)?;
+        notes.warning.iter().for_each(|warning| out.warn(warning));
+        notes.detail.iter().for_each(|detail| out.detail(detail));
+        steps.extend(notes.next);
+    }
     let exit = ctx.commit(out, &project, &patch, args.dry_run)?;
     if !args.dry_run {
-        out.next_steps(&what_now(&targets, &project));
+        out.next_steps(&steps);
     }
     Ok(exit)
 }

@@ -14,7 +14,7 @@ use newcol_core::{
 };
 
 use crate::{
-    context::{Column, Context, Intent, Project, stored_version},
+    context::{Column, Context, Intent, Project, Tested, stored_version},
     error::{CliError, Exit},
     output::Output,
 };
@@ -23,7 +23,7 @@ use crate::{
 ///
 /// Only for a stage that is not applied anywhere that matters; a database given with
 /// `--database-url` is asked. What is applied is undone by `diesel migration revert` first. Taking
-/// back the first stage removes the contract too.
+/// back the first stage removes the contract too, and the test unless it has been changed.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
     cargo newcol undo users.locale --database-url postgres://db/app\n  \
@@ -80,7 +80,15 @@ pub(crate) fn run(ctx: &Context, out: &mut Output, args: &UndoArgs) -> Result<Ex
             hints: vec!["pass `--database-url` to have it checked, or say `--yes`".to_owned()],
         });
     }
-    let patch = patch(&project, &column, kind)?;
+    let mut patch = patch(&project, &column, kind)?;
+    if column.stages().first() == Some(&kind) {
+        let schemas = column.schemas_after(&patch)?;
+        let Column { contract, targets, .. } = &column;
+        let tested = Tested { contract, targets, schemas: &schemas };
+        if let Some(warning) = project.push_test_removal(&mut patch, tested)? {
+            out.warn(&warning);
+        }
+    }
     ctx.commit(out, &project, &patch, args.dry_run)
 }
 

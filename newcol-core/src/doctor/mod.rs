@@ -5,7 +5,7 @@
 
 mod checks;
 mod sources;
-mod sql;
+pub(crate) mod sql;
 
 use std::cmp::Reverse;
 

@@ -6,12 +6,12 @@ use crate::{backend::Backend, contract::fragment::dialect};
 
 /// The tokens of one statement, without comments and white space.
 #[derive(Debug, Clone)]
-pub(super) struct Statement {
+pub(crate) struct Statement {
     tokens: Vec<TokenWithSpan>,
 }
 
 /// Returns the statements of a file; none where it cannot be read as SQL.
-pub(super) fn statements(text: &str, backend: Backend) -> Vec<Statement> {
+pub(crate) fn statements(text: &str, backend: Backend) -> Vec<Statement> {
     let Ok(tokens) = Tokenizer::new(dialect(backend), text).tokenize_with_location() else {
         return Vec::new();
     };
@@ -59,7 +59,7 @@ pub(super) fn statements(text: &str, backend: Backend) -> Vec<Statement> {
 
 impl Statement {
     /// Returns its unquoted words in upper case, in order.
-    pub(super) fn words(&self) -> Vec<String> {
+    pub(crate) fn words(&self) -> Vec<String> {
         self.tokens
             .iter()
             .filter_map(|token| match &token.token {
@@ -72,30 +72,30 @@ impl Statement {
     }
 
     /// Reports whether it starts with these words.
-    pub(super) fn starts(&self, words: &[&str]) -> bool {
+    pub(crate) fn starts(&self, words: &[&str]) -> bool {
         self.tokens.len() >= words.len()
             && words.iter().zip(&self.tokens).all(|(word, token)| is(&token.token, word))
     }
 
     /// Reports whether it changes the schema.
-    pub(super) fn is_ddl(&self) -> bool {
+    pub(crate) fn is_ddl(&self) -> bool {
         ["CREATE", "ALTER", "DROP", "RENAME", "TRUNCATE"].iter().any(|word| self.starts(&[word]))
     }
 
     /// Returns the line of its first token, from 1.
-    pub(super) fn line(&self) -> usize {
+    pub(crate) fn line(&self) -> usize {
         let line = self.tokens.first().map_or(1, |token| token.span.start.line);
         usize::try_from(line).unwrap_or(1)
     }
 
     /// Returns the name that follows these words, `IF [NOT] EXISTS` passed over: without schema,
     /// in lower case.
-    pub(super) fn name_after(&self, words: &[&str]) -> Option<String> {
+    pub(crate) fn name_after(&self, words: &[&str]) -> Option<String> {
         self.names_after(words).next()
     }
 
     /// Returns every name that follows these words.
-    pub(super) fn names_after<'a>(
+    pub(crate) fn names_after<'a>(
         &'a self,
         words: &'a [&str],
     ) -> impl Iterator<Item = String> + 'a {
@@ -103,7 +103,7 @@ impl Statement {
     }
 
     /// Returns the names that follow `REFERENCES` with the action that follows `ON DELETE`.
-    pub(super) fn references(&self) -> Vec<(String, Option<String>)> {
+    pub(crate) fn references(&self) -> Vec<(String, Option<String>)> {
         let places: Vec<usize> = self.places_after(&["REFERENCES"]).collect();
         let mut found = Vec::new();
         for (n, at) in places.iter().enumerate() {
@@ -119,6 +119,16 @@ impl Statement {
             found.extend(self.name_at(*at).map(|name| (name, action)));
         }
         found
+    }
+
+    /// Reports whether it calls a function with a text, whatever else it does.
+    pub(crate) fn calls_with(&self, function: &str, text: &str) -> bool {
+        self.places_after(&[function]).any(|at| {
+            self.tokens[at..].iter().any(|token| {
+                matches!(&token.token, Token::SingleQuotedString(found)
+                    if found.eq_ignore_ascii_case(text))
+            })
+        })
     }
 
     fn places_after<'a>(&'a self, words: &'a [&str]) -> impl Iterator<Item = usize> + 'a {

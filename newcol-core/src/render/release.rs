@@ -406,7 +406,8 @@ fn changed_earlier(targets: &[Target], kind: StageKind, change: SchemaChange) ->
         .any(|stage| stage.kind < kind && stage.schema.contains(&change))
 }
 
-fn shared_type(
+/// Derives the Diesel type of the column that all engines of the project share.
+pub fn shared_type(
     targets: &[Target],
     config: &PrintSchemaConfig,
 ) -> Result<DerivedType, ReleaseError> {
@@ -437,7 +438,7 @@ fn shared_type(
 }
 
 /// The name that all engines share: `diesel::sql_types` has aliases for single engines.
-fn canonical(diesel: &str) -> &str {
+pub(crate) fn canonical(diesel: &str) -> &str {
     match diesel {
         "Varchar" | "Longtext" | "Mediumtext" | "Tinytext" | "Char" | "Bpchar" | "Citext" => "Text",
         "Int2" | "Smallint" => "SmallInt",

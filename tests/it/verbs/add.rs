@@ -66,6 +66,7 @@ fn a_dry_run_shows_a_diff_and_writes_nothing() {
         "'en'",
         "--why",
         "E-mails go out in the reader's language",
+        "--no-tests",
         "--dry-run",
     ];
     assert_snapshot!(said(&newcol(&project, &args)), @r#"
@@ -189,6 +190,7 @@ fn several_engines_share_a_schema() {
         "'en'",
         "--why",
         "Language",
+        "--no-tests",
     ];
     assert_snapshot!(said(&newcol(&project, &args)), @"
     exit code: 0

@@ -18,7 +18,7 @@ fn help_of_the_tool_and_of_add() {
     Options:
           --database-url <URL>  Database with the project's schema: asked, never changed
           --dry-run             Show the files as a diff and write nothing
-          --no-tests            Scaffold no test of the column (none is scaffolded yet)
+          --no-tests            Scaffold no test of the column
           --no-input            Ask nothing, even on a terminal
       -h, --help                Print help (see more with '--help')
 

@@ -17,7 +17,7 @@ fn a_page_is_printed() {
     .SH DESCRIPTION
     Take back the last released stage: remove its migrations and its edit of schema.rs
     .PP
-    Only for a stage that is not applied anywhere that matters; a database given with `\-\-database\-url` is asked. What is applied is undone by `diesel migration revert` first. Taking back the first stage removes the contract too.
+    Only for a stage that is not applied anywhere that matters; a database given with `\-\-database\-url` is asked. What is applied is undone by `diesel migration revert` first. Taking back the first stage removes the contract too, and the test unless it has been changed.
     .SH OPTIONS
     .TP
     \fB\-\-database\-url\fR \fI<URL>\fR

@@ -31,6 +31,7 @@ const LONG: &[&str] = &[
     "--index",
     "--why",
     "E-mails go out in the reader's language",
+    "--no-tests",
 ];
 
 /// The way past every gate.

@@ -85,6 +85,7 @@ fn a_custom_type_goes_with_its_column() {
         "--drop-default",
         "--why",
         "x",
+        "--no-tests",
     ];
     there_and_back(desk::one_crate("postgres"), &add);
 }

@@ -75,6 +75,8 @@ fn expand(tour: &mut Tour<'_>) -> Result<(), CliError> {
         "--index",
         "--why",
         WHY,
+        // The sample project is shown, not built.
+        "--no-tests",
     ];
     let step = tour.newcol(step, &args)?;
     must(&step)?;
