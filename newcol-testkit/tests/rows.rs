@@ -203,7 +203,7 @@ fn fill_all(session: &mut Session, tables: &[&str]) -> String {
 fn postgres_tables_of_every_kind() {
     for major in [13, 18] {
         let Some(db) = ScratchDb::require(Want::postgres().version(major)) else { continue };
-        db.execute(POSTGRES).unwrap();
+        db.run(POSTGRES).unwrap();
         let mut session = open(&db);
         let tables = [
             "users",
@@ -252,7 +252,7 @@ fn postgres_tables_of_every_kind() {
 #[test]
 fn mysql_tables_of_every_kind() {
     let Some(db) = ScratchDb::require(Want::mysql()) else { return };
-    db.execute(MYSQL).unwrap();
+    db.run(MYSQL).unwrap();
     insta::assert_snapshot!(fill_all(&mut open(&db), &["users", "members", "chairs", "itself"]), @r#"
     users
     id=1000001 name='0000001000001' email='4i01' mood='ok' tags='a' age=19 boss=NULL country='0' region=0 seen='2000-01-02 12:00:00' from_day='2000-01-02' to_day='2000-01-03' flag=1 kind='b' extra='{"n": 1}' raw=x'00000000000f4241' price=5.5 team=NULL
@@ -272,7 +272,7 @@ fn mysql_tables_of_every_kind() {
 #[test]
 fn sqlite_tables_of_every_kind() {
     let db = ScratchDb::sqlite().unwrap();
-    db.execute(SQLITE).unwrap();
+    db.run(SQLITE).unwrap();
     let tables = ["users", "members", "chairs", "itself", "\"from\"", "touched"];
     insta::assert_snapshot!(fill_all(&mut open(&db), &tables), @r#"
     users

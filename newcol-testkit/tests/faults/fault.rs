@@ -129,7 +129,7 @@ impl Caught {
 impl Scene {
     fn run(&self, engine: Engine) -> Result<Option<MatrixReport>, BoxError> {
         let Some(db) = ScratchDb::require(engine.want()) else { return Ok(None) };
-        db.execute(self.tables)?;
+        db.run(self.tables)?;
         let file = read(self.contract).map_err(|complaints| format!("{complaints:?}"))?;
         let mut life = Life::plan(&file.contract, db.url())?;
         for (kind, todo) in self.stages {

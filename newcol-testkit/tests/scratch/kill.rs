@@ -31,8 +31,7 @@ fn kill_at_random_moments(provider: &str, times: u32) {
     let before = lost_shared_memory();
     // It uses the same server as the runs that are killed, all the time.
     let Some(living) = Other::start(provider, Backend::Postgres, &dir) else { return };
-    scratch::run(&living.url, &["CREATE TABLE t (a text)", "INSERT INTO t VALUES ('x')"])
-        .unwrap();
+    scratch::run(&living.url, &["CREATE TABLE t (a text)", "INSERT INTO t VALUES ('x')"]).unwrap();
     let busy = || {
         let mut command = dir.command(provider, "kill::a_busy_run");
         command.env("NEWCOL_TESTKIT_BUSY", provider).stdout(Stdio::null()).spawn().unwrap()
@@ -86,16 +85,16 @@ fn a_busy_run() {
         return;
     }
     let sqlite = ScratchDb::sqlite().unwrap();
-    sqlite.execute(&["CREATE TABLE t (a text)"]).unwrap();
+    sqlite.run(&["CREATE TABLE t (a text)"]).unwrap();
     let shared = ScratchDb::postgres().unwrap();
-    shared.execute(&["CREATE TABLE t (a text)"]).unwrap();
+    shared.run(&["CREATE TABLE t (a text)"]).unwrap();
     let recipe = format!("{:?}", Instant::now());
     let copy = ScratchDb::from_template(Want::postgres(), &recipe, |url| {
         Ok(scratch::run(url, &["CREATE TABLE t (a text)"])?)
     });
-    copy.unwrap().execute(&["INSERT INTO t VALUES ('x')"]).unwrap();
+    copy.unwrap().run(&["INSERT INTO t VALUES ('x')"]).unwrap();
     let private = ScratchDb::new(Want::postgres().private()).unwrap();
-    private.execute(&["CREATE TABLE t (a text)"]).unwrap();
+    private.run(&["CREATE TABLE t (a text)"]).unwrap();
 }
 
 /// Returns the databases of runs on the living one's server; templates stay as long as that.
