@@ -45,10 +45,10 @@ const INDEXES: &str = "
 /// Objects whose SQL text is all there is; that of an index only where it says more than its
 /// columns.
 const TEXTS: &str = "
-    SELECT type || ' ' || tbl_name || '.' || name || ' ' || sql FROM sqlite_schema
-    WHERE type IN ('view', 'trigger')
-       OR type = 'index' AND sql IS NOT NULL AND EXISTS (
-          SELECT 1 FROM pragma_index_xinfo(sqlite_schema.name) x
+    SELECT t.type || ' ' || t.tbl_name || '.' || t.name || ' ' || t.sql FROM sqlite_schema t
+    WHERE t.type IN ('view', 'trigger')
+       OR t.type = 'index' AND t.sql IS NOT NULL AND EXISTS (
+          SELECT 1 FROM pragma_index_xinfo(t.name) x
           WHERE x.\"key\" = 1 AND x.cid = -2)
        OR type = 'index' AND sql LIKE '% WHERE %'";
 
