@@ -85,7 +85,7 @@ fn scaffolded_tests_pass_from_the_first_stage_to_the_last() {
             .current_dir(&dir);
         drop(formatted.run().unwrap().success());
     }
-    cargo(&project, &["test", "--workspace"]);
+    cargo(&project, &["test", "--workspace", "--no-fail-fast"]);
     let recorded = project.read("library/tests/newcol_users_locale.sqlite.txt").unwrap();
     assert!(recorded.starts_with("expand\n  + "), "{recorded}");
 

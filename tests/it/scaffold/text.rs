@@ -149,6 +149,7 @@ fn rows_that_application_code_fills() {
      -----
     warning: no test was scaffolded: no value can stand for what `app::born` computes
     next: apply the stage: `diesel migration run`
+    next: structs that load every column without `as_select` need a field for it before they compile
     next: this was expand (1 of 3); see the rest with `cargo newcol plan users.born`
     ");
 }
@@ -169,6 +170,7 @@ fn the_manifest_gets_a_dev_dependency() {
       created tests/newcol_users_locale.rs
     ----- stderr -----
     next: apply the stage: `diesel migration run`
+    next: structs that load every column without `as_select` need a field for it before they compile
     next: this was expand (1 of 4); see the rest with `cargo newcol plan users.locale`
     next: test old and new code at every stage: `cargo test -p app --test newcol_users_locale`
     ");
@@ -242,6 +244,7 @@ fn a_test_of_the_users_own_stays() {
      -----
     warning: tests/newcol_users_locale.rs is there already, and stays as it is
     next: apply the stage: `diesel migration run`
+    next: structs that load every column without `as_select` need a field for it before they compile
     next: this was expand (1 of 4); see the rest with `cargo newcol plan users.locale`
     ");
     assert_eq!(project.read(TEST).unwrap(), "// mine\n");
