@@ -8,10 +8,10 @@ use newcol_testkit::{
     project::{Project, ProjectBuilder},
 };
 
-use super::{ADD, BIN, LIB, THREE, asynchronous, diesel, package};
+use super::{ADD, BIN, LIB, SCHEMA, THREE, asynchronous, diesel, package};
 use crate::desk::tool;
 
-const PACKAGES: [&str; 5] = ["library", "program", "three", "awaited", "schema"];
+const PACKAGES: [&str; 6] = ["library", "program", "three", "awaited", "schema", "made_up"];
 
 fn workspace() -> &'static Utf8Path {
     Utf8Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
@@ -37,6 +37,15 @@ fn projects() -> Project {
     let project = add(project, "three", LIB, &diesel(&["sqlite", "postgres", "mysql"]), &THREE);
     let project = add(project, "awaited", LIB, &asynchronous(), &[""]);
     let project = add(project, "schema", LIB, &diesel(&["mysql"]), &[""]);
+    let made_up = "CREATE TABLE teams (id INTEGER NOT NULL PRIMARY KEY);\n\
+                   CREATE TABLE users (id INTEGER NOT NULL PRIMARY KEY, name VARCHAR(80) NOT NULL, \
+                   settings TEXT, team INTEGER NOT NULL REFERENCES teams (id));\n";
+    let project = add(project, "made_up", LIB, &diesel(&["sqlite"]), &[""])
+        .file(
+            "made_up/src/schema.rs",
+            SCHEMA.replace("        settings", "        team -> Integer,\n        settings"),
+        )
+        .file("made_up/migrations/2026-01-01-000000-0000_start/up.sql", made_up);
     let app = super::manifest(
         "app",
         &format!("{}schema = {{ path = \"../schema\" }}\n", diesel(&["mysql"])),
@@ -76,6 +85,7 @@ fn scaffolded_tests_pass_from_the_first_stage_to_the_last() {
         ("three", ""),
         ("awaited", "postgres"),
         ("schema", "mysql"),
+        ("made_up", "sqlite"),
     ] {
         let more: &[&str] = if engine.is_empty() { &[] } else { &["--engine", engine] };
         let dir = project.root().join(dir);
