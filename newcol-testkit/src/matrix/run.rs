@@ -255,7 +255,16 @@ impl<'a> Run<'a> {
             (Some(Action::Job { .. }) | None, Some(run)) => {
                 run(self.url).map_err(|error| chain(&*error))
             }
-            (Some(action), _) => {
+            (Some(action), backfill) => {
+                // The job ends when no old writer is left, and old code goes on writing here.
+                if let Some(run) = backfill
+                    && self
+                        .steps()
+                        .get(step)
+                        .is_some_and(|(kind, ..)| *kind == StageKind::Constrain)
+                {
+                    run(self.url).map_err(|error| chain(&*error))?;
+                }
                 let mut session = life::open(self.url).map_err(|error| chain(&error))?;
                 action.run(&mut session).map_err(|error| cause(&error))
             }
