@@ -85,7 +85,7 @@ fn opening(subject: &Subject<'_>, code: Option<&DieselCode<'_>>, backfill: bool)
         None => {}
     }
     if backfill {
-        uses.push("use newcol_testkit::scratch::{AdminError, execute};".to_owned());
+        uses.push("use newcol_testkit::scratch::{self, AdminError};".to_owned());
     }
     if let Some(SchemaAccess::Import(path)) = code.map(|code| code.access) {
         uses.push(format!("use {path};"));
@@ -302,7 +302,7 @@ fn filling(text: &mut String, path: &str, sql: &str) {
     let _ = write!(
         text,
         "\n/// Fills old rows. Let it call `{path}`; until then, one value stands for all.\n\
-         fn backfill(url: &str) -> Result<(), AdminError> {{\n    execute({})\n}}\n",
+         fn backfill(url: &str) -> Result<(), AdminError> {{\n    scratch::run({})\n}}\n",
         called(&["url".to_owned(), format!("&[{sql:?}]")])
     );
 }

@@ -8,10 +8,11 @@ use newcol_testkit::{
     project::{Project, ProjectBuilder},
 };
 
-use super::{ADD, BIN, LIB, SCHEMA, THREE, asynchronous, diesel, package};
+use super::{ADD, BIN, FILLED, LIB, SCHEMA, THREE, asynchronous, diesel, package};
 use crate::desk::tool;
 
-const PACKAGES: [&str; 6] = ["library", "program", "three", "awaited", "schema", "made_up"];
+const PACKAGES: [&str; 7] =
+    ["library", "program", "three", "awaited", "schema", "made_up", "filled"];
 
 fn workspace() -> &'static Utf8Path {
     Utf8Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
@@ -37,6 +38,7 @@ fn projects() -> Project {
     let project = add(project, "three", LIB, &diesel(&["sqlite", "postgres", "mysql"]), &THREE);
     let project = add(project, "awaited", LIB, &asynchronous(), &[""]);
     let project = add(project, "schema", LIB, &diesel(&["mysql"]), &[""]);
+    let project = add(project, "filled", LIB, &diesel(&["sqlite"]), &[""]);
     let made_up = "CREATE TABLE teams (id INTEGER NOT NULL PRIMARY KEY);\n\
                    CREATE TABLE users (id INTEGER NOT NULL PRIMARY KEY, name VARCHAR(80) NOT NULL, \
                    settings TEXT, team INTEGER NOT NULL REFERENCES teams (id));\n";
@@ -86,10 +88,12 @@ fn scaffolded_tests_pass_from_the_first_stage_to_the_last() {
         ("awaited", "postgres"),
         ("schema", "mysql"),
         ("made_up", "sqlite"),
+        ("filled", "sqlite"),
     ] {
         let more: &[&str] = if engine.is_empty() { &[] } else { &["--engine", engine] };
         let dir = project.root().join(dir);
-        drop(tool(&dir, &[ADD, more].concat()).run().unwrap().success());
+        let add = if dir.ends_with("filled") { FILLED } else { ADD };
+        drop(tool(&dir, &[add, more].concat()).run().unwrap().success());
         let formatted = Tool::new("rustfmt")
             .args(["--check", "--edition", "2021", "tests/newcol_users_locale.rs"])
             .current_dir(&dir);

@@ -36,6 +36,21 @@ const ADD: &[&str] = &[
     "Language",
 ];
 
+/// A column whose old rows application code fills.
+const FILLED: &[&str] = &[
+    "add",
+    "users.locale",
+    "--type",
+    "text",
+    "--required",
+    "--fill-rust",
+    "app::locale",
+    "--old-writers",
+    "nobody",
+    "--why",
+    "Language",
+];
+
 /// Returns a manifest with dependencies, one a line.
 fn manifest(name: &str, dependencies: &str) -> String {
     format!(

@@ -3,7 +3,9 @@
 use insta::assert_snapshot;
 use newcol_testkit::project::{Layout, Project, ProjectBuilder};
 
-use super::{ADD, BIN, DIESEL_TOML, LIB, SCHEMA, THREE, UP, alone, asynchronous, diesel, manifest};
+use super::{
+    ADD, BIN, DIESEL_TOML, FILLED, LIB, SCHEMA, THREE, UP, alone, asynchronous, diesel, manifest,
+};
 use crate::desk::{Tree, newcol, said};
 
 const TEST: &str = "tests/newcol_users_locale.rs";
@@ -115,20 +117,7 @@ fn why_code_is_made_up() {
 #[test]
 fn rows_that_application_code_fills() {
     let project = alone(LIB, &diesel(&["sqlite"]), &[""]).build().unwrap();
-    let args = [
-        "add",
-        "users.locale",
-        "--type",
-        "text",
-        "--required",
-        "--fill-rust",
-        "app::locale",
-        "--old-writers",
-        "nobody",
-        "--why",
-        "x",
-    ];
-    drop(newcol(&project, &args).success());
+    drop(newcol(&project, FILLED).success());
     let text = project.read(TEST).unwrap();
     let at = text.find("/// Fills old rows").unwrap();
     assert_snapshot!(&text[at..]);
