@@ -19,6 +19,7 @@ fn the_first_stage_is_written() {
       created newcol/users.locale.toml
     ----- stderr -----
     next: apply the stage: `diesel migration run`
+    next: structs that load every column without `as_select` need a field for it before they compile
     next: this was expand (1 of 5); see the rest with `cargo newcol plan users.locale`
     ");
     assert_snapshot!(before.changes(&Tree::of(project.root())), @"
@@ -208,6 +209,7 @@ fn several_engines_share_a_schema() {
       created newcol/users.locale.toml
     ----- stderr -----
     next: apply the stage to each engine: `diesel migration run --migration-dir ...`
+    next: structs that load every column without `as_select` need a field for it before they compile
     ");
     assert_snapshot!(before.changes(&Tree::of(project.root())), @"
         new migrations/mysql/[VERSION]_users_locale_expand
@@ -242,6 +244,7 @@ fn one_engine_of_several_can_be_meant() {
       created newcol/users.locale.toml
     ----- stderr -----
     next: apply the stage: `diesel migration run`
+    next: structs that load every column without `as_select` need a field for it before they compile
     ");
 }
 
@@ -263,6 +266,7 @@ fn a_schema_crate_is_found_from_everywhere() {
               created schema/newcol/users.locale.toml
             ----- stderr -----
             next: apply the stage: `diesel migration run`
+            next: structs that load every column without `as_select` need a field for it before they compile
             ");
         }
     }
@@ -310,6 +314,7 @@ table! {
       created newcol/users.locale.toml
     ----- stderr -----
     next: apply the stage: `diesel migration run`
+    next: structs that load every column without `as_select` need a field for it before they compile
     ");
     assert_snapshot!(project.read("src/db/schema.rs").unwrap(), @"
     use diesel::table;
@@ -362,6 +367,7 @@ fn a_patch_file_stays_applicable() {
       created newcol/users.locale.toml
     ----- stderr -----
     next: apply the stage: `diesel migration run`
+    next: structs that load every column without `as_select` need a field for it before they compile
     ");
     assert_snapshot!(project.read("src/schema.patch").unwrap(), @"
     --- a/src/schema.rs
@@ -416,6 +422,7 @@ fn a_foreign_key_off_the_primary_key_is_warned_of() {
     assert_snapshot!(said(&newcol(&project, &args)).split_once("stderr").unwrap().1, @"
      -----
     warning: `title` is not the primary key of `posts`: the foreign key needs a unique index on it
+    warning: `joinable!(posts -> users (user_id))` leaves src/schema.rs: with two foreign keys between the tables diesel cannot choose one; joins say `.inner_join(users::table.on(posts::user_id.eq(users::<key>)))`
     ");
 }
 
