@@ -115,6 +115,8 @@ pub(super) fn server_args(
         format!("--socket={run}/mysqld.sock"),
         format!("--pid-file={run}/mysqld.pid"),
         format!("--init-file={run}/init.sql"),
+        // A server that starts removes the temporary tables of others from the one they share.
+        format!("--tmpdir={run}"),
         format!("--port={port}"),
     ];
     args.push("--bind-address=127.0.0.1".to_owned());
