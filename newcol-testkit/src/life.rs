@@ -91,7 +91,7 @@ pub enum Action {
     Job {
         /// What it is called in reports.
         name: String,
-        /// Its statements.
+        /// Its statements, one transaction.
         sql: Vec<String>,
     },
 }
@@ -109,7 +109,7 @@ impl Action {
     pub fn run(&self, session: &mut Session) -> Result<(), DbError> {
         match self {
             Self::Migration(script) => as_migration(session, &script.up, script.transaction),
-            Self::Job { sql, .. } => sql.iter().try_for_each(|sql| session.batch(sql)),
+            Self::Job { sql, .. } => as_migration(session, &sql.join(";\n"), Transaction::Wrapped),
         }
     }
 
@@ -256,9 +256,10 @@ fn planned(plan: &Plan, stage: &newcol_core::plan::Stage) -> StageScript {
         })
         .collect();
     if stage.kind == StageKind::Backfill
-        && let Some(sql) = render::fill_rows(plan)
+        && let Some(fill) = render::fill_rows(plan)
     {
-        actions.push(Action::Job { name: "backfill".to_owned(), sql: vec![sql.to_string()] });
+        let sql = fill.iter().map(|statement| statement.sql.to_string()).collect();
+        actions.push(Action::Job { name: "backfill".to_owned(), sql });
     }
     StageScript { kind: stage.kind, actions }
 }

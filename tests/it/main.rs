@@ -17,6 +17,7 @@ mod licences;
 mod migrations;
 mod predictions;
 mod reference;
+mod rehearse;
 mod scaffold;
 mod sqlite_rebuild;
 mod tour;

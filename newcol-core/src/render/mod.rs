@@ -16,7 +16,7 @@ use crate::{
     backend::Backend,
     contract::{Contract, Expr, OldRows, SqlType},
     ident::{Ident, TableName},
-    plan::{IndexPurpose, LEFTOVERS, Plan, StageKind, Step, facts::TableFacts},
+    plan::{IndexPurpose, LEFTOVERS, Leftovers, Plan, StageKind, Step, facts::TableFacts},
     render::{
         names::Names,
         text::{Hole, SqlText},
@@ -135,28 +135,18 @@ pub fn down(step: &Step, plan: &Plan) -> Vec<SqlText> {
     }
 }
 
-/// Returns the one statement that fills every pending row; `None` where nothing is filled, or only
+/// Returns the statements that fill every pending row of a small table, with the care of a
+/// migration's own fill: no other column changes. `None` where nothing is filled, or only
 /// application code can.
 ///
-/// For throwaway databases: on a production table it holds its locks for as long as the table is
-/// large.
-pub fn fill_rows(plan: &Plan) -> Option<SqlText> {
+/// For throwaway databases: they run in one transaction, and refuse more than [`LEFTOVERS`] rows.
+pub fn fill_rows(plan: &Plan) -> Option<Vec<Statement>> {
     plan.stage(StageKind::Backfill)?;
-    let scope = Scope::new(plan);
     let backend = plan.backend();
-    let answers = plan.contract.answers();
-    let by_default = answers.old_rows == OldRows::Unfilled;
+    let by_default = plan.contract.answers().old_rows == OldRows::Unfilled;
     let expr =
         if by_default { plan.contract.default(backend) } else { plan.contract.sql_fill(backend) };
-    Some(text::sql(
-        backend,
-        "UPDATE {table} SET {column} = {fill} WHERE {column} IS NULL AND {fill} IS NOT NULL",
-        &[
-            ("table", Hole::Table(scope.table())),
-            ("column", Hole::Name(scope.column())),
-            ("fill", Hole::Expr(expr?)),
-        ],
-    ))
+    Some(up(&Step::FillLeftovers(Leftovers::Allow(expr?.clone())), plan))
 }
 
 /// Returns the question how many rows a job still has to fill, counted up to a bound; `None` where

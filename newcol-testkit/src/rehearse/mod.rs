@@ -124,6 +124,9 @@ impl<'a> Rehearsal<'a> {
             ControlFlow::Continue(()) => Ok(()),
             ControlFlow::Break(()) => Err(RehearseError::Stopped),
         };
+        if let Some(old) = &self.old_release {
+            old_release::find(old)?;
+        }
         begin(Scene::Schema)?;
         let db = self.database()?;
         let life = Life::plan(self.contract, db.url())?.with_released(self.migrations)?;

@@ -94,6 +94,16 @@ pub(super) fn run(
     Ok(runs)
 }
 
+/// Finds the commit, so that a mistake is told before anything takes time.
+pub(super) fn find(old: &OldRelease) -> Result<String, RehearseError> {
+    let rev =
+        git(&old.dir, &["rev-parse", "--verify", "--quiet", &format!("{}^{{commit}}", old.rev)]);
+    rev.map_err(|_| {
+        let why = format!("`{}` names no commit of the repository at {}", old.rev, old.dir);
+        RehearseError::OldRelease(why.into())
+    })
+}
+
 /// A working tree of the old release, gone when dropped.
 struct Checkout {
     repository: Utf8PathBuf,
@@ -106,7 +116,7 @@ impl Checkout {
     fn new(old: &OldRelease) -> Result<Self, BoxError> {
         let top = git(&old.dir, &["rev-parse", "--show-toplevel"])?;
         let below = git(&old.dir, &["rev-parse", "--show-prefix"])?;
-        let rev = git(&old.dir, &["rev-parse", "--verify", &format!("{}^{{commit}}", old.rev)])?;
+        let rev = find(old)?;
         fs::create_dir_all(&old.work).map_err(|error| file_error(&old.work, &error))?;
         let repository = Utf8PathBuf::from(top);
         let tree = old.work.join("tree");

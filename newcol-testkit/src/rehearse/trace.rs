@@ -16,8 +16,9 @@ use newcol_core::{
 use super::RehearseError;
 use crate::{
     dump::schema_dump,
-    life::{self, Action, Life, Script},
+    life::{self, Action, Life, LifeError, Script},
     scratch::error::chain,
+    wait::wait_until,
 };
 
 /// What one action did.
@@ -59,7 +60,7 @@ pub(super) fn run(life: &Life, url: &str) -> Result<Law, RehearseError> {
     let mut session = life::open(url)?;
     let others = Others::of(life);
     let before = schema_dump(url)?;
-    let rows_before = others.read(&mut session, None).map_err(life::LifeError::from)?;
+    let rows_before = others.read(&mut session, None).map_err(LifeError::from)?;
     let rows = rows_before.values().sum::<usize>() as u64;
     let mut law = Law { traced: Vec::new(), rows, broken: Vec::new() };
     for (stage, action) in life.actions() {
@@ -135,20 +136,37 @@ fn traced(
         Action::Migration(_) | Action::Job { .. } => action.run(&mut own),
     };
     let took = started.elapsed();
-    // The server counts scans when a session ends.
-    drop(own);
+    ended(own, &mut watcher)?;
     if let Err(error) = done {
         return Ok(Err(chain(&error)));
     }
     let after = Physical::read(&mut watcher, table);
     let (rewritten, scans) = match (before, after) {
-        (Some(before), Some(after)) => {
-            (Some(before.file != after.file), Some(after.scans.saturating_sub(before.scans)))
-        }
+        (Some(before), Some(after)) => (
+            Some(before.file != after.file),
+            before.scans.zip(after.scans).map(|(before, after)| after.saturating_sub(before)),
+        ),
         _ => (None, None),
     };
     let name = action.name().to_owned();
     Ok(Ok(Traced { stage, name, locks, rewritten, scans, took }))
+}
+
+/// Ends a session and waits until it has: the server adds up its scans then.
+fn ended(mut own: Session, watcher: &mut Session) -> Result<(), RehearseError> {
+    if own.backend() != Backend::Postgres {
+        return Ok(());
+    }
+    let pid = own.value("SELECT pg_backend_pid()").map_err(LifeError::from)?.unwrap_or_default();
+    drop(own);
+    let sql =
+        format!("SELECT NOT EXISTS (SELECT FROM pg_catalog.pg_stat_activity WHERE pid = {pid})");
+    // A session that lingers only spoils a count.
+    wait_until("end of a session", Duration::from_secs(5), || {
+        watcher.query_bool(&sql).unwrap_or(true)
+    })
+    .ok();
+    Ok(())
 }
 
 /// Runs a script in a transaction and asks for its locks before it ends.
@@ -180,7 +198,7 @@ fn held(
 /// Where the rows are, and how often all were read.
 struct Physical {
     file: String,
-    scans: u64,
+    scans: Option<u64>,
 }
 
 impl Physical {
@@ -199,7 +217,10 @@ impl Physical {
         session.batch("SELECT pg_stat_clear_snapshot()").ok()?;
         let mut row = session.query(&sql).ok()?.into_iter().next()?.into_iter();
         let file = row.next().flatten()?;
-        Some(Self { file, scans: row.next().flatten()?.parse().ok()? })
+        // Before 15 another process counts, when it gets to it.
+        let counts = session.server().at_least(15, 0);
+        let scans = row.next().flatten()?.parse().ok().filter(|_| counts);
+        Some(Self { file, scans })
     }
 }
 
@@ -251,7 +272,7 @@ impl<'a> Others<'a> {
         when: &str,
         law: &mut Law,
     ) -> Result<(), RehearseError> {
-        let after = self.read(session, gone).map_err(life::LifeError::from)?;
+        let after = self.read(session, gone).map_err(LifeError::from)?;
         let place = gone.and_then(|gone| self.columns.iter().position(|name| *name == gone));
         let mut wanted = Counted::new();
         for (row, count) in before {

@@ -1,0 +1,196 @@
+//! `cargo newcol rehearse` on every engine, with stages that hold and with stages that do not.
+
+use std::process::Command;
+
+use camino::Utf8PathBuf;
+use insta::assert_snapshot;
+use newcol_testkit::{Project, ScratchDb, Want, command::CommandOutput};
+
+use crate::desk::{self, AND_SO_ON, Tree, newcol, said, tool};
+
+const REQUIRED: &[&str] = &[
+    "add",
+    "users.locale",
+    "--type",
+    "varchar(40)",
+    "--required",
+    "--fill",
+    "lower(name)",
+    "--why",
+    "E-mails speak it",
+    "--no-tests",
+];
+
+fn project(engine: &str, add: &[&str]) -> Project {
+    let project = desk::one_crate(engine).build().unwrap();
+    newcol(&project, add).success();
+    project
+}
+
+/// Leaves out what differs from run to run.
+fn steady(output: &CommandOutput) -> String {
+    let is_told = |line: &&str| !line.starts_with("Old and new code at work meanwhile");
+    said(output).lines().filter(is_told).map(|line| format!("{line}\n")).collect()
+}
+
+/// Puts a text in the place of another in the one `up.sql` of ours.
+fn spoil(project: &Project, from: &str, to: &str) {
+    let ours =
+        |path: &Utf8PathBuf| path.as_str().contains("users_locale") && path.ends_with("up.sql");
+    let files = project.files().unwrap();
+    let (path, text) = files.iter().find(|(path, _)| ours(path)).unwrap();
+    assert!(text.contains(from), "{text}");
+    project.write(path, &text.replace(from, to)).unwrap();
+}
+
+#[test]
+fn everything_holds_on_sqlite() {
+    let project = project("sqlite", REQUIRED);
+    let before = Tree::of(project.root());
+    assert_snapshot!(steady(&newcol(&project, &["rehearse", "users.locale"])));
+    assert_eq!(Tree::of(project.root()), before);
+}
+
+#[test]
+fn everything_holds_on_postgres() {
+    if ScratchDb::require(Want::postgres().version(15)).is_none() {
+        return;
+    }
+    let project = project("postgres", REQUIRED);
+    let run = newcol(&project, &["rehearse", "users.locale", "--server", "15"]);
+    assert_snapshot!(steady(&run));
+}
+
+#[test]
+fn everything_holds_on_mysql() {
+    if ScratchDb::require(Want::mysql()).is_none() {
+        return;
+    }
+    let project = project("mysql", REQUIRED);
+    newcol(&project, &["rehearse", "users.locale"]).success();
+}
+
+#[test]
+fn a_stage_that_was_edited_wrongly_is_caught() {
+    if ScratchDb::require(Want::postgres().version(15)).is_none() {
+        return;
+    }
+    let project = project("postgres", REQUIRED);
+    spoil(&project, "WHEN (NEW.\"locale\" IS NULL)", "WHEN (NEW.\"locale\" IS NOT NULL)");
+    let run = newcol(&project, &["rehearse", "users.locale", "--server", "15"]);
+    assert_eq!(run.code(), Some(100));
+    let broken = "expand: old code, warm session, insert: expected the value of `lower(name)`, \
+                  found NULL";
+    assert!(run.stdout.contains(broken), "{run}");
+}
+
+#[test]
+fn programs_read_json_and_junit() {
+    let project = project("sqlite", &["add", "users.locale", AND_SO_ON]);
+    let run = newcol(
+        &project,
+        &["rehearse", "users.locale", "--message-format", "json", "--junit", "report.xml"],
+    );
+    let json: serde_json::Value = serde_json::from_str(&run.success().stdout).unwrap();
+    assert_eq!(json["reason"], "newcol-rehearsal");
+    assert_eq!(json["broken"], serde_json::json!([]));
+    let cells = json["moments"][0]["cells"].as_array().unwrap();
+    assert!(cells.iter().any(|cell| cell["outcome"] == "works"), "{cells:?}");
+    let xml = std::fs::read_to_string(project.root().join("report.xml")).unwrap();
+    assert!(xml.contains("failures=\"0\"") && xml.contains("name=\"traffic\""), "{xml}");
+}
+
+#[test]
+fn rows_can_be_copied() {
+    let project = project("sqlite", REQUIRED);
+    let source = ScratchDb::sqlite().unwrap();
+    let tables = "CREATE TABLE users (id INTEGER NOT NULL PRIMARY KEY, name TEXT NOT NULL, \
+                  settings TEXT)";
+    let copied = |project: &Project| {
+        newcol(project, &["rehearse", "users.locale", "--sample-from", source.url()])
+    };
+    source.run(&[tables]).unwrap();
+    assert_snapshot!(said(&copied(&project)).replace(source.url(), "[DB]"), @"
+    exit code: 101
+    ----- stdout -----
+    ----- stderr -----
+    rehearsing on SQLite: the project's migrations
+    rehearsing on SQLite: old and new code at every moment, up and down
+    rehearsing on SQLite: up, down and up again
+    error: could not rehearse on SQLite
+      because: could not copy a sample of rows
+      because: `users` has no rows there
+    ");
+    source.run(&["INSERT INTO users VALUES (1, 'Ada', NULL), (2, 'Ève''s', x'00')"]).unwrap();
+    let before = source.rows("SELECT count(*) || '' FROM sqlite_schema").unwrap();
+    let run = copied(&project);
+    assert!(run.success().stdout.contains("Every migration, on 2 rows"));
+    assert_eq!(source.rows("SELECT count(*) || '' FROM sqlite_schema").unwrap(), before);
+}
+
+fn git(project: &Project, args: &[&str]) {
+    let done = Command::new("git")
+        .args(["-c", "user.name=x", "-c", "user.email=x@x", "-C"])
+        .arg(project.root())
+        .args(args)
+        .output()
+        .unwrap();
+    assert!(done.status.success(), "{args:?}: {}", String::from_utf8_lossy(&done.stderr));
+}
+
+#[test]
+fn the_old_release_runs_its_own_tests_at_every_stage() {
+    let project = desk::one_crate("sqlite").file("mark.txt", "old\n").build().unwrap();
+    git(&project, &["init", "--quiet"]);
+    git(&project, &["add", "--all"]);
+    git(&project, &["commit", "--quiet", "--message", "old"]);
+    newcol(&project, REQUIRED).success();
+    project.write("mark.txt", "new\n").unwrap();
+    let rehearse = |script: &str| {
+        let args = ["rehearse", "users.locale", "--old-rev", "HEAD", "--", "sh", "-c", script];
+        tool(project.root(), &args).run().unwrap()
+    };
+    let run = rehearse("test -s \"$DATABASE_URL\" && grep -qx old mark.txt").success();
+    assert!(run.stdout.contains("  expand: passes\n"), "{run}");
+    let run = rehearse("echo I stop at $NEWCOL_STAGE; test $NEWCOL_STAGE = before");
+    assert_eq!(run.code(), Some(100));
+    let told = "expand: the old release's command ends with 1:\n    I stop at expand";
+    assert!(run.stdout.contains(told), "{run}");
+    assert!(run.stdout.contains("constrain: fails, as it may by then"), "{run}");
+    let left: Utf8PathBuf = project.root().join("target/newcol/old-release/tree");
+    assert!(!left.exists());
+    let args = ["rehearse", "users.locale", "--old-rev", "no-such", "--", "true"];
+    assert_snapshot!(said(&newcol(&project, &args)), @"
+    exit code: 101
+    ----- stdout -----
+    ----- stderr -----
+    error: could not rehearse on SQLite
+      because: could not run the old release
+      because: `no-such` names no commit of the repository at [TEMP]
+    ");
+}
+
+#[test]
+fn what_cannot_be_rehearsed_is_said() {
+    let project = project("sqlite", REQUIRED);
+    assert_snapshot!(said(&newcol(&project, &["rehearse", "users.nothing"])), @"
+    exit code: 2
+    ----- stdout -----
+    ----- stderr -----
+    error: `users.nothing` has no contract
+      --> newcol/users.nothing.toml
+    help: write one with `cargo newcol add users.nothing ...`
+    ");
+    let files = project.files().unwrap();
+    let path = files.keys().find(|path| path.as_str().contains("start/up.sql")).unwrap();
+    project.write(path, "CREATE TABEL users (id INTEGER);").unwrap();
+    assert_snapshot!(said(&newcol(&project, &["rehearse", "users.locale"])), @r#"
+    exit code: 101
+    ----- stdout -----
+    ----- stderr -----
+    error: migration [VERSION]_start failed on :memory:
+      --> migrations
+      because: near "TABEL": syntax error
+    help: the project's own migrations must run on an empty database; or pass `--database-url`
+    "#);
+}
