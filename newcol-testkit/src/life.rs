@@ -91,7 +91,7 @@ pub enum Action {
     Job {
         /// What it is called in reports.
         name: String,
-        /// Its statements, one transaction.
+        /// Its statements: one transaction, except on MySQL.
         sql: Vec<String>,
     },
 }
@@ -109,7 +109,14 @@ impl Action {
     pub fn run(&self, session: &mut Session) -> Result<(), DbError> {
         match self {
             Self::Migration(script) => as_migration(session, &script.up, script.transaction),
-            Self::Job { sql, .. } => as_migration(session, &sql.join(";\n"), Transaction::Wrapped),
+            // As the migration that fills the rest does it.
+            Self::Job { sql, .. } => {
+                let transaction = match session.backend() {
+                    Backend::Mysql => Transaction::Bare,
+                    Backend::Postgres | Backend::Sqlite => Transaction::Wrapped,
+                };
+                as_migration(session, &sql.join(";\n"), transaction)
+            }
         }
     }
 

@@ -23,7 +23,7 @@ const REQUIRED: &[&str] = &[
 
 fn project(engine: &str, add: &[&str]) -> Project {
     let project = desk::one_crate(engine).build().unwrap();
-    newcol(&project, add).success();
+    drop(newcol(&project, add).success());
     project
 }
 
@@ -67,7 +67,7 @@ fn everything_holds_on_mysql() {
         return;
     }
     let project = project("mysql", REQUIRED);
-    newcol(&project, &["rehearse", "users.locale"]).success();
+    drop(newcol(&project, &["rehearse", "users.locale"]).success());
 }
 
 #[test]
@@ -144,7 +144,7 @@ fn the_old_release_runs_its_own_tests_at_every_stage() {
     git(&project, &["init", "--quiet"]);
     git(&project, &["add", "--all"]);
     git(&project, &["commit", "--quiet", "--message", "old"]);
-    newcol(&project, REQUIRED).success();
+    drop(newcol(&project, REQUIRED).success());
     project.write("mark.txt", "new\n").unwrap();
     let rehearse = |script: &str| {
         let args = ["rehearse", "users.locale", "--old-rev", "HEAD", "--", "sh", "-c", script];

@@ -139,8 +139,14 @@ impl Builder<'_> {
             (Fill::Rust, true) => Some(Leftovers::Refuse),
             (Fill::Rust, false) | (Fill::None, _) => None,
         };
-        let settle =
-            leftovers.map(|l| Migration::wrapped("leftovers", vec![Step::FillLeftovers(l)]));
+        let settle = leftovers.map(|leftovers| {
+            let step = Step::FillLeftovers(leftovers);
+            match backend {
+                // In a transaction, its count would lock every row until the end.
+                Backend::Mysql => Migration::bare("leftovers", step),
+                Backend::Postgres | Backend::Sqlite => Migration::wrapped("leftovers", vec![step]),
+            }
+        });
         if required {
             constrain.schema.push(SchemaChange::Require);
         }

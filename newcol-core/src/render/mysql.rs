@@ -316,6 +316,7 @@ fn fill_leftovers(leftovers: &Leftovers, scope: &Scope<'_>) -> Vec<SqlText> {
     match leftovers {
         Leftovers::Require(expr) | Leftovers::Allow(expr) => {
             let fill = ("fill", Hole::Expr(expr));
+            statements.push(read_committed());
             statements.push(sql(
                 "INSERT INTO {guard} SELECT count(*) FROM (SELECT 1 FROM {table} WHERE {column} IS NULL AND {fill} IS NOT NULL LIMIT {more}) AS pending",
                 &[guard, table, column, fill, ("more", Hole::Number(LEFTOVERS + 1))],
@@ -324,13 +325,22 @@ fn fill_leftovers(leftovers: &Leftovers, scope: &Scope<'_>) -> Vec<SqlText> {
             let empty = sql(" WHERE {column} IS NULL AND {fill} IS NOT NULL", &[column, fill]);
             statements.extend(update(&set, &empty, scope.column(), scope));
         }
-        Leftovers::Refuse => statements.push(sql(
-            "INSERT INTO {guard} SELECT count(*) FROM {table} WHERE {column} IS NULL",
-            &[guard, table, column],
-        )),
+        Leftovers::Refuse => statements.extend([
+            read_committed(),
+            sql(
+                "INSERT INTO {guard} SELECT count(*) FROM {table} WHERE {column} IS NULL",
+                &[guard, table, column],
+            ),
+        ]),
     }
     statements.push(sql("DROP TEMPORARY TABLE {guard}", &[guard]));
     statements
+}
+
+/// Lets the next statement lock the rows it changes and no others, nor the gaps between them: with
+/// those, whoever writes meanwhile ends in a deadlock.
+fn read_committed() -> SqlText {
+    sql("SET TRANSACTION ISOLATION LEVEL READ COMMITTED", &[])
 }
 
 /// An UPDATE of one column that keeps `ON UPDATE CURRENT_TIMESTAMP` from changing another: a time
@@ -341,7 +351,7 @@ fn update(set: &SqlText, end: &SqlText, column: &Ident, scope: &Scope<'_>) -> Ve
     match scope.facts.source {
         Source::Replay | Source::Server => {
             let kept = keep_times(column, scope);
-            vec![join([&start, &kept, end], "")]
+            vec![read_committed(), join([&start, &kept, end], "")]
         }
         // Only the server knows which times it changes, and it is asked when the migration runs.
         Source::Schema => {
@@ -356,12 +366,13 @@ fn update(set: &SqlText, end: &SqlText, column: &Ident, scope: &Scope<'_>) -> Ve
                 "SET @newcol_update = concat({start}, coalesce(@newcol_kept, ''), {end})",
                 &[("start", Hole::Sql(&as_text(&start))), ("end", Hole::Sql(&as_text(end)))],
             );
-            let run = [
+            let [prepare, execute, deallocate] = [
                 "PREPARE newcol_update FROM @newcol_update",
                 "EXECUTE newcol_update",
                 "DEALLOCATE PREPARE newcol_update",
-            ];
-            [kept, whole].into_iter().chain(run.map(|run| sql(run, &[]))).collect()
+            ]
+            .map(|run| sql(run, &[]));
+            vec![kept, whole, prepare, read_committed(), execute, deallocate]
         }
     }
 }
