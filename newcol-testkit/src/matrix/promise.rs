@@ -42,18 +42,23 @@ impl Holds {
 
 /// Reports whether a release must work at a moment.
 pub(super) fn is_promised(plan: &Plan, side: Side, moment: &Moment) -> bool {
-    let gone_before = |gate| plan.stages.iter().find(|s| s.gates.contains(&gate)).map(|s| s.kind);
-    let before = |stage: Option<StageKind>| match (moment.stage, stage) {
-        (_, None) | (None, Some(_)) => true,
-        (Some(now), Some(end)) => now < end,
-    };
-    match side {
-        Side::Old => before(gone_before(Gate::OldWritersGone)),
-        Side::New => {
-            moment.is_after(StageKind::Expand) && before(gone_before(Gate::ReplacedUnused))
-        }
+    let has_begun = match side {
+        Side::Old => true,
+        Side::New => moment.is_after(StageKind::Expand),
         Side::Relying => relied_from(plan).is_some_and(|stage| moment.is_after(stage)),
-    }
+    };
+    has_begun && !is_gone(plan, side, moment)
+}
+
+/// Reports whether a release must be gone by a moment: a gate waited for that.
+pub(super) fn is_gone(plan: &Plan, side: Side, moment: &Moment) -> bool {
+    let gate = match side {
+        Side::Old => Gate::OldWritersGone,
+        Side::New => Gate::ReplacedUnused,
+        Side::Relying => return false,
+    };
+    let waits = plan.stages.iter().find(|stage| stage.gates.contains(&gate));
+    waits.is_some_and(|stage| moment.stage.is_some_and(|now| now >= stage.kind))
 }
 
 /// Returns the stage after which code may rely on the finished column: the last one that changes

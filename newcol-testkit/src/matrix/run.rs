@@ -195,6 +195,12 @@ impl<'a> Run<'a> {
         Ok(row)
     }
 
+    /// Reports whether no action follows.
+    fn is_last(&self, moment: &Moment) -> bool {
+        let last = self.steps().last().map(|(stage, at, ..)| (Some(*stage), at + 1));
+        last == Some((moment.stage, moment.done.0))
+    }
+
     /// Returns every moment, the one before the first stage included.
     fn moments(&self) -> Vec<Moment> {
         let mut moments =
@@ -303,11 +309,16 @@ impl<'a> Run<'a> {
         let programs = self.programs;
         let mut fresh: Vec<_> = programs.iter().map(|(_, p)| p.open(self.url)).collect();
         let mut cells = Vec::new();
+        let plan = &self.life.plan;
+        // A release that is gone writes nothing that later stages must cope with; only where none
+        // follows does the report show why it had to go.
+        let stages_follow = moment.direction == Direction::Down || !self.is_last(&moment);
+        let rests = |side| stages_follow && promise::is_gone(plan, side, &moment);
         for operation in Operation::ALL {
             for (at, (side, program)) in programs.iter().enumerate() {
                 for session in SessionAge::ALL {
                     let outcome = match (session, &mut fresh[at]) {
-                        _ if !program.can(operation) => Outcome::Absent,
+                        _ if rests(*side) || !program.can(operation) => Outcome::Absent,
                         (SessionAge::Fresh, Err(error)) => Outcome::Fails {
                             error: format!("could not connect: {}", chain(&**error)),
                         },
@@ -322,7 +333,6 @@ impl<'a> Run<'a> {
                 }
             }
         }
-        let plan = &self.life.plan;
         let promised = programs
             .iter()
             .map(|(side, _)| *side)
