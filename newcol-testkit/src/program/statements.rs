@@ -11,7 +11,11 @@ use newcol_core::{
     contract::{Contract, SqlType, Uniqueness},
     db::{DbError, Row, Session},
     ident::{Ident, TableName},
-    plan::{Plan, facts::ColumnFacts},
+    plan::{
+        Plan,
+        facts::{ColumnFacts, Volatility},
+        volatility::judge,
+    },
     render::text,
 };
 
@@ -70,7 +74,7 @@ struct Written {
 #[derive(Debug)]
 enum Values {
     /// One expression, because not every value is allowed.
-    Always(String),
+    Always { sql: String, volatility: Volatility },
     /// A sample of the type.
     Sample(Box<NewColumn>),
 }
@@ -78,7 +82,7 @@ enum Values {
 impl Values {
     fn literal(&self, row: u64, revision: u64) -> Result<String, RowsError> {
         match self {
-            Self::Always(expression) => Ok(expression.clone()),
+            Self::Always { sql, .. } => Ok(sql.clone()),
             Self::Sample(values) => values.changed(row, revision),
         }
     }
@@ -138,7 +142,7 @@ impl Statements {
         self.rows.prepare(session, row)?;
         match self.column.as_ref().and_then(|column| column.values.as_ref()) {
             Some(Values::Sample(values)) => values.prepare(session, row),
-            Some(Values::Always(_)) | None => Ok(()),
+            Some(Values::Always { .. }) | None => Ok(()),
         }
     }
 
@@ -263,7 +267,10 @@ fn values(
         columns.is_empty().then_some(fill)
     });
     if answers.check.get(backend).is_some() {
-        return Ok(own.map(|expr| Values::Always(format!("({expr})"))));
+        return Ok(own.map(|expr| Values::Always {
+            sql: format!("({expr})"),
+            volatility: judge(expr, backend),
+        }));
     }
     let parent = answers.references.as_ref().map(|r| (&r.table, &r.column));
     let values = NewColumn::of(session, contract.path(), ty.as_str(), parent)?;
@@ -404,6 +411,11 @@ impl Prepared<'_> {
         let Some(Written { name, values: Some(values), ty, .. }) = &self.code.column else {
             return Ok(());
         };
+        // Asked again, it yields something else.
+        if matches!(values, Values::Always { volatility, .. } if *volatility != Volatility::Immutable)
+        {
+            return Ok(());
+        }
         let key = self.code.key_of(row).map_err(failed)?;
         if key.is_empty() || key.len() < self.code.rows.key().len() {
             return Ok(());
