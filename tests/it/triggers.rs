@@ -5,7 +5,7 @@ use newcol_core::{
     backend::Backend,
     contract::{Contract, read},
     db::{DatabaseUrl, OpenOptions, Session, facts::read_table},
-    plan::{Plan, Step, facts::TableFacts},
+    plan::{Plan, Step, Transaction, facts::TableFacts},
     render,
 };
 use newcol_testkit::{ScratchDb, Want};
@@ -21,16 +21,17 @@ fn open(db: &ScratchDb) -> Session {
     Session::open(&DatabaseUrl::parse(db.url()).unwrap(), &OpenOptions::create()).unwrap()
 }
 
-/// Runs every statement of a plan up to the fill, and that in a transaction, as Diesel does.
+/// Runs the migrations of a plan up to the one that fills, each as Diesel does.
 fn fill(session: &mut Session, plan: &Plan) {
-    let steps = plan.stages.iter().flat_map(|s| &s.migrations).flat_map(|m| &m.steps);
-    for step in steps {
-        let fills = matches!(step, Step::FillLeftovers(_));
-        let sql: Vec<String> =
-            render::up(step, plan).iter().map(|statement| format!("{};", statement.sql)).collect();
-        let sql = sql.join("\n");
-        session.batch(&if fills { format!("BEGIN;\n{sql}\nCOMMIT;") } else { sql }).unwrap();
-        if fills {
+    for migration in plan.stages.iter().flat_map(|stage| &stage.migrations) {
+        let statements = migration.steps.iter().flat_map(|step| render::up(step, plan));
+        let sql: String = statements.map(|statement| format!("{};\n", statement.sql)).collect();
+        let sql = match migration.transaction {
+            Transaction::Wrapped => format!("BEGIN;\n{sql}COMMIT;"),
+            Transaction::Bare => sql,
+        };
+        session.batch(&sql).unwrap();
+        if migration.steps.iter().any(|step| matches!(step, Step::FillLeftovers(_))) {
             return;
         }
     }
