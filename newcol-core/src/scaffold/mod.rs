@@ -2,7 +2,7 @@
 //! it needs.
 //!
 //! The test runs old and new code side by side at every stage. Where the table is simple enough,
-//! that code is Diesel's, with a struct for either release ([`diesel_code`] decides); elsewhere the
+//! that code is Diesel's, with a struct for either release (`diesel_code` decides); elsewhere the
 //! test kit makes it up from the database, and the text shows where the application's own belongs.
 //! Pure: texts in, texts out.
 
