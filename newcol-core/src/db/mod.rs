@@ -137,6 +137,11 @@ impl Session {
         Ok(session)
     }
 
+    /// Opens another session with the same database and the same options.
+    pub fn again(&self) -> Result<Self, DbError> {
+        Self::open(&self.url, &self.options)
+    }
+
     /// The engine.
     pub fn backend(&self) -> Backend {
         self.url.backend()
@@ -161,6 +166,16 @@ impl Session {
     /// several statements are one implicit transaction.
     pub fn batch(&mut self, sql: &str) -> Result<(), DbError> {
         self.send(sql).map_err(|source| self.failed(sql, source))
+    }
+
+    /// Runs one statement and returns how many rows it changed.
+    pub fn execute(&mut self, sql: &str) -> Result<u64, DbError> {
+        let changed = match &mut self.driver {
+            Driver::Postgres(driver) => driver.execute(sql),
+            Driver::Mysql(driver) => driver.execute(sql),
+            Driver::Sqlite(driver) => driver.execute(sql),
+        };
+        changed.map_err(|source| self.failed(sql, source))
     }
 
     /// Runs one statement and returns its rows.

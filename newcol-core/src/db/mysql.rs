@@ -57,6 +57,15 @@ impl MysqlDriver {
         self.runtime.block_on(connection.query_drop(sql)).map_err(|e| failure(&e))
     }
 
+    pub(super) fn execute(&mut self, sql: &str) -> Result<u64, Failure> {
+        let Some(connection) = &mut self.connection else { return Err(closed()) };
+        let done = self.runtime.block_on(async {
+            connection.query_drop(sql).await?;
+            Ok(connection.affected_rows())
+        });
+        done.map_err(|e: Error| failure(&e))
+    }
+
     pub(super) fn query(&mut self, sql: &str) -> Result<Vec<Row>, Failure> {
         let Some(connection) = &mut self.connection else { return Err(closed()) };
         let answer = self.runtime.block_on(async {

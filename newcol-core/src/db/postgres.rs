@@ -99,6 +99,16 @@ impl PostgresDriver {
         done.map_err(|error| self.failure(&error))
     }
 
+    pub(super) fn execute(&mut self, sql: &str) -> Result<u64, Failure> {
+        let answer = self.runtime.block_on(self.client()?.simple_query(sql));
+        let messages = answer.map_err(|error| self.failure(&error))?;
+        let changed = messages.iter().rev().find_map(|message| match message {
+            SimpleQueryMessage::CommandComplete(rows) => Some(*rows),
+            _ => None,
+        });
+        Ok(changed.unwrap_or_default())
+    }
+
     pub(super) fn query(&mut self, sql: &str) -> Result<Vec<Row>, Failure> {
         let answer = self.runtime.block_on(self.client()?.simple_query(sql));
         let messages = answer.map_err(|error| self.failure(&error))?;

@@ -5,7 +5,7 @@
 
 use camino::{Utf8Path, Utf8PathBuf};
 use diesel::{
-    Connection, SqliteConnection,
+    Connection, RunQueryDsl, SqliteConnection,
     connection::{LoadConnection, SimpleConnection},
     deserialize::FromSql,
     row::{Field, Row as DieselRow},
@@ -53,6 +53,11 @@ impl SqliteDriver {
 
     pub(super) fn batch(&mut self, sql: &str) -> Result<(), Failure> {
         self.connection.batch_execute(sql).map_err(failure)
+    }
+
+    pub(super) fn execute(&mut self, sql: &str) -> Result<u64, Failure> {
+        let changed = diesel::sql_query(sql).execute(&mut self.connection).map_err(failure)?;
+        Ok(changed.try_into().unwrap_or_default())
     }
 
     pub(super) fn query(&mut self, sql: &str) -> Result<Vec<Row>, Failure> {
