@@ -1,3 +1,5 @@
 //! Carries plans out.
 
 pub mod files;
+
+pub mod pace;
