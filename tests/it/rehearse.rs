@@ -62,6 +62,19 @@ fn everything_holds_on_postgres() {
 }
 
 #[test]
+fn each_column_has_the_schema_that_was_there_before_it() {
+    if ScratchDb::require(Want::postgres().version(15)).is_none() {
+        return;
+    }
+    let project = project("postgres", REQUIRED);
+    let second = ["add", "users.tongue", "--fill", "lower(locale)", AND_SO_ON];
+    drop(newcol(&project, &second).success());
+    for column in ["users.locale", "users.tongue"] {
+        drop(newcol(&project, &["rehearse", column, "--server", "15"]).success());
+    }
+}
+
+#[test]
 fn everything_holds_on_mysql() {
     if ScratchDb::require(Want::mysql()).is_none() {
         return;

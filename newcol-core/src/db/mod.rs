@@ -45,7 +45,7 @@ use self::postgres::PostgresDriver;
 use self::sqlite::SqliteDriver;
 pub use self::{
     error::{DbError, Failure},
-    migrations::{AppliedMigration, MigrationRun},
+    migrations::{AppliedMigration, MigrationFolder, MigrationRun, migration_folders},
     pg_env::PgEnv,
     url::{DatabaseUrl, UrlError},
 };
