@@ -98,6 +98,22 @@ fn a_stage_that_was_edited_wrongly_is_caught() {
 }
 
 #[test]
+fn a_stage_that_changes_other_columns_breaks_a_law() {
+    let project = project("sqlite", &["add", "users.locale", AND_SO_ON]);
+    let and_more = "UPDATE users SET settings = 'lost' WHERE id % 2 = 0;\nALTER TABLE";
+    spoil(&project, "ALTER TABLE", and_more);
+    let run = newcol(&project, &["rehearse", "users.locale", "--message-format", "json"]);
+    assert_eq!(run.code(), Some(100));
+    let json: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+    let broken = json["broken"].as_array().unwrap().iter().filter(|b| b["scene"] == "laws");
+    let laws: Vec<_> = broken.map(|broken| broken["what"].as_str().unwrap()).collect();
+    assert_snapshot!(laws.join("\n"), @r#"
+    expand: `users_locale_expand` changes `settings` of 50 rows, the first from "value 2" to "lost"
+    the way up and back changes `settings` of 50 rows, the first from "value 2" to "lost"
+    "#);
+}
+
+#[test]
 fn programs_read_json_and_junit() {
     let project = project("sqlite", &["add", "users.locale", AND_SO_ON]);
     let run = newcol(

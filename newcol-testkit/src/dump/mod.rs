@@ -9,6 +9,8 @@ mod mysql;
 mod postgres;
 pub(crate) mod sqlite;
 
+use std::collections::BTreeSet;
+
 use newcol_core::{backend::Backend, ident::TableName};
 
 use crate::scratch::{AdminError, rows};
@@ -33,6 +35,16 @@ pub fn data_dump(url: &str, table: &TableName) -> Result<String, AdminError> {
         Backend::Sqlite => sqlite::data_sql(url, table)?,
     };
     Ok(sorted(first_column(rows(url, &sql)?)))
+}
+
+/// Returns the lines by which a dump differs from an earlier one: what went with `-`, what came with
+/// `+`.
+pub(crate) fn differences<'a>(before: &'a str, after: &'a str) -> Vec<(char, &'a str)> {
+    let lines = |text: &'a str| text.lines().collect::<BTreeSet<&str>>();
+    let (old, new) = (lines(before), lines(after));
+    let gone = before.lines().filter(|line| !new.contains(line)).map(|line| ('-', line));
+    let come = after.lines().filter(|line| !old.contains(line)).map(|line| ('+', line));
+    gone.chain(come).collect()
 }
 
 /// Writes a line per object, line breaks inside it escaped.

@@ -20,23 +20,23 @@ use super::{
 use crate::life::LifeError;
 
 /// The rows before an action.
-pub(super) struct Watch {
+pub(crate) struct Watch {
     names: Vec<Ident>,
     view: View,
     others: BTreeMap<String, u64>,
 }
 
 /// What an action did.
-pub(super) struct Effect {
+pub(crate) struct Effect {
     /// One line for each thing that was lost, or changed and should not have been.
-    pub(super) damage: Vec<String>,
+    pub(crate) damage: Vec<String>,
     /// Whether it filled rows, so that code that knows the column reads them differently.
-    pub(super) filled: bool,
+    pub(crate) filled: bool,
 }
 
 impl Watch {
     /// Remembers the table's rows, and how many every other table has.
-    pub(super) fn start(session: &mut Session, contract: &Contract) -> Result<Self, LifeError> {
+    pub(crate) fn start(session: &mut Session, contract: &Contract) -> Result<Self, LifeError> {
         let anything = Holds::Anything;
         let look = Look::new(session, contract, [&anything; 3])?;
         let view = look.read(session)?;
@@ -45,8 +45,13 @@ impl Watch {
         Ok(Self { names: look.others().to_vec(), view, others })
     }
 
+    /// Returns how many rows the table had.
+    pub(crate) fn rows(&self) -> usize {
+        self.view.rows.len()
+    }
+
     /// Returns what happened since.
-    pub(super) fn end(
+    pub(crate) fn end(
         &self,
         session: &mut Session,
         contract: &Contract,

@@ -28,7 +28,6 @@ mod report;
 mod run;
 mod view;
 
-pub(crate) use self::promise::equals;
 use std::fmt;
 
 use newcol_core::contract::Contract;
@@ -36,6 +35,7 @@ use newcol_core::contract::Contract;
 pub use self::report::{
     Broken, Cell, Direction, MatrixReport, Moment, MomentReport, Outcome, SessionAge, Side, Window,
 };
+pub(crate) use self::{between::Watch, promise::equals};
 use crate::{
     life::{Life, LifeError},
     program::{Changes, Program, Statements, StatementsError},
