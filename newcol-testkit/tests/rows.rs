@@ -8,6 +8,7 @@ use newcol_core::{
     backend::Backend,
     db::{DatabaseUrl, OpenOptions, Session},
     ident::{Ident, TableName},
+    render::text,
 };
 use newcol_testkit::{
     Rows, ScratchDb, Want, data_dump,
@@ -123,22 +124,13 @@ fn open(db: &ScratchDb) -> Session {
     Session::open(&DatabaseUrl::parse(db.url()).unwrap(), &OpenOptions::write()).unwrap()
 }
 
-fn quote(backend: Backend, name: &Ident) -> String {
-    if backend == Backend::Mysql { format!("`{name}`") } else { format!("\"{name}\"") }
-}
-
-fn quote_table(backend: Backend, table: &TableName) -> String {
-    let schema = table.schema.as_ref().map(|s| quote(backend, s) + ".").unwrap_or_default();
-    schema + &quote(backend, &table.name)
-}
-
 /// Inserts rows and changes each twice; returns the first row and its changes.
 fn fill(session: &mut Session, table: &str, count: u64) -> String {
     let table: TableName = table.parse().unwrap();
     let backend = session.backend();
     let rows = must(Rows::of(session, &table));
-    let columns: Vec<String> = rows.columns().iter().map(|c| quote(backend, c)).collect();
-    let target = quote_table(backend, &table);
+    let columns: Vec<String> = rows.columns().iter().map(|c| text::name(backend, c)).collect();
+    let target = text::table(backend, &table);
     for n in 1..=count {
         must(rows.prepare(session, n));
         let literals = rows.literals(n).unwrap();

@@ -47,6 +47,7 @@ pub use self::{
     error::{DbError, Failure},
     migrations::{AppliedMigration, MigrationFolder, MigrationRun, migration_folders},
     pg_env::PgEnv,
+    quote::written_by_server,
     url::{DatabaseUrl, UrlError},
 };
 use crate::backend::{Backend, Server};

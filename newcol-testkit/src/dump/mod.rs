@@ -66,17 +66,3 @@ fn first_column(rows: Vec<Vec<Option<String>>>) -> Vec<String> {
 fn literal(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
-
-/// Writes a name in the quotes of a dialect.
-pub(crate) fn quoted(name: &str, quote: char) -> String {
-    format!("{quote}{}{quote}", name.replace(quote, &format!("{quote}{quote}")))
-}
-
-/// Writes a table's name in the quotes of a dialect.
-pub(crate) fn quoted_table(table: &TableName, quote: char) -> String {
-    let name = quoted(table.name.as_str(), quote);
-    match &table.schema {
-        Some(schema) => format!("{}.{name}", quoted(schema.as_str(), quote)),
-        None => name,
-    }
-}
