@@ -145,7 +145,6 @@ fn rows_can_be_copied() {
     ----- stderr -----
     rehearsing on SQLite: the project's migrations
     rehearsing on SQLite: old and new code at every moment, up and down
-    rehearsing on SQLite: up, down and up again
     error: could not rehearse on SQLite
       because: could not copy a sample of rows
       because: `users` has no rows there

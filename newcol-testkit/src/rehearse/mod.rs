@@ -31,6 +31,9 @@ use crate::{
     scratch::{AdminError, BoxError, ScratchDb, ScratchError, Want},
 };
 
+/// Rows that are copied for the matrix at most: it reads the whole table around every cell.
+const MATRIX_SAMPLE: u64 = 10;
+
 /// Why nothing could be rehearsed.
 #[derive(Debug, thiserror::Error)]
 pub enum RehearseError {
@@ -132,6 +135,10 @@ impl<'a> Rehearsal<'a> {
         let life = Life::plan(self.contract, db.url())?.with_released(self.migrations)?;
         let plan = life.plan.clone();
         begin(Scene::Matrix)?;
+        if let Some(sample) = &self.sample {
+            let few = Sample { rows: sample.rows.min(MATRIX_SAMPLE), ..sample.clone() };
+            sample::copy(&few, &plan, db.url())?;
+        }
         let matrix = Matrix::of(self.contract).life(life.clone()).and_back().run(db.url())?;
         drop(db);
         begin(Scene::Laws)?;
