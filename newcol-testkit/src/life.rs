@@ -56,6 +56,24 @@ pub enum LifeError {
     },
 }
 
+impl LifeError {
+    /// Returns the way out where there is one.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Url(error) => error.hint().map(str::to_owned),
+            Self::Facts { source: FactsError::NoTable { similar, .. }, .. }
+                if similar.is_empty() =>
+            {
+                Some("the migrations before the column's own must make its table".to_owned())
+            }
+            Self::Facts { source, .. } => source.hint(),
+            Self::Plan { source, .. } => source.hint(),
+            Self::Database(error) => error.hint(),
+            Self::File { .. } => None,
+        }
+    }
+}
+
 /// One migration, as Diesel runs it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Script {

@@ -356,9 +356,9 @@ fn what_cannot_work_is_named() {
     let literals = single.literals(1).unwrap();
     write!(text, "{literals:?} {error}; {}", error.hint().unwrap()).unwrap();
     insta::assert_snapshot!(text, @r#"
-    `no_way`, column `code`, takes no row that could be made; CHECK constraint failed: code LIKE 'x' AND code LIKE 'y'; take rows of a database that has some: `--sample-from <URL>`
-    `guarded`, column `code`, takes no row that could be made; code must be paid for; take rows of a database that has some: `--sample-from <URL>`
-    rows of `hen`, `egg` need each other first; ; take rows of a database that has some: `--sample-from <URL>`
+    `no_way`, column `code`, takes no row that could be made; CHECK constraint failed: code LIKE 'x' AND code LIKE 'y'; give your application's own code to the test that `cargo newcol add` writes
+    `guarded`, column `code`, takes no row that could be made; code must be paid for; give your application's own code to the test that `cargo newcol add` writes
+    rows of `hen`, `egg` need each other first; ; give your application's own code to the test that `cargo newcol add` writes
     ["1", "1"] `single.id` has distinct values for no more than 1 row; ask for no higher row than 1
     "#);
 }

@@ -222,3 +222,67 @@ fn what_cannot_be_rehearsed_is_said() {
     help: the project's own migrations must run on an empty database; or pass `--database-url`
     "#);
 }
+
+#[test]
+fn each_error_has_the_way_out_of_its_own() {
+    let nobody = ["--old-writers", "nobody", AND_SO_ON];
+    let by_rust = [&["add", "users.locale", "--fill-rust", "app::locale_of"], &nobody[..]].concat();
+    let project = project("sqlite", &by_rust);
+    assert_snapshot!(said(&newcol(&project, &["rehearse", "users.locale"])), @"
+    exit code: 101
+    ----- stdout -----
+    ----- stderr -----
+    rehearsing on SQLite: the project's migrations
+    rehearsing on SQLite: old and new code at every moment, up and down
+    error: could not rehearse on SQLite
+      because: old rows are computed by `app::locale_of`, which is not at hand
+    help: give that code to the test that `cargo newcol add` writes, in `Matrix::backfill`
+    ");
+    // Its only row cannot be made up.
+    let tables = "CREATE TABLE kinds (id INTEGER PRIMARY KEY CHECK (id = 7));\n\
+                  CREATE TRIGGER closed BEFORE INSERT ON kinds WHEN NEW.id <> 7\n\
+                  BEGIN SELECT RAISE(ABORT, 'closed'); END;\n\
+                  CREATE TABLE users (id INTEGER NOT NULL PRIMARY KEY, name TEXT NOT NULL,\n\
+                  settings TEXT, kind INTEGER NOT NULL DEFAULT 7 REFERENCES kinds);";
+    let project = self::project("sqlite", &["add", "users.locale", AND_SO_ON]);
+    let files = project.files().unwrap();
+    let path = files.keys().find(|path| path.as_str().contains("start/up.sql")).unwrap();
+    project.write(path, tables).unwrap();
+    assert_snapshot!(said(&newcol(&project, &["rehearse", "users.locale"])), @r#"
+    exit code: 101
+    ----- stdout -----
+    ----- stderr -----
+    rehearsing on SQLite: the project's migrations
+    rehearsing on SQLite: old and new code at every moment, up and down
+    error: could not rehearse on SQLite
+      because: could not make up old code for the table
+      because: there is no row of `kinds` to refer to
+      because: `kinds` takes no row that could be made
+      because: `INSERT INTO "kinds" ("id") VALUES (1000001)` failed on [DATABASE_URL]
+      because: closed
+    help: copy rows of a database that has some: `--sample-from <URL>`
+    "#);
+    let source = ScratchDb::sqlite().unwrap();
+    let row = "INSERT INTO users VALUES (1, 'Ada', NULL, 7)";
+    source.run(&[tables, "INSERT INTO kinds VALUES (7)", row]).unwrap();
+    let args = ["rehearse", "users.locale", "--sample-from", source.url()];
+    drop(newcol(&project, &args).success());
+    let guarded = "CREATE TABLE users (id INTEGER NOT NULL PRIMARY KEY, name TEXT NOT NULL,\n\
+                   settings TEXT);\n\
+                   CREATE TRIGGER guard BEFORE INSERT ON users\n\
+                   BEGIN SELECT RAISE(ABORT, 'users must be paid for'); END;";
+    project.write(path, guarded).unwrap();
+    assert_snapshot!(said(&newcol(&project, &["rehearse", "users.locale"])), @r#"
+    exit code: 101
+    ----- stdout -----
+    ----- stderr -----
+    rehearsing on SQLite: the project's migrations
+    rehearsing on SQLite: old and new code at every moment, up and down
+    error: could not rehearse on SQLite
+      because: could not make up old code for the table
+      because: `users` takes no row that could be made
+      because: `INSERT INTO "users" ("id", "name", "settings") VALUES (1000001, 'value 1', 'value 1')` failed on [DATABASE_URL]
+      because: users must be paid for
+    help: give your application's own code to the test that `cargo newcol add` writes
+    "#);
+}

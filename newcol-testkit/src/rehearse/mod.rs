@@ -28,6 +28,7 @@ use crate::{
     life::{self, Life, LifeError},
     matrix::{Matrix, MatrixError},
     program::StatementsError,
+    rows::RowsError,
     scratch::{AdminError, BoxError, ScratchDb, ScratchError, Want},
 };
 
@@ -61,6 +62,22 @@ pub enum RehearseError {
     /// The old release could not be checked out, or its command not be run.
     #[error("could not run the old release")]
     OldRelease(#[source] BoxError),
+}
+
+impl RehearseError {
+    /// Returns the way out where there is one.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Scratch(ScratchError::Build { .. }) => Some(
+                "what the application sends before its migrations goes into `--setup`".to_owned(),
+            ),
+            Self::Life(error) => error.hint(),
+            Self::Matrix(error) => error.hint(),
+            Self::Statements(error) => error.hint(),
+            Self::Sample(error) => RowsError::among(&**error).and_then(RowsError::hint),
+            Self::Scratch(_) | Self::Read(_) | Self::Stopped | Self::OldRelease(_) => None,
+        }
+    }
 }
 
 /// A rehearsal to run.
