@@ -4,15 +4,16 @@
 //! has released a stage, its files stand for the stage, because they are what will run. What it
 //! does not do: judge (that is [`crate::matrix`]), or be careful (that is `cargo newcol apply`).
 
-use std::fs;
+use std::{fs, io::ErrorKind};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use newcol_core::{
     backend::{Backend, Server},
     contract::Contract,
     db::{
-        DatabaseUrl, DbError, OpenOptions, Session, UrlError,
+        DatabaseUrl, DbError, MigrationFolder, OpenOptions, Session, UrlError,
         facts::{FactsError, read_table},
+        migration_folders,
         probe::probe_default,
     },
     ident::ColumnPath,
@@ -48,11 +49,29 @@ pub enum LifeError {
     /// A file of the project could not be read.
     #[error("could not read {path}")]
     File {
-        /// The file or directory.
+        /// The file.
         path: Utf8PathBuf,
         /// Why not.
         source: std::io::Error,
     },
+}
+
+impl LifeError {
+    /// Returns the way out where there is one.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Url(error) => error.hint().map(str::to_owned),
+            Self::Facts { source: FactsError::NoTable { similar, .. }, .. }
+                if similar.is_empty() =>
+            {
+                Some("the migrations before the column's own must make its table".to_owned())
+            }
+            Self::Facts { source, .. } => source.hint(),
+            Self::Plan { source, .. } => source.hint(),
+            Self::Database(error) => error.hint(),
+            Self::File { .. } => None,
+        }
+    }
 }
 
 /// One migration, as Diesel runs it.
@@ -172,12 +191,12 @@ impl Life {
     pub fn with_released(mut self, migrations: &Utf8Path) -> Result<Self, LifeError> {
         let column = self.plan.contract.path().clone();
         let mut released: Vec<(StageKind, Script)> = Vec::new();
-        for folder in folders(migrations)? {
-            let script = folder.script()?;
-            if let Some((path, kind)) = migrations::owner(&script.up)
+        for folder in migration_folders(self.plan.backend(), migrations)? {
+            let up = up(migrations, &folder)?;
+            if let Some((path, kind)) = migrations::owner(&up)
                 && path == column
             {
-                released.push((kind, script));
+                released.push((kind, script(migrations, folder, up)?));
             }
         }
         for stage in &mut self.stages {
@@ -232,16 +251,27 @@ pub(crate) fn migrate_before_after(
     migrations: &Utf8Path,
     column: &ColumnPath,
 ) -> Result<(), LifeError> {
-    let mut count = 0;
-    for folder in folders(migrations)? {
-        let owner = migrations::owner(&folder.read("up.sql")?);
-        if owner.is_some_and(|(path, _)| path == *column) {
+    let mut session = open(url)?;
+    let count = before(session.backend(), migrations, column)?.len();
+    session.run_up_to_after(setup, migrations, count)?;
+    Ok(())
+}
+
+/// Returns the migrations before the first one of a column, each with its `up.sql`.
+pub(crate) fn before(
+    backend: Backend,
+    migrations: &Utf8Path,
+    column: &ColumnPath,
+) -> Result<Vec<(MigrationFolder, String)>, LifeError> {
+    let mut before = Vec::new();
+    for folder in migration_folders(backend, migrations)? {
+        let up = up(migrations, &folder)?;
+        if migrations::owner(&up).is_some_and(|(path, _)| path == *column) {
             break;
         }
-        count += 1;
+        before.push((folder, up));
     }
-    open(url)?.run_up_to_after(setup, migrations, count)?;
-    Ok(())
+    Ok(before)
 }
 
 /// Opens a session on a throwaway database.
@@ -287,53 +317,20 @@ fn as_migration(session: &mut Session, sql: &str, transaction: Transaction) -> R
     }
 }
 
-/// A migration's folder.
-struct Folder {
-    dir: Utf8PathBuf,
-    name: String,
+fn up(migrations: &Utf8Path, folder: &MigrationFolder) -> Result<String, LifeError> {
+    let path = migrations.join(&folder.name).join("up.sql");
+    fs::read_to_string(&path).map_err(|source| LifeError::File { path, source })
 }
 
-/// Returns the folders of a migrations directory in the order in which Diesel runs them.
-fn folders(migrations: &Utf8Path) -> Result<Vec<Folder>, LifeError> {
-    let unreadable = |source| LifeError::File { path: migrations.to_owned(), source };
-    let mut folders = Vec::new();
-    for entry in migrations.read_dir_utf8().map_err(unreadable)? {
-        let entry = entry.map_err(unreadable)?;
-        let (dir, name) = (entry.path().to_owned(), entry.file_name().to_owned());
-        if !name.starts_with('.') && dir.join("up.sql").is_file() {
-            folders.push(Folder { dir, name });
-        }
-    }
-    let version = |folder: &Folder| -> String {
-        folder.name.split('_').next().unwrap_or_default().replace('-', "")
+/// Makes the script of a folder, given its `up.sql`; Diesel runs one without `down.sql`, too.
+fn script(migrations: &Utf8Path, folder: MigrationFolder, up: String) -> Result<Script, LifeError> {
+    let path = migrations.join(&folder.name).join("down.sql");
+    let down = match fs::read_to_string(&path) {
+        Ok(down) => down,
+        Err(error) if error.kind() == ErrorKind::NotFound => String::new(),
+        Err(source) => return Err(LifeError::File { path, source }),
     };
-    folders.sort_by_cached_key(version);
-    Ok(folders)
-}
-
-impl Folder {
-    fn read(&self, file: &str) -> Result<String, LifeError> {
-        let path = self.dir.join(file);
-        fs::read_to_string(&path).map_err(|source| LifeError::File { path, source })
-    }
-
-    fn script(&self) -> Result<Script, LifeError> {
-        let bare = self.dir.join("metadata.toml").is_file()
-            && self.read("metadata.toml")?.lines().any(|line| {
-                line.split_once('=').is_some_and(|(key, value)| {
-                    key.trim() == "run_in_transaction" && value.trim().starts_with("false")
-                })
-            });
-        let down = if self.dir.join("down.sql").is_file() {
-            self.read("down.sql")?
-        } else {
-            String::new()
-        };
-        Ok(Script {
-            name: self.name.split_once('_').map_or(self.name.as_str(), |(_, name)| name).to_owned(),
-            up: self.read("up.sql")?,
-            down,
-            transaction: if bare { Transaction::Bare } else { Transaction::Wrapped },
-        })
-    }
+    let name = folder.name.split_once('_').map_or(folder.name.as_str(), |(_, name)| name);
+    let transaction = if folder.in_transaction { Transaction::Wrapped } else { Transaction::Bare };
+    Ok(Script { name: name.to_owned(), up, down, transaction })
 }

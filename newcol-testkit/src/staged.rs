@@ -13,7 +13,7 @@ use newcol_core::{
 };
 
 use crate::{
-    dump::schema_dump,
+    dump::{differences, schema_dump},
     life::{self, Life, LifeError, migrate_before},
     matrix::Matrix,
     recorded,
@@ -204,10 +204,7 @@ impl StagedColumn {
                 })?;
             }
             let after = schema_dump(self.url()).map_err(StagedError::Dump)?;
-            let missing = |from: &str, line: &&str| !from.lines().any(|other| other == *line);
-            let gone = before.lines().filter(|line| missing(&after, line)).map(|line| ('-', line));
-            let new = after.lines().filter(|line| missing(&before, line)).map(|line| ('+', line));
-            let lines: Vec<(char, &str)> = gone.chain(new).collect();
+            let lines = differences(&before, &after);
             let nothing = if lines.is_empty() { " changes nothing" } else { "" };
             // Writing to a string cannot fail.
             let _ = writeln!(text, "{}{nothing}", stage.kind.name());

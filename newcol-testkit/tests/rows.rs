@@ -8,6 +8,7 @@ use newcol_core::{
     backend::Backend,
     db::{DatabaseUrl, OpenOptions, Session},
     ident::{Ident, TableName},
+    render::text,
 };
 use newcol_testkit::{
     Rows, ScratchDb, Want, data_dump,
@@ -123,22 +124,13 @@ fn open(db: &ScratchDb) -> Session {
     Session::open(&DatabaseUrl::parse(db.url()).unwrap(), &OpenOptions::write()).unwrap()
 }
 
-fn quote(backend: Backend, name: &Ident) -> String {
-    if backend == Backend::Mysql { format!("`{name}`") } else { format!("\"{name}\"") }
-}
-
-fn quote_table(backend: Backend, table: &TableName) -> String {
-    let schema = table.schema.as_ref().map(|s| quote(backend, s) + ".").unwrap_or_default();
-    schema + &quote(backend, &table.name)
-}
-
 /// Inserts rows and changes each twice; returns the first row and its changes.
 fn fill(session: &mut Session, table: &str, count: u64) -> String {
     let table: TableName = table.parse().unwrap();
     let backend = session.backend();
     let rows = must(Rows::of(session, &table));
-    let columns: Vec<String> = rows.columns().iter().map(|c| quote(backend, c)).collect();
-    let target = quote_table(backend, &table);
+    let columns: Vec<String> = rows.columns().iter().map(|c| text::name(backend, c)).collect();
+    let target = text::table(backend, &table);
     for n in 1..=count {
         must(rows.prepare(session, n));
         let literals = rows.literals(n).unwrap();
@@ -364,9 +356,9 @@ fn what_cannot_work_is_named() {
     let literals = single.literals(1).unwrap();
     write!(text, "{literals:?} {error}; {}", error.hint().unwrap()).unwrap();
     insta::assert_snapshot!(text, @r#"
-    `no_way`, column `code`, takes no row that could be made; CHECK constraint failed: code LIKE 'x' AND code LIKE 'y'; take rows of a database that has some: `--sample-from <URL>`
-    `guarded`, column `code`, takes no row that could be made; code must be paid for; take rows of a database that has some: `--sample-from <URL>`
-    rows of `hen`, `egg` need each other first; ; take rows of a database that has some: `--sample-from <URL>`
+    `no_way`, column `code`, takes no row that could be made; CHECK constraint failed: code LIKE 'x' AND code LIKE 'y'; give your application's own code to the test that `cargo newcol add` writes
+    `guarded`, column `code`, takes no row that could be made; code must be paid for; give your application's own code to the test that `cargo newcol add` writes
+    rows of `hen`, `egg` need each other first; ; give your application's own code to the test that `cargo newcol add` writes
     ["1", "1"] `single.id` has distinct values for no more than 1 row; ask for no higher row than 1
     "#);
 }

@@ -14,6 +14,7 @@ mod desk;
 mod doctor;
 mod fuzz;
 mod licences;
+mod literals;
 mod migrations;
 mod predictions;
 mod reference;

@@ -4,14 +4,23 @@
 use camino::Utf8PathBuf;
 use newcol_core::{
     backend::Backend,
-    db::{DatabaseUrl, DbError, OpenOptions, Session},
+    contract::read::read,
+    db::{DatabaseUrl, DbError, OpenOptions, Session, migration_folders},
+    plan::Transaction,
 };
-use newcol_testkit::{Project, ScratchDb, Want, diesel_cli, schema_dump};
+use newcol_testkit::{
+    Project, ScratchDb, Want, diesel_cli,
+    life::{Action, Life, migrate_before},
+    schema_dump,
+};
 
 /// Folder, `up.sql`, `metadata.toml`.
 type Folder = (&'static str, &'static str, &'static str);
 
 const OUTSIDE: &str = "run_in_transaction = false\n";
+
+/// Diesel takes a file without the key for one that says false.
+const WITHOUT_KEY: &str = "disable_checks = []\n";
 
 /// Diesel sorts by version, and takes any text for one.
 const GOOD: &[Folder] = &[
@@ -37,6 +46,11 @@ const BAD: &[Folder] = &[
         "j_fails",
         "CREATE TABLE left_over (id INTEGER PRIMARY KEY);\nCREATE TABLE users (a INT);",
         OUTSIDE,
+    ),
+    (
+        "j_fails",
+        "CREATE TABLE left_over (id INTEGER PRIMARY KEY);\nCREATE TABLE users (a INT);",
+        WITHOUT_KEY,
     ),
     ("j_empty", "", ""),
     // PostgreSQL and SQLite say so at COMMIT; MySQL commits and checks at once.
@@ -126,11 +140,57 @@ fn failing_leaves_what_diesel_leaves() {
 #[test]
 fn a_refused_commit_leaves_no_transaction() {
     let db = ScratchDb::require(Want::sqlite()).unwrap();
-    let project = project(&[GOOD[1], BAD[3]]);
+    let project = project(&[GOOD[1], BAD[4]]);
     let mut session = open(&db);
     session.batch("PRAGMA foreign_keys = ON").unwrap();
     let error = session.run_pending(&project.root().join("migrations")).unwrap_err();
     assert_eq!(error.failure().unwrap().message, "FOREIGN KEY constraint failed");
     session.batch("BEGIN; COMMIT").unwrap();
     assert_eq!(session.migrations().unwrap().len(), 1);
+}
+
+#[test]
+fn folders_are_read_as_diesel_reads_them() {
+    let project = project(&[GOOD, &[("x_half", "SELECT 1;", WITHOUT_KEY)]].concat());
+    let dir = project.root().join("migrations");
+    for backend in Backend::ALL {
+        let folders = migration_folders(backend, &dir).unwrap();
+        let read: Vec<_> =
+            folders.iter().map(|f| (&*f.version, &*f.name, f.in_transaction)).collect();
+        assert_eq!(
+            read,
+            [
+                ("00000000000000", "00000000000000_first", true),
+                ("20260101000000", "2026-01-01-000000_users", true),
+                ("202601020000000000", "2026-01-02-000000-0000_index", false),
+                ("it's\\odd", "it's\\odd_é", true),
+                ("x", "x_half", false),
+            ]
+        );
+        let nowhere = migration_folders(backend, &dir.join("no"));
+        assert!(matches!(nowhere, Err(DbError::MigrationSource { .. })), "{nowhere:?}");
+    }
+}
+
+#[test]
+fn released_stages_run_as_diesel_runs_them() {
+    const OURS: &str =
+        "-- cargo newcol: users.age, stage expand\nALTER TABLE users ADD age INTEGER;";
+    let contract = "format = 1\ntable = 'users'\ncolumn = 'age'\nwhy = 'So'\ntype = 'INTEGER'\n\
+                    required = false\n";
+    let contract = read(contract).unwrap().contract;
+    for (metadata, transaction) in
+        [("", Transaction::Wrapped), (OUTSIDE, Transaction::Bare), (WITHOUT_KEY, Transaction::Bare)]
+    {
+        let project = project(&[GOOD, &[("x_age", OURS, metadata)]].concat());
+        let dir = project.root().join("migrations");
+        let db = ScratchDb::sqlite().unwrap();
+        migrate_before(db.url(), &dir, contract.path()).unwrap();
+        assert_eq!(open(&db).migrations().unwrap().len(), GOOD.len());
+        let life = Life::plan(&contract, db.url()).unwrap().with_released(&dir).unwrap();
+        let (_, action) = life.actions().next().unwrap();
+        let Action::Migration(script) = action else { panic!("{action:?}") };
+        assert_eq!((&*script.name, &*script.up), ("age", OURS));
+        assert_eq!(script.transaction, transaction, "{metadata}");
+    }
 }

@@ -62,6 +62,19 @@ fn everything_holds_on_postgres() {
 }
 
 #[test]
+fn each_column_has_the_schema_that_was_there_before_it() {
+    if ScratchDb::require(Want::postgres().version(15)).is_none() {
+        return;
+    }
+    let project = project("postgres", REQUIRED);
+    let second = ["add", "users.tongue", "--fill", "lower(locale)", AND_SO_ON];
+    drop(newcol(&project, &second).success());
+    for column in ["users.locale", "users.tongue"] {
+        drop(newcol(&project, &["rehearse", column, "--server", "15"]).success());
+    }
+}
+
+#[test]
 fn everything_holds_on_mysql() {
     if ScratchDb::require(Want::mysql()).is_none() {
         return;
@@ -82,6 +95,22 @@ fn a_stage_that_was_edited_wrongly_is_caught() {
     let broken = "expand: old code, warm session, insert: expected the value of `lower(name)`, \
                   found NULL";
     assert!(run.stdout.contains(broken), "{run}");
+}
+
+#[test]
+fn a_stage_that_changes_other_columns_breaks_a_law() {
+    let project = project("sqlite", &["add", "users.locale", AND_SO_ON]);
+    let and_more = "UPDATE users SET settings = 'lost' WHERE id % 2 = 0;\nALTER TABLE";
+    spoil(&project, "ALTER TABLE", and_more);
+    let run = newcol(&project, &["rehearse", "users.locale", "--message-format", "json"]);
+    assert_eq!(run.code(), Some(100));
+    let json: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+    let broken = json["broken"].as_array().unwrap().iter().filter(|b| b["scene"] == "laws");
+    let laws: Vec<_> = broken.map(|broken| broken["what"].as_str().unwrap()).collect();
+    assert_snapshot!(laws.join("\n"), @r#"
+    expand: `users_locale_expand` changes `settings` of 50 rows, the first from "value 2" to "lost"
+    the way up and back changes `settings` of 50 rows, the first from "value 2" to "lost"
+    "#);
 }
 
 #[test]
@@ -116,7 +145,6 @@ fn rows_can_be_copied() {
     ----- stderr -----
     rehearsing on SQLite: the project's migrations
     rehearsing on SQLite: old and new code at every moment, up and down
-    rehearsing on SQLite: up, down and up again
     error: could not rehearse on SQLite
       because: could not copy a sample of rows
       because: `users` has no rows there
@@ -192,5 +220,69 @@ fn what_cannot_be_rehearsed_is_said() {
       --> migrations
       because: near "TABEL": syntax error
     help: the project's own migrations must run on an empty database; or pass `--database-url`
+    "#);
+}
+
+#[test]
+fn each_error_has_the_way_out_of_its_own() {
+    let nobody = ["--old-writers", "nobody", AND_SO_ON];
+    let by_rust = [&["add", "users.locale", "--fill-rust", "app::locale_of"], &nobody[..]].concat();
+    let project = project("sqlite", &by_rust);
+    assert_snapshot!(said(&newcol(&project, &["rehearse", "users.locale"])), @"
+    exit code: 101
+    ----- stdout -----
+    ----- stderr -----
+    rehearsing on SQLite: the project's migrations
+    rehearsing on SQLite: old and new code at every moment, up and down
+    error: could not rehearse on SQLite
+      because: old rows are computed by `app::locale_of`, which is not at hand
+    help: give that code to the test that `cargo newcol add` writes, in `Matrix::backfill`
+    ");
+    // Its only row cannot be made up.
+    let tables = "CREATE TABLE kinds (id INTEGER PRIMARY KEY CHECK (id = 7));\n\
+                  CREATE TRIGGER closed BEFORE INSERT ON kinds WHEN NEW.id <> 7\n\
+                  BEGIN SELECT RAISE(ABORT, 'closed'); END;\n\
+                  CREATE TABLE users (id INTEGER NOT NULL PRIMARY KEY, name TEXT NOT NULL,\n\
+                  settings TEXT, kind INTEGER NOT NULL DEFAULT 7 REFERENCES kinds);";
+    let project = self::project("sqlite", &["add", "users.locale", AND_SO_ON]);
+    let files = project.files().unwrap();
+    let path = files.keys().find(|path| path.as_str().contains("start/up.sql")).unwrap();
+    project.write(path, tables).unwrap();
+    assert_snapshot!(said(&newcol(&project, &["rehearse", "users.locale"])), @r#"
+    exit code: 101
+    ----- stdout -----
+    ----- stderr -----
+    rehearsing on SQLite: the project's migrations
+    rehearsing on SQLite: old and new code at every moment, up and down
+    error: could not rehearse on SQLite
+      because: could not make up old code for the table
+      because: there is no row of `kinds` to refer to
+      because: `kinds` takes no row that could be made
+      because: `INSERT INTO "kinds" ("id") VALUES (1000001)` failed on [DATABASE_URL]
+      because: closed
+    help: copy rows of a database that has some: `--sample-from <URL>`
+    "#);
+    let source = ScratchDb::sqlite().unwrap();
+    let row = "INSERT INTO users VALUES (1, 'Ada', NULL, 7)";
+    source.run(&[tables, "INSERT INTO kinds VALUES (7)", row]).unwrap();
+    let args = ["rehearse", "users.locale", "--sample-from", source.url()];
+    drop(newcol(&project, &args).success());
+    let guarded = "CREATE TABLE users (id INTEGER NOT NULL PRIMARY KEY, name TEXT NOT NULL,\n\
+                   settings TEXT);\n\
+                   CREATE TRIGGER guard BEFORE INSERT ON users\n\
+                   BEGIN SELECT RAISE(ABORT, 'users must be paid for'); END;";
+    project.write(path, guarded).unwrap();
+    assert_snapshot!(said(&newcol(&project, &["rehearse", "users.locale"])), @r#"
+    exit code: 101
+    ----- stdout -----
+    ----- stderr -----
+    rehearsing on SQLite: the project's migrations
+    rehearsing on SQLite: old and new code at every moment, up and down
+    error: could not rehearse on SQLite
+      because: could not make up old code for the table
+      because: `users` takes no row that could be made
+      because: `INSERT INTO "users" ("id", "name", "settings") VALUES (1000001, 'value 1', 'value 1')` failed on [DATABASE_URL]
+      because: users must be paid for
+    help: give your application's own code to the test that `cargo newcol add` writes
     "#);
 }

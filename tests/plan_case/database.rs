@@ -294,10 +294,9 @@ impl<'a> Databases<'a> {
     }
 
     fn no_null(&self, db: &ScratchDb) -> Fallible<()> {
-        let quote = quote(self.case.backend);
-        let contract = &self.case.contract;
-        let column = quoted(contract.column(), quote);
-        let table = table_of(contract, quote);
+        let (contract, backend) = (&self.case.contract, self.case.backend);
+        let column = render::text::name(backend, contract.column());
+        let table = render::text::table(backend, contract.table());
         let sql = format!("SELECT count(*) > 0 FROM {table} WHERE {column} IS NULL");
         let null = session(db)?.query_bool(&sql).map_err(|e| chain(&e))?;
         if null { Err("a required column holds NULL".into()) } else { Ok(()) }
@@ -358,18 +357,19 @@ impl<'a> Others<'a> {
     }
 
     fn rows(&self, db: &ScratchDb, without: Option<&Ident>) -> Fallible<Rows> {
-        let quote = quote(self.backend);
         let columns: Vec<String> = self
             .columns
             .iter()
             .filter(|name| Some(*name) != without)
             .map(|name| match self.backend {
-                Backend::Postgres => format!("{}::text", quoted(name, quote)),
-                Backend::Mysql => format!("hex(concat({}))", quoted(name, quote)),
-                Backend::Sqlite => format!("quote({})", quoted(name, quote)),
+                Backend::Postgres => format!("{}::text", render::text::name(self.backend, name)),
+                Backend::Mysql => {
+                    format!("hex(concat({}))", render::text::name(self.backend, name))
+                }
+                Backend::Sqlite => format!("quote({})", render::text::name(self.backend, name)),
             })
             .collect();
-        let table = table_of(self.contract, quote);
+        let table = render::text::table(self.backend, self.contract.table());
         let sql = format!("SELECT {} FROM {table}", columns.join(", "));
         let mut counted = BTreeMap::new();
         for row in session(db)?.query(&sql).map_err(|e| chain(&e))? {
@@ -450,22 +450,4 @@ fn without_uuids(line: &str) -> String {
     };
     let parts = line.split('\'').map(|part| if is_uuid(part) { "[UUID]" } else { part });
     parts.collect::<Vec<_>>().join("'")
-}
-
-fn quote(backend: Backend) -> char {
-    match backend {
-        Backend::Postgres | Backend::Sqlite => '"',
-        Backend::Mysql => '`',
-    }
-}
-
-fn quoted(name: &Ident, quote: char) -> String {
-    let doubled = format!("{quote}{quote}");
-    format!("{quote}{}{quote}", name.as_str().replace(quote, &doubled))
-}
-
-fn table_of(contract: &Contract, quote: char) -> String {
-    let table = contract.table();
-    let schema = table.schema.as_ref().map(|schema| quoted(schema, quote) + ".");
-    schema.unwrap_or_default() + &quoted(&table.name, quote)
 }

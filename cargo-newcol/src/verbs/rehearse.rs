@@ -232,16 +232,15 @@ fn doing(scene: Scene) -> &'static str {
 }
 
 fn failed(backend: Backend, error: &RehearseError) -> CliError {
-    let said = CliError::of(Exit::Failed, error);
+    let said = CliError::of(Exit::Failed, error).hint_maybe(error.hint());
     match error {
         RehearseError::Scratch(ScratchError::Build { .. }) => said
-            .saying(format!("the project's migrations do not run on an empty {backend} database"))
-            .hint("what the application sends before its migrations goes into `--setup`"),
+            .saying(format!("the project's migrations do not run on an empty {backend} database")),
         RehearseError::Stopped => said,
-        RehearseError::Life(_) | RehearseError::Statements(_) | RehearseError::Matrix(_) => said
-            .saying(format!("could not rehearse on {backend}"))
-            .hint("the project's own migrations must run on an empty database; rows that cannot be made up can be copied with `--sample-from`"),
-        RehearseError::Scratch(_)
+        RehearseError::Life(_)
+        | RehearseError::Statements(_)
+        | RehearseError::Matrix(_)
+        | RehearseError::Scratch(_)
         | RehearseError::Read(_)
         | RehearseError::Sample(_)
         | RehearseError::OldRelease(_) => said.saying(format!("could not rehearse on {backend}")),

@@ -19,7 +19,7 @@ use diesel::{
 #[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
 use diesel_migrations::FileBasedMigrations;
 
-use super::{DbError, Driver, Failure, Session, quote::literal};
+use super::{DbError, Failure, MysqlDriver, PostgresDriver, Session, SqliteDriver, quote::literal};
 use crate::backend::Backend;
 
 /// One row of `__diesel_schema_migrations`.
@@ -127,13 +127,7 @@ impl Session {
         dir: &Utf8Path,
         selection: Selection,
     ) -> Result<MigrationRun, DbError> {
-        let folders = match &self.driver {
-            Driver::Postgres(driver) => driver.folders(dir),
-            Driver::Mysql(driver) => driver.folders(dir),
-            Driver::Sqlite(driver) => driver.folders(dir),
-        };
-        let folders =
-            folders.map_err(|source| DbError::MigrationSource { dir: dir.to_owned(), source })?;
+        let folders = migration_folders(self.backend(), dir)?;
         self.batch(CREATE_MIGRATIONS_TABLE)?;
         let applied: BTreeSet<String> =
             self.migrations()?.into_iter().map(|migration| migration.version).collect();
@@ -142,27 +136,27 @@ impl Session {
             Selection::First(count) => count,
         };
         let mut run = MigrationRun::default();
-        for (version, folder) in folders.into_iter().take(count) {
-            if applied.contains(&version) {
+        for folder in folders.into_iter().take(count) {
+            if applied.contains(&folder.version) {
                 continue;
             }
-            self.apply(dir, &version, &folder).map_err(|source| DbError::Migration {
+            self.apply(dir, &folder).map_err(|source| DbError::Migration {
                 url: self.url.clone(),
                 name: folder.name,
                 source: Box::new(source),
             })?;
-            run.versions.push(version);
+            run.versions.push(folder.version);
         }
         Ok(run)
     }
 
-    fn apply(&mut self, dir: &Utf8Path, version: &str, folder: &Folder) -> Result<(), Failure> {
+    fn apply(&mut self, dir: &Utf8Path, folder: &MigrationFolder) -> Result<(), Failure> {
         let up = fs::read_to_string(dir.join(&folder.name).join("up.sql"))
             .map_err(|error| Failure::said(format!("could not read its up.sql: {error}")))?;
         if up.is_empty() {
             return Err(Failure::said("its up.sql is empty"));
         }
-        let version = literal(self.backend(), version);
+        let version = literal(self.backend(), &folder.version);
         let record = format!("INSERT INTO __diesel_schema_migrations (version) VALUES ({version})");
         if !folder.in_transaction {
             self.send(&up)?;
@@ -182,24 +176,46 @@ impl Session {
     }
 }
 
-/// Folders of migrations by version, in the order in which Diesel runs them.
-pub(super) type Folders = BTreeMap<String, Folder>;
-
 /// One folder of a directory of migrations.
-pub(super) struct Folder {
-    name: String,
-    in_transaction: bool,
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MigrationFolder {
+    /// Its version, as Diesel stores it.
+    pub version: String,
+    /// Its name.
+    pub name: String,
+    /// Whether Diesel wraps it in a transaction.
+    pub in_transaction: bool,
 }
 
-/// Reads a directory of migrations; of two folders with one version the last wins, as for Diesel.
+/// Returns the folders of a directory of migrations in the order in which Diesel runs them, read by
+/// Diesel itself: of two folders with one version the last wins.
+pub fn migration_folders(
+    backend: Backend,
+    dir: &Utf8Path,
+) -> Result<Vec<MigrationFolder>, DbError> {
+    let folders = match backend {
+        Backend::Postgres => PostgresDriver::folders(dir),
+        Backend::Mysql => MysqlDriver::folders(dir),
+        Backend::Sqlite => SqliteDriver::folders(dir),
+    };
+    let folders =
+        folders.map_err(|source| DbError::MigrationSource { dir: dir.to_owned(), source })?;
+    let by_version: BTreeMap<String, MigrationFolder> =
+        folders.into_iter().map(|folder| (folder.version.clone(), folder)).collect();
+    Ok(by_version.into_values().collect())
+}
+
+/// Reads the folders of a directory, in no order.
 #[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
-pub(super) fn folders<DB: DieselBackend>(dir: &Utf8Path) -> Result<Folders, super::BoxError> {
+pub(super) fn folders<DB: DieselBackend>(
+    dir: &Utf8Path,
+) -> Result<Vec<MigrationFolder>, super::BoxError> {
     let files = FileBasedMigrations::from_path(dir)?;
     let migrations: Vec<Box<dyn Migration<DB>>> = files.migrations()?;
     let folder = |migration: Box<dyn Migration<DB>>| {
-        let (name, metadata) = (migration.name(), migration.metadata());
-        let in_transaction = metadata.run_in_transaction();
-        (name.version().to_string(), Folder { name: name.to_string(), in_transaction })
+        let (name, in_transaction) = (migration.name(), migration.metadata().run_in_transaction());
+        let version = name.version().to_string();
+        MigrationFolder { version, name: name.to_string(), in_transaction }
     };
     Ok(migrations.into_iter().map(folder).collect())
 }

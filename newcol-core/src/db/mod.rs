@@ -45,8 +45,9 @@ use self::postgres::PostgresDriver;
 use self::sqlite::SqliteDriver;
 pub use self::{
     error::{DbError, Failure},
-    migrations::{AppliedMigration, MigrationRun},
+    migrations::{AppliedMigration, MigrationFolder, MigrationRun, migration_folders},
     pg_env::PgEnv,
+    quote::written_by_server,
     url::{DatabaseUrl, UrlError},
 };
 use crate::backend::{Backend, Server};

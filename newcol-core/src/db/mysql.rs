@@ -14,10 +14,8 @@ use mysql_async::{
 use tokio::runtime::{Builder, Handle, Runtime};
 
 use super::{
-    Access, BoxError, DatabaseUrl, DbError, Failure, OpenOptions, Row,
-    migrations::{self, Folders},
-    text_of,
-    url::ServerUrl,
+    Access, BoxError, DatabaseUrl, DbError, Failure, MigrationFolder, OpenOptions, Row, migrations,
+    text_of, url::ServerUrl,
 };
 
 /// Where a server's socket lies: `localhost` without a port means the socket, as for the client
@@ -85,7 +83,7 @@ impl MysqlDriver {
         Ok(rows.into_iter().map(|row| row.unwrap().into_iter().map(text).collect()).collect())
     }
 
-    pub(super) fn folders(&self, dir: &Utf8Path) -> Result<Folders, BoxError> {
+    pub(super) fn folders(dir: &Utf8Path) -> Result<Vec<MigrationFolder>, BoxError> {
         migrations::folders::<diesel::mysql::Mysql>(dir)
     }
 }

@@ -18,8 +18,7 @@ use tokio_postgres::{
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::{
-    Access, BoxError, DatabaseUrl, DbError, Failure, OpenOptions, Row,
-    migrations::{self, Folders},
+    Access, BoxError, DatabaseUrl, DbError, Failure, MigrationFolder, OpenOptions, Row, migrations,
     tls::{self, Check, Identity, Roots},
     url::ServerUrl,
 };
@@ -127,7 +126,7 @@ impl PostgresDriver {
         Ok(rows)
     }
 
-    pub(super) fn folders(&self, dir: &Utf8Path) -> Result<Folders, BoxError> {
+    pub(super) fn folders(dir: &Utf8Path) -> Result<Vec<MigrationFolder>, BoxError> {
         migrations::folders::<diesel::pg::Pg>(dir)
     }
 

@@ -1,6 +1,6 @@
-//! Names and texts of the catalog questions in this module.
+//! Literals: of the catalog questions in this module, and of values that a server writes.
 
-use crate::{backend::Backend, ident::TableName};
+use crate::{backend::Backend, ident::Ident, render::text};
 
 /// Returns a text literal that means the same under every setting of the engine.
 pub(super) fn literal(backend: Backend, text: &str) -> String {
@@ -17,11 +17,22 @@ pub(super) fn literal(backend: Backend, text: &str) -> String {
     }
 }
 
-/// Returns a table as `to_regclass` reads it: quoted, with its schema where it has one.
-pub(super) fn pg_table(table: &TableName) -> String {
-    let quoted = |name: &str| format!("\"{}\"", name.replace('"', "\"\""));
-    match &table.schema {
-        Some(schema) => format!("{}.{}", quoted(schema.as_str()), quoted(table.name.as_str())),
-        None => quoted(table.name.as_str()),
+/// Returns an expression by which the server itself writes a column's value as a literal of its own
+/// dialect, given the column's type as the catalog names it; NULL is the word NULL.
+pub fn written_by_server(backend: Backend, column: &Ident, ty: &str) -> String {
+    let name = text::name(backend, column);
+    match backend {
+        Backend::Postgres => format!("quote_nullable({name}::text)"),
+        Backend::Sqlite => format!("quote({name})"),
+        Backend::Mysql => {
+            let ty = ty.to_ascii_lowercase();
+            if ty.starts_with("bit") {
+                format!("coalesce(concat('b''', bin({name}), ''''), 'NULL')")
+            } else if ty.contains("binary") || ty.contains("blob") {
+                format!("coalesce(concat('x''', hex({name}), ''''), 'NULL')")
+            } else {
+                format!("quote({name})")
+            }
+        }
     }
 }

@@ -14,8 +14,7 @@ use diesel::{
 };
 
 use super::{
-    Access, BoxError, DatabaseUrl, DbError, Failure, OpenOptions, Row,
-    migrations::{self, Folders},
+    Access, BoxError, DatabaseUrl, DbError, Failure, MigrationFolder, OpenOptions, Row, migrations,
 };
 
 /// How long a statement waits for another program's lock, as long as most applications do; a guard
@@ -84,7 +83,7 @@ impl SqliteDriver {
         Ok(rows)
     }
 
-    pub(super) fn folders(&self, dir: &Utf8Path) -> Result<Folders, BoxError> {
+    pub(super) fn folders(dir: &Utf8Path) -> Result<Vec<MigrationFolder>, BoxError> {
         migrations::folders::<Sqlite>(dir)
     }
 }

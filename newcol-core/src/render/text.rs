@@ -112,8 +112,9 @@ pub fn table(backend: Backend, table: &TableName) -> String {
     }
 }
 
-/// Quotes a name: always, so that any name the engine accepts works and keeps its case.
-fn quote(backend: Backend, name: &str) -> String {
+/// Quotes a name as the catalog has it: always, so that any name the engine accepts works and keeps
+/// its case.
+pub fn quote(backend: Backend, name: &str) -> String {
     match backend {
         Backend::Postgres | Backend::Sqlite => format!("\"{}\"", name.replace('"', "\"\"")),
         Backend::Mysql => format!("`{}`", name.replace('`', "``")),

@@ -9,6 +9,8 @@ mod mysql;
 mod postgres;
 pub(crate) mod sqlite;
 
+use std::collections::BTreeSet;
+
 use newcol_core::{backend::Backend, ident::TableName};
 
 use crate::scratch::{AdminError, rows};
@@ -35,6 +37,16 @@ pub fn data_dump(url: &str, table: &TableName) -> Result<String, AdminError> {
     Ok(sorted(first_column(rows(url, &sql)?)))
 }
 
+/// Returns the lines by which a dump differs from an earlier one: what went with `-`, what came with
+/// `+`.
+pub(crate) fn differences<'a>(before: &'a str, after: &'a str) -> Vec<(char, &'a str)> {
+    let lines = |text: &'a str| text.lines().collect::<BTreeSet<&str>>();
+    let (old, new) = (lines(before), lines(after));
+    let gone = before.lines().filter(|line| !new.contains(line)).map(|line| ('-', line));
+    let come = after.lines().filter(|line| !old.contains(line)).map(|line| ('+', line));
+    gone.chain(come).collect()
+}
+
 /// Writes a line per object, line breaks inside it escaped.
 fn sorted(lines: Vec<String>) -> String {
     let mut lines: Vec<String> = lines
@@ -53,18 +65,4 @@ fn first_column(rows: Vec<Vec<Option<String>>>) -> Vec<String> {
 /// Writes a text as an SQL literal.
 fn literal(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
-}
-
-/// Writes a name in the quotes of a dialect.
-pub(crate) fn quoted(name: &str, quote: char) -> String {
-    format!("{quote}{}{quote}", name.replace(quote, &format!("{quote}{quote}")))
-}
-
-/// Writes a table's name in the quotes of a dialect.
-pub(crate) fn quoted_table(table: &TableName, quote: char) -> String {
-    let name = quoted(table.name.as_str(), quote);
-    match &table.schema {
-        Some(schema) => format!("{}.{name}", quoted(schema.as_str(), quote)),
-        None => name,
-    }
 }

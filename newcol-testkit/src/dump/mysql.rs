@@ -1,9 +1,9 @@
 //! The catalog of MySQL 8 and MariaDB, whose differences in wording are evened out.
 
-use newcol_core::ident::TableName;
+use newcol_core::{backend::Backend, ident::TableName, render::text};
 use regex::Regex;
 
-use super::{first_column, literal, quoted, quoted_table};
+use super::{first_column, literal};
 use crate::scratch::{AdminError, rows};
 
 /// Returns one line per object.
@@ -19,7 +19,7 @@ pub(super) fn schema(url: &str) -> Result<Vec<String>, AdminError> {
     let all = [TABLES, KEYS, INDEXES, TRIGGERS, ROUTINES, VIEWS, checks];
     lines.extend(first(&all.map(|sql| format!("({sql})")).join(" UNION ALL "))?);
     // Bodies of views and triggers name the database.
-    let here = format!("{}.", quoted(database, '`'));
+    let here = format!("{}.", text::quote(Backend::Mysql, database));
     Ok(lines.into_iter().map(|line| line.replace(&here, "")).collect())
 }
 
@@ -171,7 +171,7 @@ pub(super) fn data_sql(url: &str, table: &TableName) -> Result<String, AdminErro
         .map(|row| {
             let mut cells = row.into_iter().flatten();
             let (name, ty) = (cells.next().unwrap_or_default(), cells.next().unwrap_or_default());
-            let column = quoted(&name, '`');
+            let column = text::quote(Backend::Mysql, &name);
             // Bytes that are no text in the connection's character set must not be converted.
             let is_bytes = ["binary", "blob", "bit", "geometry", "point", "polygon"]
                 .iter()
@@ -181,6 +181,6 @@ pub(super) fn data_sql(url: &str, table: &TableName) -> Result<String, AdminErro
         })
         .map(|part| format!("CONCAT({part})"))
         .collect();
-    let table = quoted_table(table, '`');
+    let table = text::table(Backend::Mysql, table);
     Ok(format!("SELECT CAST(CONCAT_WS(' ', {}) AS CHAR) FROM {table}", parts.join(", ")))
 }

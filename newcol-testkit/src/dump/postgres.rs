@@ -1,8 +1,8 @@
 //! PostgreSQL's catalog, 13 to 18.
 
-use newcol_core::ident::TableName;
+use newcol_core::{backend::Backend, ident::TableName, render::text};
 
-use super::{first_column, literal, quoted, quoted_table};
+use super::{first_column, literal};
 use crate::scratch::{AdminError, rows};
 
 /// Each yields one text per object. `user_schema` and `of_extension` keep out what the server and
@@ -144,7 +144,7 @@ fn filled(query: &str) -> String {
 
 /// Returns the query that prints each row of a table.
 pub(super) fn data_sql(url: &str, table: &TableName) -> Result<String, AdminError> {
-    let table = quoted_table(table, '"');
+    let table = text::table(Backend::Postgres, table);
     let names = rows(
         url,
         &format!(
@@ -159,7 +159,7 @@ pub(super) fn data_sql(url: &str, table: &TableName) -> Result<String, AdminErro
             format!(
                 "{} || quote_nullable({}::text)",
                 literal(&format!("{name}=")),
-                quoted(name, '"')
+                text::quote(Backend::Postgres, name)
             )
         })
         .collect();

@@ -1,8 +1,8 @@
 //! SQLite's schema: its pragmas, and the parts of a table that only its SQL text tells.
 
-use newcol_core::ident::TableName;
+use newcol_core::{backend::Backend, ident::TableName, render::text};
 
-use super::{first_column, literal, quoted, quoted_table};
+use super::{first_column, literal};
 use crate::scratch::{AdminError, rows};
 
 const COLUMNS: &str = "
@@ -80,9 +80,15 @@ pub(super) fn data_sql(url: &str, table: &TableName) -> Result<String, AdminErro
     let names = rows(url, &format!("SELECT name FROM pragma_table_xinfo({name}) ORDER BY name"))?;
     let parts: Vec<String> = first_column(names)
         .iter()
-        .map(|name| format!("{} || quote({})", literal(&format!("{name}=")), quoted(name, '"')))
+        .map(|name| {
+            format!(
+                "{} || quote({})",
+                literal(&format!("{name}=")),
+                text::quote(Backend::Sqlite, name)
+            )
+        })
         .collect();
-    let table = quoted_table(table, '"');
+    let table = text::table(Backend::Sqlite, table);
     Ok(format!("SELECT {} FROM {table}", parts.join(" || ' ' || ")))
 }
 

@@ -10,6 +10,7 @@ use newcol_core::{
     contract::Contract,
     db::{DbError, Session},
     ident::Ident,
+    render::text,
 };
 
 use super::{
@@ -20,23 +21,23 @@ use super::{
 use crate::life::LifeError;
 
 /// The rows before an action.
-pub(super) struct Watch {
+pub(crate) struct Watch {
     names: Vec<Ident>,
     view: View,
     others: BTreeMap<String, u64>,
 }
 
 /// What an action did.
-pub(super) struct Effect {
+pub(crate) struct Effect {
     /// One line for each thing that was lost, or changed and should not have been.
-    pub(super) damage: Vec<String>,
+    pub(crate) damage: Vec<String>,
     /// Whether it filled rows, so that code that knows the column reads them differently.
-    pub(super) filled: bool,
+    pub(crate) filled: bool,
 }
 
 impl Watch {
     /// Remembers the table's rows, and how many every other table has.
-    pub(super) fn start(session: &mut Session, contract: &Contract) -> Result<Self, LifeError> {
+    pub(crate) fn start(session: &mut Session, contract: &Contract) -> Result<Self, LifeError> {
         let anything = Holds::Anything;
         let look = Look::new(session, contract, [&anything; 3])?;
         let view = look.read(session)?;
@@ -45,8 +46,13 @@ impl Watch {
         Ok(Self { names: look.others().to_vec(), view, others })
     }
 
+    /// Returns how many rows the table had.
+    pub(crate) fn rows(&self) -> usize {
+        self.view.rows.len()
+    }
+
     /// Returns what happened since.
-    pub(super) fn end(
+    pub(crate) fn end(
         &self,
         session: &mut Session,
         contract: &Contract,
@@ -110,25 +116,24 @@ fn describe<'a>(
 fn counts(session: &mut Session) -> Result<BTreeMap<String, u64>, DbError> {
     let tables = match session.backend() {
         Backend::Postgres => {
-            "SELECT relname::text, quote_ident(relname) FROM pg_class
+            "SELECT relname::text FROM pg_class
              WHERE relkind IN ('r', 'p') AND NOT relispartition
                AND pg_table_is_visible(oid) AND relnamespace::regnamespace::text !~ '^pg_'"
         }
         Backend::Mysql => {
-            "SELECT table_name, concat('`', replace(table_name, '`', '``'), '`')
-             FROM information_schema.tables
+            "SELECT table_name FROM information_schema.tables
              WHERE table_schema = database() AND table_type = 'BASE TABLE'"
         }
         Backend::Sqlite => {
-            "SELECT name, '\"' || replace(name, '\"', '\"\"') || '\"' FROM sqlite_schema
+            "SELECT name FROM sqlite_schema
              WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'"
         }
     };
     let mut counts = BTreeMap::new();
-    for row in session.query(tables)? {
-        let [Some(name), Some(quoted)] = row.as_slice() else { continue };
+    for name in session.query(tables)?.into_iter().flatten().flatten() {
+        let quoted = text::quote(session.backend(), &name);
         let count = session.value(&format!("SELECT count(*) FROM {quoted}"))?;
-        counts.insert(name.clone(), count.and_then(|n| n.parse().ok()).unwrap_or_default());
+        counts.insert(name, count.and_then(|n| n.parse().ok()).unwrap_or_default());
     }
     Ok(counts)
 }

@@ -28,7 +28,6 @@ mod report;
 mod run;
 mod view;
 
-pub(crate) use self::promise::equals;
 use std::fmt;
 
 use newcol_core::contract::Contract;
@@ -36,9 +35,11 @@ use newcol_core::contract::Contract;
 pub use self::report::{
     Broken, Cell, Direction, MatrixReport, Moment, MomentReport, Outcome, SessionAge, Side, Window,
 };
+pub(crate) use self::{between::Watch, promise::equals};
 use crate::{
     life::{Life, LifeError},
     program::{Changes, Program, Statements, StatementsError},
+    rows::RowsError,
     scratch::{AdminError, BoxError},
 };
 
@@ -73,7 +74,7 @@ pub enum MatrixError {
         source: BoxError,
     },
     /// Old rows are computed by application code, which was not given.
-    #[error("old rows are computed by `{path}`; give that code to the matrix (`Matrix::backfill`)")]
+    #[error("old rows are computed by `{path}`, which is not at hand")]
     NoBackfill {
         /// What the contract names.
         path: String,
@@ -81,6 +82,22 @@ pub enum MatrixError {
     /// The schema could not be read.
     #[error("could not read the schema")]
     Dump(#[source] AdminError),
+}
+
+impl MatrixError {
+    /// Returns the way out where there is one.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Life(error) => error.hint(),
+            Self::Statements { source, .. } => source.hint(),
+            Self::OldRows { source, .. } => RowsError::among(&**source).and_then(RowsError::hint),
+            Self::NoBackfill { .. } => Some(
+                "give that code to the test that `cargo newcol add` writes, in `Matrix::backfill`"
+                    .to_owned(),
+            ),
+            Self::Connect { .. } | Self::Dump(_) => None,
+        }
+    }
 }
 
 type Backfill = dyn Fn(&str) -> Result<(), BoxError> + Send + Sync;

@@ -2,9 +2,9 @@
 
 use newcol_core::{
     backend::Backend,
-    contract::{Contract, Expr, OldRows, OldWriters, SqlType},
+    contract::{Contract, Expr, OldRows, SqlType},
     ident::Ident,
-    plan::{Gate, Plan, SchemaChange, StageKind, facts::Volatility, volatility::judge},
+    plan::{Gate, Plan, SchemaChange, StageKind, Step, facts::Volatility, volatility::judge},
     render::text,
 };
 
@@ -152,12 +152,10 @@ pub(super) fn settled(plan: &Plan, moment: &Moment) -> Holds {
     }
 }
 
-/// Reports whether the plan makes a trigger for old writers: its own choice on SQLite.
+/// Reports whether the plan makes a trigger for old writers.
 fn has_trigger(plan: &Plan) -> bool {
-    let sqlite = plan.backend() == Backend::Sqlite
-        && plan.stage(StageKind::Backfill).is_some()
-        && plan.contract.old_writers() == OldWriters::Default;
-    sqlite || plan.contract.old_writers() == OldWriters::Trigger
+    let migrations = plan.stages.iter().flat_map(|stage| &stage.migrations);
+    migrations.flat_map(|m| &m.steps).any(|step| matches!(step, Step::CreateFill))
 }
 
 fn expression(

@@ -20,7 +20,7 @@ use super::{
     view::{Key, Look, View, rows},
 };
 use crate::{
-    dump::schema_dump,
+    dump::{differences, schema_dump},
     life::{self, Action, Life, LifeError},
     program::{ActError, Operation, Program, Running, Said},
     scratch::error::chain,
@@ -427,13 +427,12 @@ impl<'a> Run<'a> {
     /// the table and without its indexes and constraints, as the plan says, so there only what is
     /// new counts.
     fn differences(&self, first: &str, last: &str) -> Vec<String> {
-        let gone = first.lines().filter(|line| !last.lines().any(|other| other == *line));
-        let new = last.lines().filter(|line| !first.lines().any(|other| other == *line));
-        if self.matrix.contract.answers().replaces.is_some() {
-            return new.filter(|line| line.contains("newcol")).map(|l| format!("+{l}")).collect();
-        }
-        let gone = gone.map(|line| format!("-{line}"));
-        gone.chain(new.map(|line| format!("+{line}"))).collect()
+        let replaces = self.matrix.contract.answers().replaces.is_some();
+        differences(first, last)
+            .into_iter()
+            .filter(|(sign, line)| !replaces || (*sign == '+' && line.contains("newcol")))
+            .map(|(sign, line)| format!("{sign}{line}"))
+            .collect()
     }
 
     fn window(&self) -> Window {

@@ -13,7 +13,8 @@ use newcol_core::{
 use super::promise::Holds;
 use crate::life::LifeError;
 
-/// What identifies a row: its key, or all its other values and a counter where the table has none.
+/// What identifies a row: its key, or all its values that stay and a counter where the table has
+/// none.
 pub(super) type Key = Vec<Option<String>>;
 
 /// How to look at the table at a moment.
@@ -68,8 +69,9 @@ impl Look {
         let has_column = names.contains(&contract.column());
         let others: Vec<&Ident> =
             names.into_iter().filter(|name| *name != contract.column()).collect();
+        let replaced = contract.answers().replaces.as_ref().map(|r| &r.column);
         let key = if facts.primary_key.is_empty() {
-            (0..others.len()).collect()
+            (0..others.len()).filter(|at| Some(others[*at]) != replaced).collect()
         } else {
             let place = |name: &Ident| others.iter().position(|other| *other == name);
             facts.primary_key.iter().filter_map(place).collect()
@@ -80,7 +82,6 @@ impl Look {
             let column = text::name(backend, contract.column());
             list.push(shown(backend, &column));
             // Without the column that it replaces there is nothing to compute it from.
-            let replaced = contract.answers().replaces.as_ref().map(|r| &r.column);
             let alone = replaced.is_some_and(|name| !others.contains(&name));
             list.extend(
                 promises

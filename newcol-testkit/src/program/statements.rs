@@ -38,6 +38,16 @@ pub enum StatementsError {
     Rows(#[from] RowsError),
 }
 
+impl StatementsError {
+    /// Returns the way out where there is one.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Life(error) => error.hint(),
+            Self::Rows(error) => error.hint(),
+        }
+    }
+}
+
 /// How often each row has been changed, by whichever release: the next change must be another.
 #[derive(Debug, Clone, Default)]
 pub struct Changes(Arc<Mutex<HashMap<u64, u64>>>);

@@ -12,7 +12,7 @@ mod sample;
 mod trace;
 mod traffic;
 
-use std::{fs, ops::ControlFlow};
+use std::ops::ControlFlow;
 
 use camino::Utf8Path;
 use newcol_core::{contract::Contract, plan::Plan};
@@ -28,8 +28,12 @@ use crate::{
     life::{self, Life, LifeError},
     matrix::{Matrix, MatrixError},
     program::StatementsError,
+    rows::RowsError,
     scratch::{AdminError, BoxError, ScratchDb, ScratchError, Want},
 };
+
+/// Rows that are copied for the matrix at most: it reads the whole table around every cell.
+const MATRIX_SAMPLE: u64 = 10;
 
 /// Why nothing could be rehearsed.
 #[derive(Debug, thiserror::Error)]
@@ -58,6 +62,22 @@ pub enum RehearseError {
     /// The old release could not be checked out, or its command not be run.
     #[error("could not run the old release")]
     OldRelease(#[source] BoxError),
+}
+
+impl RehearseError {
+    /// Returns the way out where there is one.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Scratch(ScratchError::Build { .. }) => Some(
+                "what the application sends before its migrations goes into `--setup`".to_owned(),
+            ),
+            Self::Life(error) => error.hint(),
+            Self::Matrix(error) => error.hint(),
+            Self::Statements(error) => error.hint(),
+            Self::Sample(error) => RowsError::among(&**error).and_then(RowsError::hint),
+            Self::Scratch(_) | Self::Read(_) | Self::Stopped | Self::OldRelease(_) => None,
+        }
+    }
 }
 
 /// A rehearsal to run.
@@ -132,6 +152,10 @@ impl<'a> Rehearsal<'a> {
         let life = Life::plan(self.contract, db.url())?.with_released(self.migrations)?;
         let plan = life.plan.clone();
         begin(Scene::Matrix)?;
+        if let Some(sample) = &self.sample {
+            let few = Sample { rows: sample.rows.min(MATRIX_SAMPLE), ..sample.clone() };
+            sample::copy(&few, &plan, db.url())?;
+        }
         let matrix = Matrix::of(self.contract).life(life.clone()).and_back().run(db.url())?;
         drop(db);
         begin(Scene::Laws)?;
@@ -155,11 +179,22 @@ impl<'a> Rehearsal<'a> {
     /// Makes a database as it is before the column.
     fn database(&self) -> Result<ScratchDb, RehearseError> {
         let (dir, column) = (self.migrations, self.contract.path());
-        let recipe = format!("{}\n{}", self.setup.join(";\n"), recipe(dir)?);
-        let db = ScratchDb::from_template(self.want, &recipe, |url| {
+        let db = ScratchDb::from_template(self.want, &self.recipe()?, |url| {
             Ok(life::migrate_before_after(&self.setup, url, dir, column)?)
         })?;
         Ok(db)
+    }
+
+    /// Returns all that decides what the schema is, and what Diesel's bookkeeping holds: the
+    /// settings, and the migrations that run, each with how.
+    fn recipe(&self) -> Result<String, LifeError> {
+        let before = life::before(self.want.backend, self.migrations, self.contract.path())?;
+        let migrations = before.into_iter().map(|(folder, up)| {
+            let how = if folder.in_transaction { "in a transaction" } else { "bare" };
+            format!("-- {}, {how}\n{up}", folder.name)
+        });
+        let settings = self.setup.iter().map(|sql| format!("{sql};"));
+        Ok(settings.chain(migrations).collect::<Vec<_>>().join("\n"))
     }
 
     /// Makes a database as it is before the column, with rows.
@@ -171,23 +206,4 @@ impl<'a> Rehearsal<'a> {
         }
         Ok(db)
     }
-}
-
-/// Returns the text of all migrations, which decides what the schema is.
-fn recipe(migrations: &Utf8Path) -> Result<String, LifeError> {
-    let mut text = String::new();
-    let unreadable = |source| LifeError::File { path: migrations.to_owned(), source };
-    let mut folders = Vec::new();
-    for entry in migrations.read_dir_utf8().map_err(unreadable)? {
-        folders.push(entry.map_err(unreadable)?.path().to_owned());
-    }
-    folders.sort();
-    for folder in folders {
-        let up = folder.join("up.sql");
-        if up.is_file() {
-            let read = fs::read_to_string(&up);
-            text += &read.map_err(|source| LifeError::File { path: up, source })?;
-        }
-    }
-    Ok(text)
 }

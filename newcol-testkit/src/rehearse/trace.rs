@@ -1,22 +1,20 @@
 //! Walks the stages up, down and up again, and sees what each migration does to the table.
 
-use std::{
-    collections::BTreeMap,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use newcol_core::{
     backend::Backend,
     db::{DbError, Session},
-    ident::{Ident, TableName},
+    ident::TableName,
     plan::{StageKind, Transaction},
     render::text,
 };
 
 use super::RehearseError;
 use crate::{
-    dump::schema_dump,
+    dump::{differences, schema_dump},
     life::{self, Action, Life, LifeError, Script},
+    matrix::Watch,
     scratch::error::chain,
     wait::wait_until,
 };
@@ -56,23 +54,23 @@ pub struct Law {
 
 /// Runs all actions up, down and up again.
 pub(super) fn run(life: &Life, url: &str) -> Result<Law, RehearseError> {
-    let table = life.plan.contract.table();
+    let contract = &life.plan.contract;
+    let replaces = contract.answers().replaces.is_some();
     let mut session = life::open(url)?;
-    let others = Others::of(life);
-    let before = schema_dump(url)?;
-    let rows_before = others.read(&mut session, None).map_err(LifeError::from)?;
-    let rows = rows_before.values().sum::<usize>() as u64;
-    let mut law = Law { traced: Vec::new(), rows, broken: Vec::new() };
+    let first = schema_dump(url)?;
+    let start = Watch::start(&mut session, contract)?;
+    let mut law = Law { traced: Vec::new(), rows: start.rows() as u64, broken: Vec::new() };
     for (stage, action) in life.actions() {
-        match traced(stage, action, table, url)? {
+        let what = format!("{}: `{}`", stage.name(), action.name());
+        let watch = Watch::start(&mut session, contract)?;
+        match traced(stage, action, contract.table(), url)? {
             Ok(traced) => law.traced.push(traced),
             Err(error) => {
-                law.broken.push(format!("{}: `{}` fails: {error}", stage.name(), action.name()));
+                law.broken.push(format!("{what} fails: {error}"));
                 return Ok(law);
             }
         }
-        let gone = (stage == StageKind::Contract).then_some(others.replaced).flatten();
-        others.compare(&mut session, &rows_before, gone, stage.name(), &mut law)?;
+        law.complain(&what, watch.end(&mut session, contract)?.damage);
     }
     let up = schema_dump(url)?;
     for (stage, action) in life.actions().collect::<Vec<_>>().into_iter().rev() {
@@ -83,12 +81,11 @@ pub(super) fn run(life: &Life, url: &str) -> Result<Law, RehearseError> {
             return Ok(law);
         }
     }
-    let down = schema_dump(url)?;
     // A replaced column comes back at the end of its table and bare, as the plan warns.
-    if others.replaced.is_none() {
-        law.compare_schemas("after everything was taken back", &before, &down);
+    if !replaces {
+        law.compare_schemas("after everything was taken back", &first, &schema_dump(url)?);
     }
-    others.compare(&mut session, &rows_before, None, "taken back", &mut law)?;
+    law.complain("the way up and back", start.end(&mut session, contract)?.damage);
     for (stage, action) in life.actions() {
         let mut own = life::open(url)?;
         if let Err(error) = action.run(&mut own) {
@@ -97,18 +94,20 @@ pub(super) fn run(life: &Life, url: &str) -> Result<Law, RehearseError> {
             return Ok(law);
         }
     }
-    if others.replaced.is_none() {
+    if !replaces {
         law.compare_schemas("after everything was redone", &up, &schema_dump(url)?);
     }
     Ok(law)
 }
 
 impl Law {
+    fn complain(&mut self, what: &str, damage: Vec<String>) {
+        self.broken.extend(damage.into_iter().map(|damage| format!("{what} {damage}")));
+    }
+
     fn compare_schemas(&mut self, when: &str, wanted: &str, found: &str) {
-        let gone = wanted.lines().filter(|line| !found.lines().any(|other| other == *line));
-        let new = found.lines().filter(|line| !wanted.lines().any(|other| other == *line));
-        let lines = gone.map(|l| format!("-{l}")).chain(new.map(|l| format!("+{l}")));
-        let lines: Vec<String> = lines.collect();
+        let lines = differences(wanted, found).into_iter();
+        let lines: Vec<String> = lines.map(|(sign, line)| format!("{sign}{line}")).collect();
         if !lines.is_empty() {
             self.broken.push(format!("{when}, the schema differs:\n  {}", lines.join("\n  ")));
         }
@@ -221,74 +220,5 @@ impl Physical {
         let counts = session.server().at_least(15, 0);
         let scans = row.next().flatten()?.parse().ok().filter(|_| counts);
         Some(Self { file, scans })
-    }
-}
-
-/// The columns that are not ours, whose values must not change.
-struct Others<'a> {
-    backend: Backend,
-    table: &'a TableName,
-    columns: Vec<&'a Ident>,
-    replaced: Option<&'a Ident>,
-}
-
-type Counted = BTreeMap<Vec<Option<String>>, usize>;
-
-impl<'a> Others<'a> {
-    fn of(life: &'a Life) -> Self {
-        let contract = &life.plan.contract;
-        let columns = life.plan.facts.columns.iter().map(|column| &column.name);
-        Self {
-            backend: life.plan.backend(),
-            table: contract.table(),
-            columns: columns.filter(|name| *name != contract.column()).collect(),
-            replaced: contract.answers().replaces.as_ref().map(|replaces| &replaces.column),
-        }
-    }
-
-    fn read(&self, session: &mut Session, without: Option<&Ident>) -> Result<Counted, DbError> {
-        let columns: Vec<String> = self
-            .columns
-            .iter()
-            .map(|name| match (Some(*name) == without, self.backend) {
-                (true, _) => "NULL".to_owned(),
-                (false, Backend::Postgres) => format!("{}::text", text::name(self.backend, name)),
-                (false, _) => text::name(self.backend, name),
-            })
-            .collect();
-        let table = text::table(self.backend, self.table);
-        let mut counted = Counted::new();
-        for row in session.query(&format!("SELECT {} FROM {table}", columns.join(", ")))? {
-            *counted.entry(row).or_default() += 1;
-        }
-        Ok(counted)
-    }
-
-    fn compare(
-        &self,
-        session: &mut Session,
-        before: &Counted,
-        gone: Option<&Ident>,
-        when: &str,
-        law: &mut Law,
-    ) -> Result<(), RehearseError> {
-        let after = self.read(session, gone).map_err(LifeError::from)?;
-        let place = gone.and_then(|gone| self.columns.iter().position(|name| *name == gone));
-        let mut wanted = Counted::new();
-        for (row, count) in before {
-            let mut row = row.clone();
-            if let Some(at) = place {
-                row[at] = None;
-            }
-            *wanted.entry(row).or_default() += count;
-        }
-        if after != wanted {
-            let kept: usize =
-                wanted.iter().map(|(row, count)| after.get(row).map_or(0, |n| *n.min(count))).sum();
-            let all: usize = wanted.values().sum();
-            law.broken
-                .push(format!("{when}: other columns changed in {} of {all} rows", all - kept));
-        }
-        Ok(())
     }
 }

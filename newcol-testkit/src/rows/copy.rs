@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
 
 use newcol_core::{
     backend::Backend,
-    db::{DbError, Session},
+    db::{DbError, Session, written_by_server},
     ident::TableName,
     render::text,
 };
 
 use super::{
     RowsError,
-    shape::{self, Column, Shape},
+    shape::{self, Shape},
 };
 
 /// Rows as SQL literals, in the order of the shape's columns.
@@ -147,8 +147,8 @@ fn unchecked(target: &mut Session) -> Result<(), DbError> {
 
 fn select(source: &mut Session, shape: &Shape, which: &str) -> Result<Vec<Literals>, RowsError> {
     let backend = source.backend();
-    let values: Vec<String> =
-        shape.columns.iter().map(|column| literal_of(backend, column)).collect();
+    let values = shape.columns.iter().map(|c| written_by_server(backend, &c.name, &c.ty));
+    let values: Vec<String> = values.collect();
     let table = text::table(backend, &shape.table);
     let sql = format!("SELECT {} FROM {table} {which}", values.join(", "));
     let rows = source.query(&sql).map_err(|source| RowsError::Database {
@@ -159,33 +159,9 @@ fn select(source: &mut Session, shape: &Shape, which: &str) -> Result<Vec<Litera
     Ok(rows.into_iter().map(|row| row.into_iter().map(text).collect()).collect())
 }
 
-/// Lets the server write a column's value as a literal.
-fn literal_of(backend: Backend, column: &Column) -> String {
-    let name = text::name(backend, &column.name);
-    match backend {
-        Backend::Postgres => format!("quote_nullable({name}::text)"),
-        Backend::Sqlite => format!("quote({name})"),
-        Backend::Mysql => {
-            let ty = column.ty.to_ascii_lowercase();
-            let is_binary = ["binary", "blob", "bit"].iter().any(|word| ty.contains(word));
-            if is_binary {
-                format!("concat('x''', hex({name}), '''')")
-            } else {
-                format!("quote({name})")
-            }
-        }
-    }
-}
-
 /// Writes the condition that columns hold one of some keys.
 fn among(backend: Backend, columns: &[String], keys: &BTreeSet<Literals>) -> String {
-    let quoted: Vec<String> = columns
-        .iter()
-        .map(|name| match backend {
-            Backend::Postgres | Backend::Sqlite => format!("\"{}\"", name.replace('"', "\"\"")),
-            Backend::Mysql => format!("`{}`", name.replace('`', "``")),
-        })
-        .collect();
+    let quoted: Vec<String> = columns.iter().map(|name| text::quote(backend, name)).collect();
     let conditions: Vec<String> = keys
         .iter()
         .map(|key| {

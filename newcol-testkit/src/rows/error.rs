@@ -1,5 +1,7 @@
 //! Why no rows can be made.
 
+use std::error::Error;
+
 use newcol_core::{
     db::{DbError, facts::FactsError},
     ident::{Ident, IdentError, TableName},
@@ -52,6 +54,14 @@ pub enum RowsError {
         /// What the server said to the most promising row.
         source: Box<DbError>,
     },
+    /// A table that a row must refer to has no row, and none could be made.
+    #[error("there is no row of `{table}` to refer to")]
+    Parent {
+        /// The table.
+        table: TableName,
+        /// Why none could be made.
+        source: Box<Self>,
+    },
     /// A unique column has too few values.
     #[error("`{table}.{column}` has distinct values for no more than {}", count(*rows))]
     Exhausted {
@@ -78,9 +88,32 @@ impl RowsError {
             Self::Database { source, .. } => source.hint(),
             Self::Name { .. } => None,
             Self::Exhausted { rows, .. } => Some(format!("ask for no higher row than {rows}")),
-            Self::Type { .. } | Self::Refused { .. } | Self::Cycle { .. } => {
-                Some("take rows of a database that has some: `--sample-from <URL>`".to_owned())
+            Self::Parent { .. } => {
+                Some("copy rows of a database that has some: `--sample-from <URL>`".to_owned())
             }
+            Self::Type { .. } | Self::Refused { .. } | Self::Cycle { .. } => Some(
+                "give your application's own code to the test that `cargo newcol add` writes"
+                    .to_owned(),
+            ),
+        }
+    }
+
+    /// Finds the error of this kind among another one and its causes.
+    pub(crate) fn among<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a Self> {
+        error.downcast_ref().or_else(|| error.source().and_then(Self::among))
+    }
+
+    /// Says of why a table has no row that another one needs it.
+    pub(super) fn of_parent(self, table: &TableName) -> Self {
+        match self {
+            Self::Type { .. } | Self::Refused { .. } | Self::Exhausted { .. } => {
+                Self::Parent { table: table.clone(), source: Box::new(self) }
+            }
+            Self::Facts { .. }
+            | Self::Database { .. }
+            | Self::Name { .. }
+            | Self::Cycle { .. }
+            | Self::Parent { .. } => self,
         }
     }
 }

@@ -26,7 +26,9 @@ pub(super) fn settle(session: &mut Session, table: &TableName) -> Result<Recipes
                 if edge.nullable {
                     link.cut = true;
                 } else {
-                    problem = problem.or_else(|| dead[link.table].take());
+                    let parent = &recipes.tables[link.table].shape.table;
+                    problem = problem
+                        .or_else(|| dead[link.table].take().map(|why| why.of_parent(parent)));
                 }
             }
             links.push(link);

@@ -1,9 +1,8 @@
 //! Puts rows into tables: the statements, and the parents that they need first.
 
 use newcol_core::{
-    backend::{Backend, Product},
-    db::{DbError, Session},
-    ident::TableName,
+    db::{DbError, Session, written_by_server},
+    render::text,
 };
 
 use super::{
@@ -11,7 +10,6 @@ use super::{
     number::Row,
     recipe::{Link, Recipes},
 };
-use crate::dump::{quoted, quoted_table};
 
 /// Names the column that the server's words name in quotes, or else as a word.
 pub(super) fn refused(recipes: &Recipes, at: usize, source: DbError) -> RowsError {
@@ -68,13 +66,13 @@ pub(super) fn insert(recipes: &Recipes, at: usize, row: Row) -> Result<String, R
     let mut literals = Vec::new();
     let mut insists = false;
     for (column, found) in recipe.shape.columns.iter().enumerate() {
-        names.push(name(backend, found.name.as_str()));
+        names.push(text::name(backend, &found.name));
         literals.push(recipes.literal(at, column, row)?);
         insists |= found.always;
     }
     Ok(format!(
         "INSERT INTO {} ({}){} VALUES ({})",
-        table_name(backend, &recipe.shape.table),
+        text::table(backend, &recipe.shape.table),
         names.join(", "),
         if insists { " OVERRIDING SYSTEM VALUE" } else { "" },
         literals.join(", ")
@@ -95,10 +93,9 @@ pub(super) fn update(
     let mut changes = Vec::new();
     for column in columns {
         let literal = recipes.literal(at, *column, row)?;
-        changes
-            .push(format!("{} = {literal}", name(backend, shape.columns[*column].name.as_str())));
+        changes.push(format!("{} = {literal}", text::name(backend, &shape.columns[*column].name)));
     }
-    let table = table_name(backend, &shape.table);
+    let table = text::table(backend, &shape.table);
     let sql = format!("UPDATE {table} SET {} WHERE {place}", changes.join(", "));
     Ok(Some(sql).filter(|_| !changes.is_empty()))
 }
@@ -132,7 +129,7 @@ fn matching(
         if literal == "NULL" || literal == "DEFAULT" {
             return Ok(None);
         }
-        parts.push(format!("{} = {literal}", name(backend, shape.columns[*column].name.as_str())));
+        parts.push(format!("{} = {literal}", text::name(backend, &shape.columns[*column].name)));
     }
     Ok(Some(parts.join(" AND ")))
 }
@@ -147,7 +144,7 @@ fn is_there(
     let Some(place) = matching(recipes, link.table, &link.to, parent)? else {
         return Ok(true);
     };
-    let sql = format!("SELECT 1 FROM {} WHERE {place}", table_name(session.backend(), table));
+    let sql = format!("SELECT 1 FROM {} WHERE {place}", text::table(session.backend(), table));
     let failed = |source| RowsError::Database { table: table.clone(), source: Box::new(source) };
     Ok(!session.query(&sql).map_err(failed)?.is_empty())
 }
@@ -167,7 +164,7 @@ pub(super) fn is_free(
     if places.is_empty() {
         return Ok(true);
     }
-    let table = table_name(session.backend(), &shape.table);
+    let table = text::table(session.backend(), &shape.table);
     let sql = format!("SELECT 1 FROM {table} WHERE ({}) LIMIT 1", places.join(") OR ("));
     let failed =
         |source| RowsError::Database { table: shape.table.clone(), source: Box::new(source) };
@@ -187,27 +184,13 @@ pub(super) fn existing(
     let parts: Vec<String> = shape
         .columns
         .iter()
-        .map(|column| {
-            let name = name(backend, column.name.as_str());
-            let bytes = ["binary", "blob", "bit"].iter().any(|part| column.ty.contains(part));
-            match recipes.product {
-                Product::Postgres => format!("quote_nullable({name}::text)"),
-                Product::Mysql | Product::Mariadb if bytes => {
-                    format!("coalesce(concat('x''', hex({name}), ''''), 'NULL')")
-                }
-                Product::Mysql | Product::Mariadb => format!("quote({name})"),
-                Product::Sqlite => format!("quote({name})"),
-            }
-        })
+        .map(|column| written_by_server(backend, &column.name, &column.ty))
         .collect();
-    let order: Vec<String> = shape
-        .key
-        .iter()
-        .map(|column| name(backend, shape.columns[*column].name.as_str()))
-        .collect();
+    let order: Vec<String> =
+        shape.key.iter().map(|column| text::name(backend, &shape.columns[*column].name)).collect();
     let order =
         if order.is_empty() { String::new() } else { format!(" ORDER BY {}", order.join(", ")) };
-    let table = table_name(backend, &shape.table);
+    let table = text::table(backend, &shape.table);
     let sql = format!("SELECT {} FROM {table}{order} LIMIT {LIMIT}", parts.join(", "));
     let failed =
         |source| RowsError::Database { table: shape.table.clone(), source: Box::new(source) };
@@ -230,21 +213,4 @@ pub(super) fn is_check(error: &DbError) -> bool {
     error.sqlstate() == Some("23514")
         || matches!(error.errno(), Some(3819 | 4025))
         || said.starts_with("CHECK constraint failed")
-}
-
-/// Quotes a name.
-fn name(backend: Backend, name: &str) -> String {
-    quoted(name, quote(backend))
-}
-
-/// Quotes a table's name.
-fn table_name(backend: Backend, table: &TableName) -> String {
-    quoted_table(table, quote(backend))
-}
-
-fn quote(backend: Backend) -> char {
-    match backend {
-        Backend::Postgres | Backend::Sqlite => '"',
-        Backend::Mysql => '`',
-    }
 }

@@ -3,13 +3,14 @@
 use super::{Catalog, FactsError, Fields};
 use crate::{
     backend::Backend,
-    db::quote::{literal, pg_table},
+    db::quote::literal,
     ident::{Ident, TableName},
     plan::facts::{ColumnFacts, Source, TableFacts},
+    render::text,
 };
 
 pub(super) fn read(catalog: &mut Catalog<'_>) -> Result<TableFacts, FactsError> {
-    let name = literal(Backend::Postgres, &pg_table(catalog.table));
+    let name = literal(Backend::Postgres, &text::table(Backend::Postgres, catalog.table));
     let found = catalog.ask(&format!(
         "SELECT c.oid, c.relkind, c.reltuples::bigint, c.relpages \
          FROM pg_catalog.pg_class c WHERE c.oid = to_regclass({name})"

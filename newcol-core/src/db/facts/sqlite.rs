@@ -9,6 +9,7 @@ use crate::{
     db::quote::literal,
     ident::{Ident, TableName},
     plan::facts::{ColumnFacts, Source, SqliteTable, TableFacts},
+    render::text,
 };
 
 pub(super) fn read(catalog: &mut Catalog<'_>) -> Result<TableFacts, FactsError> {
@@ -42,10 +43,11 @@ pub(super) fn read(catalog: &mut Catalog<'_>) -> Result<TableFacts, FactsError> 
         "virtual" => return Err(catalog.not_a_table("a virtual table")),
         _ => return Err(catalog.not_a_table("part of a virtual table")),
     }
+    let quoted = text::quote(Backend::Sqlite, &schema);
     let place = Place {
         schema: literal(Backend::Sqlite, &schema),
-        schema_table: format!("\"{}\".sqlite_schema", schema.replace('"', "\"\"")),
-        statistics: format!("\"{}\".sqlite_stat1", schema.replace('"', "\"\"")),
+        schema_table: format!("{quoted}.sqlite_schema"),
+        statistics: format!("{quoted}.sqlite_stat1"),
         name: literal(Backend::Sqlite, &name),
     };
     let (columns, primary_key) = columns(catalog, &place, without_rowid)?;

@@ -15,13 +15,14 @@ use newcol_core::{
     },
     ident::{Ident, TableName},
     plan::facts::{ColumnFacts, TableFacts},
+    render::text,
 };
 
 use super::{
     RowsError,
     tokens::{Mentions, mentions},
 };
-use crate::{dump::quoted_table, values::text_literal};
+use crate::values::text_literal;
 
 /// What rows of a table depend on. Columns are named by their index in `columns`.
 #[derive(Debug, Clone)]
@@ -130,7 +131,7 @@ pub(super) fn canonical(session: &mut Session, table: &TableName) -> Result<Tabl
                ELSE n.nspname::text END, c.relname \
              FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
              WHERE c.oid = to_regclass({})",
-            text_literal(product, &quoted_table(table, '"'))
+            text_literal(product, &text::table(Backend::Postgres, table))
         ),
         Product::Mysql | Product::Mariadb => {
             let Some(schema) = &table.schema else { return Ok(table.clone()) };

@@ -1,9 +1,13 @@
 //! PostgreSQL's catalog.
 
-use newcol_core::{backend::Product, ident::Ident};
+use newcol_core::{
+    backend::{Backend, Product},
+    ident::Ident,
+    render::text,
+};
 
 use super::{Catalog, Found, FoundCheck, FoundType};
-use crate::{dump::quoted_table, rows::RowsError, values::text_literal};
+use crate::{rows::RowsError, values::text_literal};
 
 /// Goes from the types in `{start}` through domains and arrays to the types under them.
 const TYPES: &str = "
@@ -36,7 +40,7 @@ const DOMAIN_CHECKS: &str = "
     FROM layer l JOIN pg_catalog.pg_constraint k ON k.contypid = l.type AND k.contype = 'c'";
 
 pub(super) fn read(catalog: &mut Catalog<'_>) -> Result<Found, RowsError> {
-    let name = text_literal(Product::Postgres, &quoted_table(catalog.table, '"'));
+    let name = text_literal(Product::Postgres, &text::table(Backend::Postgres, catalog.table));
     let oid = catalog.ask(&format!("SELECT to_regclass({name})::oid"))?;
     let oid = oid.into_iter().flatten().next().filter(|oid| !oid.is_empty());
     let oid = oid.ok_or_else(|| catalog.missing())?;
