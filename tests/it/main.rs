@@ -19,6 +19,7 @@ mod predictions;
 mod reference;
 mod rehearse;
 mod scaffold;
+mod side_effects;
 mod sqlite_rebuild;
 mod tour;
 mod triggers;

@@ -1,3 +1,4 @@
 //! Carries plans out.
 
 pub mod files;
+pub mod side_effects;
