@@ -20,6 +20,7 @@ mod predictions;
 mod reference;
 mod rehearse;
 mod scaffold;
+mod side_effects;
 mod sqlite_rebuild;
 mod tour;
 mod triggers;

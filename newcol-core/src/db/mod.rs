@@ -19,7 +19,7 @@ mod pg_env;
 #[cfg(feature = "postgres")]
 mod postgres;
 pub mod probe;
-mod quote;
+pub(crate) mod quote;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 #[cfg(feature = "postgres")]

@@ -3,7 +3,7 @@
 use crate::{backend::Backend, ident::Ident, render::text};
 
 /// Returns a text literal that means the same under every setting of the engine.
-pub(super) fn literal(backend: Backend, text: &str) -> String {
+pub(crate) fn literal(backend: Backend, text: &str) -> String {
     match backend {
         // E'' reads backslashes the same with and without standard_conforming_strings.
         Backend::Postgres => format!("E'{}'", text.replace('\\', "\\\\").replace('\'', "''")),

@@ -17,7 +17,7 @@ pub use error::PlanError;
 
 use crate::{
     backend::Backend,
-    contract::{Contract, Expr},
+    contract::{Contract, Expr, OldRows},
     plan::facts::TableFacts,
 };
 
@@ -78,6 +78,16 @@ impl Plan {
     /// Returns the engine the plan is for.
     pub fn backend(&self) -> Backend {
         self.facts.server.backend()
+    }
+
+    /// Returns the expression by which a job fills the rows that exist: the fill, or the default that
+    /// stands in for it. `None` where nothing is filled, or only application code can.
+    pub fn fill(&self) -> Option<&Expr> {
+        self.stage(StageKind::Backfill)?;
+        match self.contract.answers().old_rows {
+            OldRows::Unfilled => self.contract.default(self.backend()),
+            OldRows::Sql(_) | OldRows::Rust(_) => self.contract.sql_fill(self.backend()),
+        }
     }
 
     /// Returns the stage of a kind, where the plan has it.

@@ -2,6 +2,7 @@
 //!
 //! Rendering is pure and never refuses: what an engine cannot do was refused while planning.
 
+pub(crate) mod care;
 pub mod migrations;
 mod mysql;
 mod names;
@@ -14,7 +15,7 @@ pub mod text;
 
 use crate::{
     backend::Backend,
-    contract::{Contract, Expr, OldRows, SqlType},
+    contract::{Contract, Expr, SqlType},
     ident::{Ident, TableName},
     plan::{IndexPurpose, LEFTOVERS, Leftovers, Plan, StageKind, Step, facts::TableFacts},
     render::{
@@ -141,12 +142,7 @@ pub fn down(step: &Step, plan: &Plan) -> Vec<SqlText> {
 ///
 /// For throwaway databases: they run in one transaction, and refuse more than [`LEFTOVERS`] rows.
 pub fn fill_rows(plan: &Plan) -> Option<Vec<Statement>> {
-    plan.stage(StageKind::Backfill)?;
-    let backend = plan.backend();
-    let by_default = plan.contract.answers().old_rows == OldRows::Unfilled;
-    let expr =
-        if by_default { plan.contract.default(backend) } else { plan.contract.sql_fill(backend) };
-    Some(up(&Step::FillLeftovers(Leftovers::Allow(expr?.clone())), plan))
+    Some(up(&Step::FillLeftovers(Leftovers::Allow(plan.fill()?.clone())), plan))
 }
 
 /// Returns the question how many rows a job still has to fill, counted up to a bound; `None` where

@@ -1,7 +1,7 @@
 //! SQLite 3.37 or later.
 
 use super::{
-    Scope, Statement, postgres, sqlite_rebuild,
+    Scope, Statement, care, postgres, sqlite_rebuild,
     text::{Hole, SqlText},
 };
 use crate::{
@@ -276,13 +276,9 @@ fn fill_leftovers(leftovers: &Leftovers, scope: &Scope<'_>) -> Vec<SqlText> {
 /// writer at a time, so nobody misses what is made again before the transaction ends.
 fn without_triggers(update: SqlText, scope: &Scope<'_>) -> Vec<SqlText> {
     let attached = scope.facts.sqlite.iter().flat_map(|table| &table.attached);
-    let triggers: Vec<&(Ident, String)> =
-        attached.filter(|(name, _)| scope.facts.update_triggers.contains(name)).collect();
-    let drop = triggers.iter().map(|(name, _)| {
-        sql("DROP TRIGGER {trigger}", &[("trigger", Hole::Table(&beside(name, scope)))])
-    });
-    let again = triggers.iter().map(|(_, create)| SqlText::stored(create.clone()));
-    drop.chain([update]).chain(again).collect()
+    let triggers = attached.filter(|(name, _)| scope.facts.update_triggers.contains(name));
+    let (drop, again) = care::without_triggers(scope.table(), triggers);
+    drop.into_iter().chain([update]).chain(again).collect()
 }
 
 fn create_index(scope: &Scope<'_>) -> Statement {

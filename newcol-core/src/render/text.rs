@@ -23,7 +23,7 @@ impl SqlText {
     }
 
     /// Takes SQL that the database itself stored, such as `sqlite_schema.sql`.
-    pub(super) fn stored(sql: impl Into<String>) -> Self {
+    pub(crate) fn stored(sql: impl Into<String>) -> Self {
         Self(sql.into())
     }
 }

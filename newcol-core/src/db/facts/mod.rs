@@ -4,14 +4,14 @@
 //! ALWAYS generated. What the server fills in when no value comes is a default: identities BY
 //! DEFAULT and `AUTO_INCREMENT` appear there in the server's own words.
 
-mod mysql;
-mod postgres;
-mod sqlite;
+pub(crate) mod mysql;
+pub(crate) mod postgres;
+pub(crate) mod sqlite;
 
 use super::{DbError, Row, Session};
 use crate::{
     backend::Backend,
-    ident::{Ident, IdentError, TableName},
+    ident::{ColumnPath, Ident, IdentError, TableName},
     plan::facts::TableFacts,
 };
 
@@ -27,6 +27,14 @@ pub enum FactsError {
         database: String,
         /// Tables with a name like it, nearest first.
         similar: Vec<TableName>,
+    },
+    /// The table does not have the column yet, or hides it from this user.
+    #[error("there is no column `{column}` in {database}")]
+    NoColumn {
+        /// The column.
+        column: ColumnPath,
+        /// Where it was looked for: host and database.
+        database: String,
     },
     /// A view, a foreign table, a sequence: nothing that takes a column.
     #[error("`{table}` is {what}, not a table")]
@@ -63,6 +71,9 @@ impl FactsError {
                 let names: Vec<String> = similar.iter().map(|name| format!("`{name}`")).collect();
                 Some(format!("did you mean {}?", names.join(" or ")))
             }
+            Self::NoColumn { .. } => {
+                Some("run the pending migrations: `diesel migration run`".to_owned())
+            }
             Self::NotATable { .. } | Self::Name { .. } => None,
             Self::Database { source, .. } => source.hint(),
         }
@@ -81,30 +92,30 @@ pub fn read_table(session: &mut Session, table: &TableName) -> Result<TableFacts
 }
 
 /// Questions about one table, with its name in every complaint.
-struct Catalog<'a> {
-    session: &'a mut Session,
-    table: &'a TableName,
+pub(crate) struct Catalog<'a> {
+    pub(crate) session: &'a mut Session,
+    pub(crate) table: &'a TableName,
 }
 
 impl Catalog<'_> {
-    fn ask(&mut self, sql: &str) -> Result<Vec<Row>, FactsError> {
+    pub(crate) fn ask(&mut self, sql: &str) -> Result<Vec<Row>, FactsError> {
         self.session
             .query(sql)
             .map_err(|said| FactsError::Database { table: self.table.clone(), source: said.into() })
     }
 
-    fn ident(&self, text: String) -> Result<Ident, FactsError> {
+    pub(crate) fn ident(&self, text: String) -> Result<Ident, FactsError> {
         Ident::new(text).map_err(|source| FactsError::Name { table: self.table.clone(), source })
     }
 
     /// Reads rows of one name each.
-    fn idents(&mut self, sql: &str) -> Result<Vec<Ident>, FactsError> {
+    pub(crate) fn idents(&mut self, sql: &str) -> Result<Vec<Ident>, FactsError> {
         let rows = self.ask(sql)?;
         rows.into_iter().map(|row| self.ident(Fields::from(row).text())).collect()
     }
 
     /// Reads rows of schema (NULL where it need not be said) and name.
-    fn tables(&mut self, sql: &str) -> Result<Vec<TableName>, FactsError> {
+    pub(crate) fn tables(&mut self, sql: &str) -> Result<Vec<TableName>, FactsError> {
         let rows = self.ask(sql)?;
         let read = |row: Row| {
             let mut fields = Fields::from(row);
@@ -128,7 +139,7 @@ impl Catalog<'_> {
 }
 
 /// The values of a row, taken from left to right.
-struct Fields(std::vec::IntoIter<Option<String>>);
+pub(crate) struct Fields(std::vec::IntoIter<Option<String>>);
 
 impl From<Row> for Fields {
     fn from(row: Row) -> Self {
@@ -137,15 +148,15 @@ impl From<Row> for Fields {
 }
 
 impl Fields {
-    fn next(&mut self) -> Option<String> {
+    pub(crate) fn next(&mut self) -> Option<String> {
         self.0.next().flatten()
     }
 
-    fn text(&mut self) -> String {
+    pub(crate) fn text(&mut self) -> String {
         self.next().unwrap_or_default()
     }
 
-    fn yes(&mut self) -> bool {
+    pub(crate) fn yes(&mut self) -> bool {
         matches!(self.text().as_str(), "t" | "1" | "true" | "YES")
     }
 }

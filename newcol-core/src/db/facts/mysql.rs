@@ -9,6 +9,41 @@ use crate::{
 };
 
 pub(super) fn read(catalog: &mut Catalog<'_>) -> Result<TableFacts, FactsError> {
+    let Found { place, rows, sql_mode, .. } = find(catalog)?;
+    let strict = ["STRICT_TRANS_TABLES", "STRICT_ALL_TABLES"]
+        .iter()
+        .any(|mode| sql_mode.contains(&format!(",{mode},")));
+    Ok(TableFacts {
+        server: catalog.session.server(),
+        source: Source::Server,
+        rows: rows.parse().ok(),
+        columns: columns(catalog, &place)?,
+        primary_key: primary_key(catalog, &place)?,
+        children: children(catalog, &place)?,
+        heirs: Vec::new(),
+        update_triggers: update_triggers(catalog, &place)?,
+        partitioned: false,
+        default_volatility: None,
+        type_rewrites: None,
+        hindrance: hindrance(catalog, &place)?,
+        strict,
+        sqlite: None,
+    })
+}
+
+/// A table that takes columns.
+pub(crate) struct Found {
+    pub(crate) place: Place,
+    /// Its schema and name, as the server spells them.
+    pub(crate) spelled: [String; 2],
+    /// `BASE TABLE`, or `SYSTEM VERSIONED` where MariaDB keeps the history of its rows.
+    pub(crate) kind: String,
+    rows: String,
+    sql_mode: String,
+}
+
+/// Looks the table up as the server does.
+pub(crate) fn find(catalog: &mut Catalog<'_>) -> Result<Found, FactsError> {
     let wanted = catalog.table.name.as_str();
     let name = literal(Backend::Mysql, wanted);
     let schema = match &catalog.table.schema {
@@ -36,33 +71,22 @@ pub(super) fn read(catalog: &mut Catalog<'_>) -> Result<TableFacts, FactsError> 
         "SEQUENCE" => return Err(catalog.not_a_table("a sequence")),
         _ => return Err(catalog.not_a_table("a table of the system")),
     }
-    let place =
-        Place { schema: literal(Backend::Mysql, &row[0]), name: literal(Backend::Mysql, &row[1]) };
-    let strict = ["STRICT_TRANS_TABLES", "STRICT_ALL_TABLES"]
-        .iter()
-        .any(|mode| row[5].contains(&format!(",{mode},")));
-    Ok(TableFacts {
-        server: catalog.session.server(),
-        source: Source::Server,
-        rows: row[3].parse().ok(),
-        columns: columns(catalog, &place)?,
-        primary_key: primary_key(catalog, &place)?,
-        children: children(catalog, &place)?,
-        heirs: Vec::new(),
-        update_triggers: update_triggers(catalog, &place)?,
-        partitioned: false,
-        default_volatility: None,
-        type_rewrites: None,
-        hindrance: hindrance(catalog, &place)?,
-        strict,
-        sqlite: None,
+    Ok(Found {
+        place: Place {
+            schema: literal(Backend::Mysql, &row[0]),
+            name: literal(Backend::Mysql, &row[1]),
+        },
+        spelled: [row[0].clone(), row[1].clone()],
+        kind: row[2].clone(),
+        rows: row[3].clone(),
+        sql_mode: row[5].clone(),
     })
 }
 
 /// Schema and name as literals.
-struct Place {
-    schema: String,
-    name: String,
+pub(crate) struct Place {
+    pub(crate) schema: String,
+    pub(crate) name: String,
 }
 
 fn columns(catalog: &mut Catalog<'_>, place: &Place) -> Result<Vec<ColumnFacts>, FactsError> {

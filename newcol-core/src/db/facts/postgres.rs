@@ -10,28 +10,7 @@ use crate::{
 };
 
 pub(super) fn read(catalog: &mut Catalog<'_>) -> Result<TableFacts, FactsError> {
-    let name = literal(Backend::Postgres, &text::table(Backend::Postgres, catalog.table));
-    let found = catalog.ask(&format!(
-        "SELECT c.oid, c.relkind, c.reltuples::bigint, c.relpages \
-         FROM pg_catalog.pg_class c WHERE c.oid = to_regclass({name})"
-    ))?;
-    let Some(row) = found.into_iter().next() else {
-        let all = tables(catalog)?;
-        return Err(catalog.no_table(all));
-    };
-    let mut fields = Fields::from(row);
-    let (oid, kind) = (fields.text(), fields.text());
-    let (tuples, pages) = (fields.text(), fields.text());
-    let partitioned = match kind.as_str() {
-        "r" => false,
-        "p" => true,
-        "v" => return Err(catalog.not_a_table("a view")),
-        "m" => return Err(catalog.not_a_table("a materialized view")),
-        "f" => return Err(catalog.not_a_table("a foreign table")),
-        "i" | "I" => return Err(catalog.not_a_table("an index")),
-        "S" => return Err(catalog.not_a_table("a sequence")),
-        _ => return Err(catalog.not_a_table("something else")),
-    };
+    let Found { oid, partitioned, tuples, pages } = find(catalog)?;
     let rows = if partitioned {
         partition_rows(catalog, &oid)?
     } else {
@@ -53,6 +32,40 @@ pub(super) fn read(catalog: &mut Catalog<'_>) -> Result<TableFacts, FactsError> 
         strict: true,
         sqlite: None,
     })
+}
+
+/// A table that takes columns.
+pub(crate) struct Found {
+    pub(crate) oid: String,
+    partitioned: bool,
+    tuples: String,
+    pages: String,
+}
+
+/// Looks the table up as the server does.
+pub(crate) fn find(catalog: &mut Catalog<'_>) -> Result<Found, FactsError> {
+    let name = literal(Backend::Postgres, &text::table(Backend::Postgres, catalog.table));
+    let found = catalog.ask(&format!(
+        "SELECT c.oid, c.relkind, c.reltuples::bigint, c.relpages \
+         FROM pg_catalog.pg_class c WHERE c.oid = to_regclass({name})"
+    ))?;
+    let Some(row) = found.into_iter().next() else {
+        let all = tables(catalog)?;
+        return Err(catalog.no_table(all));
+    };
+    let mut fields = Fields::from(row);
+    let (oid, kind) = (fields.text(), fields.text());
+    let partitioned = match kind.as_str() {
+        "r" => false,
+        "p" => true,
+        "v" => return Err(catalog.not_a_table("a view")),
+        "m" => return Err(catalog.not_a_table("a materialized view")),
+        "f" => return Err(catalog.not_a_table("a foreign table")),
+        "i" | "I" => return Err(catalog.not_a_table("an index")),
+        "S" => return Err(catalog.not_a_table("a sequence")),
+        _ => return Err(catalog.not_a_table("something else")),
+    };
+    Ok(Found { oid, partitioned, tuples: fields.text(), pages: fields.text() })
 }
 
 /// A table that was never analysed has -1 (14 and later) or neither rows nor pages; then the

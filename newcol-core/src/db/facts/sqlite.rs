@@ -13,6 +13,43 @@ use crate::{
 };
 
 pub(super) fn read(catalog: &mut Catalog<'_>) -> Result<TableFacts, FactsError> {
+    let place = find(catalog)?;
+    let (columns, primary_key) = columns(catalog, &place)?;
+    let table = statements(catalog, &place)?;
+    let update_triggers = table
+        .attached
+        .iter()
+        .filter(|(_, sql)| watched(sql) == Some(Watched::Any))
+        .map(|(name, _)| name);
+    Ok(TableFacts {
+        server: catalog.session.server(),
+        source: Source::Server,
+        rows: rows(catalog, &place)?,
+        columns,
+        primary_key,
+        children: children(catalog, &place)?,
+        heirs: Vec::new(),
+        update_triggers: update_triggers.cloned().collect(),
+        partitioned: false,
+        default_volatility: None,
+        type_rewrites: None,
+        hindrance: None,
+        strict: true,
+        sqlite: Some(table),
+    })
+}
+
+/// Where the table lies: literals for pragmas, names for tables.
+pub(crate) struct Place {
+    pub(crate) schema: String,
+    schema_table: String,
+    statistics: String,
+    pub(crate) name: String,
+    without_rowid: bool,
+}
+
+/// Looks the table up as SQLite does.
+pub(crate) fn find(catalog: &mut Catalog<'_>) -> Result<Place, FactsError> {
     let wanted = literal(Backend::Sqlite, catalog.table.name.as_str());
     let schema = match &catalog.table.schema {
         Some(schema) => {
@@ -36,7 +73,6 @@ pub(super) fn read(catalog: &mut Catalog<'_>) -> Result<TableFacts, FactsError> 
     };
     let mut fields = Fields::from(row);
     let (schema, name, kind) = (fields.text(), fields.text(), fields.text());
-    let without_rowid = fields.yes();
     match kind.as_str() {
         "table" => {}
         "view" => return Err(catalog.not_a_table("a view")),
@@ -44,40 +80,13 @@ pub(super) fn read(catalog: &mut Catalog<'_>) -> Result<TableFacts, FactsError> 
         _ => return Err(catalog.not_a_table("part of a virtual table")),
     }
     let quoted = text::quote(Backend::Sqlite, &schema);
-    let place = Place {
+    Ok(Place {
         schema: literal(Backend::Sqlite, &schema),
         schema_table: format!("{quoted}.sqlite_schema"),
         statistics: format!("{quoted}.sqlite_stat1"),
         name: literal(Backend::Sqlite, &name),
-    };
-    let (columns, primary_key) = columns(catalog, &place, without_rowid)?;
-    let table = statements(catalog, &place, without_rowid)?;
-    let update_triggers =
-        table.attached.iter().filter(|(_, sql)| fires_on_any_update(sql)).map(|(name, _)| name);
-    Ok(TableFacts {
-        server: catalog.session.server(),
-        source: Source::Server,
-        rows: rows(catalog, &place)?,
-        columns,
-        primary_key,
-        children: children(catalog, &place)?,
-        heirs: Vec::new(),
-        update_triggers: update_triggers.cloned().collect(),
-        partitioned: false,
-        default_volatility: None,
-        type_rewrites: None,
-        hindrance: None,
-        strict: true,
-        sqlite: Some(table),
+        without_rowid: fields.yes(),
     })
-}
-
-/// Where the table lies: literals for pragmas, names for tables.
-struct Place {
-    schema: String,
-    schema_table: String,
-    statistics: String,
-    name: String,
 }
 
 /// The first number of any index is the number of rows when ANALYZE ran.
@@ -97,9 +106,8 @@ fn rows(catalog: &mut Catalog<'_>, place: &Place) -> Result<Option<u64>, FactsEr
 fn columns(
     catalog: &mut Catalog<'_>,
     place: &Place,
-    without_rowid: bool,
 ) -> Result<(Vec<ColumnFacts>, Vec<Ident>), FactsError> {
-    let Place { schema, name, .. } = place;
+    let Place { schema, name, without_rowid, .. } = place;
     let found = catalog.ask(&format!(
         "SELECT name, type, \"notnull\", dflt_value, hidden, pk \
          FROM pragma_table_xinfo({name}, {schema}) WHERE hidden <> 1 ORDER BY cid"
@@ -130,7 +138,7 @@ fn columns(
     for column in &mut columns {
         let of_key = key.iter().any(|(_, name)| *name == column.name);
         let integer = column.sql_type.as_ref().is_some_and(|ty| ty.eq_ignore_ascii_case("integer"));
-        if of_key && (without_rowid || (key.len() == 1 && integer)) {
+        if of_key && (*without_rowid || (key.len() == 1 && integer)) {
             column.nullable = false;
         }
     }
@@ -146,18 +154,19 @@ fn children(catalog: &mut Catalog<'_>, place: &Place) -> Result<Vec<TableName>, 
     ))
 }
 
-fn statements(
+/// Reads the stored statements of a table and all that hangs on it, in the order they were made.
+pub(crate) fn statements(
     catalog: &mut Catalog<'_>,
     place: &Place,
-    without_rowid: bool,
 ) -> Result<SqliteTable, FactsError> {
-    let Place { schema_table, name, .. } = place;
+    let Place { schema_table, name, without_rowid, .. } = place;
     let found = catalog.ask(&format!(
         "SELECT name, sql, type = 'table' FROM {schema_table} \
          WHERE tbl_name = {name} COLLATE NOCASE AND type IN ('table', 'index', 'trigger') \
            AND sql IS NOT NULL ORDER BY rowid"
     ))?;
-    let mut table = SqliteTable { create: String::new(), attached: Vec::new(), without_rowid };
+    let mut table =
+        SqliteTable { create: String::new(), attached: Vec::new(), without_rowid: *without_rowid };
     for row in found {
         let mut fields = Fields::from(row);
         let (name, sql) = (fields.text(), fields.text());
@@ -170,20 +179,58 @@ fn statements(
     Ok(table)
 }
 
-/// Reports whether a stored statement is a trigger that an UPDATE of whatever column fires. Up to
-/// its first ON, a trigger says when it fires; none of these words is a name without quotes. Ours
-/// name the columns they watch.
-fn fires_on_any_update(sql: &str) -> bool {
-    let tokens = Tokenizer::new(dialect(Backend::Sqlite), sql).tokenize().unwrap_or_default();
-    let words: Vec<String> = tokens
-        .into_iter()
+/// What an UPDATE must change for a trigger to fire.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Watched {
+    /// Any column.
+    Any,
+    /// One of these.
+    Columns(Vec<String>),
+}
+
+impl Watched {
+    /// Reports whether an UPDATE of this column fires the trigger.
+    pub(crate) fn includes(&self, column: &Ident) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Columns(names) => {
+                names.iter().any(|name| name.eq_ignore_ascii_case(column.as_str()))
+            }
+        }
+    }
+}
+
+/// Returns what a stored trigger on UPDATE watches; `None` for every other statement.
+///
+/// Up to its first ON, a trigger says when it fires; none of these words is a name without quotes.
+/// Where the text cannot be read, it may watch anything. Ours name the columns they watch.
+pub(crate) fn watched(sql: &str) -> Option<Watched> {
+    let kind: Vec<String> = sql.split_whitespace().take(2).map(str::to_uppercase).collect();
+    if kind != ["CREATE", "TRIGGER"] {
+        return None;
+    }
+    let Ok(tokens) = Tokenizer::new(dialect(Backend::Sqlite), sql).tokenize() else {
+        return Some(Watched::Any);
+    };
+    let keyword = |token: &Token, keyword: &str| {
+        matches!(token, Token::Word(word) if word.quote_style.is_none()
+            && word.value.eq_ignore_ascii_case(keyword))
+    };
+    let head: Vec<Token> = tokens.into_iter().take_while(|token| !keyword(token, "ON")).collect();
+    let at = head.iter().position(|token| keyword(token, "UPDATE"))?;
+    let names: Vec<String> = head[at + 1..]
+        .iter()
         .filter_map(|token| match token {
-            Token::Word(word) if word.quote_style.is_none() => Some(word.value.to_uppercase()),
+            Token::Word(word) => Some(word.value.clone()),
+            Token::SingleQuotedString(name) => Some(name.clone()),
             _ => None,
         })
-        .take_while(|word| word != "ON")
         .collect();
-    words.iter().any(|word| word == "TRIGGER") && words.last().is_some_and(|word| word == "UPDATE")
+    Some(match names.split_first() {
+        None => Watched::Any,
+        // OF, and what it names.
+        Some((_, columns)) => Watched::Columns(columns.to_vec()),
+    })
 }
 
 #[cfg(all(test, feature = "sqlite"))]
