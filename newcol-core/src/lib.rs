@@ -2,6 +2,8 @@
 
 pub mod ident;
 
+pub mod keys;
+
 pub mod backend;
 
 pub mod contract;

@@ -71,6 +71,11 @@ impl Context {
         self.root.get().map(Utf8PathBuf::as_path)
     }
 
+    /// When the command began.
+    pub(crate) fn now(&self) -> jiff::Timestamp {
+        self.now
+    }
+
     /// Today, in UTC.
     pub(crate) fn today(&self) -> jiff::civil::Date {
         self.now.to_zoned(jiff::tz::TimeZone::UTC).date()

@@ -66,6 +66,11 @@ impl Output {
         io::stdin().is_terminal() && io::stderr().is_terminal()
     }
 
+    /// Reports whether a line that changes can be drawn on stderr.
+    pub(crate) fn draws(&self) -> bool {
+        self.quiet == 0 && !self.is_json() && io::stderr().is_terminal()
+    }
+
     pub(crate) fn is_json(&self) -> bool {
         self.format == MessageFormat::Json
     }

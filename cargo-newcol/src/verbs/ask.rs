@@ -1,9 +1,12 @@
 //! Questions on a terminal.
 
-use dialoguer::{Input, Select};
+use dialoguer::{Confirm, Input, Select};
 use newcol_core::contract::Presence;
 
-use crate::error::CliError;
+use crate::{
+    error::{CliError, Exit},
+    output::Output,
+};
 
 /// Asks for one line.
 pub(crate) fn text(question: &str) -> Result<String, CliError> {
@@ -19,6 +22,20 @@ pub(crate) fn presence() -> Result<Presence, CliError> {
         .interact()
         .map_err(stopped)?;
     Ok(if chosen == 0 { Presence::Required } else { Presence::Optional })
+}
+
+/// Asks before a database is changed; off a terminal only `--yes` will do.
+pub(crate) fn consent(out: &Output, what: &str) -> Result<(), CliError> {
+    let no = |message: String| CliError { exit: Exit::GateShut, ..CliError::failed(message) };
+    if !out.interactive() {
+        return Err(no(format!("nobody can be asked whether to {what}"))
+            .hint("say `--yes`; `--dry-run` shows what would be done"));
+    }
+    let question = Confirm::new().with_prompt(format!("{what}?")).default(false);
+    match question.interact().map_err(stopped)? {
+        true => Ok(()),
+        false => Err(no("nothing was done".to_owned())),
+    }
 }
 
 fn stopped(error: dialoguer::Error) -> CliError {

@@ -2,6 +2,7 @@
 
 pub(crate) mod add;
 mod ask;
+pub(crate) mod backfill;
 pub(crate) mod completions;
 pub(crate) mod doctor;
 pub(crate) mod explain;

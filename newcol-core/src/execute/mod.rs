@@ -1,5 +1,6 @@
 //! Carries plans out.
 
+pub mod backfill;
 pub mod files;
 pub mod pace;
 pub mod side_effects;

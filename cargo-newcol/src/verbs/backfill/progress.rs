@@ -1,0 +1,113 @@
+//! The progress line of a backfill, and its events for programs.
+
+use std::sync::Mutex;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use newcol_core::execute::backfill::{Event, Phase};
+use serde::Serialize;
+
+use crate::output::Output;
+
+/// Shows events: on a terminal as a line that changes, elsewhere as a line per pass.
+pub(super) struct Progress<'a> {
+    bar: ProgressBar,
+    state: Mutex<State<'a>>,
+}
+
+struct State<'a> {
+    out: &'a mut Output,
+    rows: Option<u64>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+enum EventJson<'a> {
+    Began { rows: Option<u64>, filled_before: Option<u64>, notices: &'a [String] },
+    Pass { phase: &'static str, pass: u32 },
+    Batch { filled: u64, passed: u64, limit: &'static str },
+    Waiting { limit: &'static str },
+    Retry { tries: u32, why: &'a str },
+    Reconnected,
+}
+
+impl<'a> Progress<'a> {
+    pub(super) fn new(out: &'a mut Output) -> Self {
+        let target =
+            if out.draws() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        let bar = ProgressBar::with_draw_target(None, target);
+        Self { bar, state: Mutex::new(State { out, rows: None }) }
+    }
+
+    pub(super) fn show(&self, event: &Event) {
+        // Another worker's panic ends the run anyway.
+        let Ok(mut state) = self.state.lock() else { return };
+        state.out.json("newcol-backfill-event", &EventJson::of(event));
+        match event {
+            Event::Began { rows, resumed, notices } => {
+                state.rows = *rows;
+                if let Some(totals) = resumed {
+                    let filled = totals.filled;
+                    state.out.status(&format!("going on: {filled} rows were filled before"));
+                }
+                for notice in notices {
+                    state.out.warn(notice);
+                }
+            }
+            Event::Pass { phase, pass } => {
+                let what = match phase {
+                    Phase::Filling => "filling rows",
+                    Phase::Proving | Phase::Done => "looking at every row",
+                };
+                self.bar.suspend(|| state.out.status(&format!("pass {pass}: {what}")));
+                self.bar.reset();
+                if let Some(rows) = state.rows {
+                    self.bar.set_length(rows);
+                }
+                self.bar.set_style(style(state.rows.is_some()));
+            }
+            Event::Batch { passed, limit, .. } => {
+                self.bar.inc(*passed);
+                self.bar.set_message(limit.name());
+            }
+            Event::Waiting(limit) => self.bar.set_message(format!("waiting: {limit}")),
+            Event::Retry { tries, why } => {
+                self.bar.set_message(format!("try {}: {why}", tries + 1));
+            }
+            Event::Reconnected => {
+                self.bar.suspend(|| state.out.status("the connection was lost and made again"));
+            }
+        }
+    }
+
+    pub(super) fn end(self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+fn style(sized: bool) -> ProgressStyle {
+    let template = if sized {
+        "{bar:24} {percent}% {human_pos} rows, {per_sec}, {eta} left: {msg}"
+    } else {
+        "{spinner} {human_pos} rows, {per_sec}: {msg}"
+    };
+    ProgressStyle::with_template(template).expect("the template is ours")
+}
+
+impl<'a> EventJson<'a> {
+    fn of(event: &'a Event) -> Self {
+        match event {
+            Event::Began { rows, resumed, notices } => Self::Began {
+                rows: *rows,
+                filled_before: resumed.map(|totals| totals.filled),
+                notices,
+            },
+            Event::Pass { phase, pass } => Self::Pass { phase: phase.name(), pass: *pass },
+            Event::Batch { filled, passed, limit } => {
+                Self::Batch { filled: *filled, passed: *passed, limit: limit.name() }
+            }
+            Event::Waiting(limit) => Self::Waiting { limit: limit.name() },
+            Event::Retry { tries, why } => Self::Retry { tries: *tries, why },
+            Event::Reconnected => Self::Reconnected,
+        }
+    }
+}

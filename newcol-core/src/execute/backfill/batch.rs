@@ -1,0 +1,333 @@
+//! One batch: claim a part, change rows of it, and write down how far it is, in one transaction.
+
+use std::time::{Duration, Instant};
+
+use super::{
+    BackfillError,
+    place::{Place, Window},
+    record::{Gain, Part},
+    tune::{Tuner, VISITS},
+    worker::{Tuned, Worker},
+};
+use crate::{
+    backend::Backend,
+    db::DbError,
+    ident::TableName,
+    keys::KeyTuple,
+    plan::facts::Volatility,
+    render::{
+        backfill::{CERTAIN, Fill, Range},
+        text::{SqlText, exact_literal, table},
+    },
+};
+
+/// Blocks from which the size of rows is estimated.
+const SAMPLE: u64 = 64;
+
+/// Tries after which a batch leaves out the rows that others hold (PostgreSQL); the proving pass
+/// comes back to them.
+const PATIENCE: u32 = 3;
+
+/// What came of a try.
+pub(super) enum Ran {
+    /// A batch was committed.
+    Batch(Batch),
+    /// There is no part to claim.
+    Nothing,
+}
+
+/// A committed batch.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Batch {
+    /// Rows that were pending and no longer are.
+    pub(super) filled: u64,
+    /// Rows it went past, as far as known.
+    pub(super) passed: u64,
+    /// Rows in the measure of the pace: those it was asked for.
+    pub(super) sized: u64,
+    pub(super) statement: Duration,
+    pub(super) commit: Duration,
+    pub(super) wal: Option<u64>,
+    pub(super) waiters: u32,
+}
+
+impl Worker<'_> {
+    /// Runs a batch of about so many rows.
+    pub(super) fn batch(&mut self, rows: u64, tries: u32) -> Result<Ran, BackfillError> {
+        let started = Instant::now();
+        let begin = match self.session.backend() {
+            Backend::Postgres | Backend::Mysql => "BEGIN",
+            Backend::Sqlite => "BEGIN IMMEDIATE",
+        };
+        let before = joined(begin, &self.job.care.before);
+        self.session.batch(&before)?;
+        let Some(mut part) = self.record.claim(&mut self.session, &self.name)? else {
+            self.session.batch("ROLLBACK")?;
+            return Ok(Ran::Nothing);
+        };
+        let done = match part.place.clone() {
+            Place::Windows { relation, end, window } => {
+                self.visit(&mut part, relation, end, window, rows, tries)?
+            }
+            Place::Blocks { relation, end, at } => {
+                self.prove_blocks(&mut part, relation, end, at, rows)?
+            }
+            Place::Keys { after, last, .. } if self.is_proving() => {
+                self.prove_keys(&mut part, after, last, rows)?
+            }
+            Place::Keys { after, last, .. } => self.fill_keys(&mut part, after, last, rows)?,
+        };
+        let advance = self.record.advance(&part, &self.name, done.gain);
+        let mut end = self.job.care.after.iter().map(SqlText::as_str).collect::<Vec<_>>();
+        end.push(&advance);
+        let statement = started.elapsed();
+        let started = Instant::now();
+        self.session.batch(&format!("{}; COMMIT", end.join("; ")))?;
+        Ok(Ran::Batch(Batch {
+            filled: done.gain.filled,
+            passed: done.passed,
+            sized: done.sized,
+            statement,
+            commit: started.elapsed(),
+            wal: None,
+            waiters: 0,
+        }))
+    }
+
+    /// Updates some rows of a window.
+    fn visit(
+        &mut self,
+        part: &mut Part,
+        relation: TableName,
+        end: u64,
+        mut window: Window,
+        rows: u64,
+        tries: u32,
+    ) -> Result<Done, BackfillError> {
+        let tuned = self.tuned(&relation)?;
+        let density = tuned.density;
+        // Blocks whose rows fill the batches of all visits.
+        let wide = rows.saturating_mul(1000 * u64::from(VISITS)) / density;
+        if window.is_fresh() {
+            window = tuned.tuner.window(window.start, end, wide);
+        }
+        let chance = window.chance();
+        // Rows that this visit updates in 1000 blocks.
+        let visited = (density as f64 * window.part(window.visit)).max(1.0);
+        let blocks = ((rows as f64) * 1000.0 / visited).ceil() as u64;
+        let to = (window.at + blocks.max(1)).min(window.end());
+        let range = Range::Pages { relation: &relation, from: window.at, to };
+        let share = (chance * f64::from(CERTAIN)) as u32;
+        let fill = &self.job.fill;
+        let sql =
+            if tries < PATIENCE { fill.update(range, share) } else { fill.update_free(range) };
+        let filled = self.session.execute(sql.as_str())?;
+        let hot = self.hot_rows(&relation, filled)?;
+        let passed = (to - window.at) * density / 1000;
+        let passed = if window.visit == 0 { passed } else { 0 };
+        let tuner = &mut self.tuned(&relation)?.tuner;
+        tuner.learn(window.visit, filled, hot);
+        let is_cut = to == window.end();
+        window.at = to;
+        if is_cut {
+            window.at = window.start;
+            window.visit += 1;
+        }
+        if window.visit >= window.visits {
+            tuner.end_window();
+            window = tuner.window(window.end(), end, wide);
+        }
+        part.place = Place::Windows { relation, end, window };
+        let gain = Gain { filled, ..Gain::default() };
+        let sized = if is_cut { filled } else { rows };
+        Ok(Done { gain, passed, sized })
+    }
+
+    fn prove_blocks(
+        &mut self,
+        part: &mut Part,
+        relation: TableName,
+        end: u64,
+        at: u64,
+        rows: u64,
+    ) -> Result<Done, BackfillError> {
+        let density = self.tuned(&relation)?.density.max(1);
+        let mut blocks = (rows * 1000 / density).max(1);
+        let (to, gain, passed) = loop {
+            let to = (at + blocks).min(end);
+            let range = Range::Pages { relation: &relation, from: at, to };
+            if let Some((gain, passed)) = self.prove(range, rows, to - at == 1)? {
+                break (to, gain, passed);
+            }
+            blocks = (blocks / 4).max(1);
+        };
+        part.place = Place::Blocks { relation, end, at: to };
+        let sized = if to == end { passed } else { passed.max(rows) };
+        Ok(Done { gain, passed, sized })
+    }
+
+    fn prove_keys(
+        &mut self,
+        part: &mut Part,
+        after: Option<KeyTuple>,
+        last: Option<KeyTuple>,
+        rows: u64,
+    ) -> Result<Done, BackfillError> {
+        let job = self.job.clone();
+        let mut count = rows.max(1);
+        let (to, gain, passed) = loop {
+            let range = Range::Keys { key: &job.key, after: after.as_ref(), to: last.as_ref() };
+            let to = job.key_after(&mut self.session, range, count)?;
+            let upper = to.as_ref().or(last.as_ref());
+            let range = Range::Keys { key: &job.key, after: after.as_ref(), to: upper };
+            if let Some((gain, passed)) = self.prove(range, rows, count == 1)? {
+                break (to, gain, passed);
+            }
+            count = (count / 4).max(1);
+        };
+        let sized = if to.is_none() { passed } else { passed.max(rows) };
+        part.place = passed_to(after, last, to);
+        Ok(Done { gain, passed, sized })
+    }
+
+    /// Counts a range and fills what is pending in it; `None` where that is too much for a batch.
+    fn prove(
+        &mut self,
+        range: Range<'_>,
+        rows: u64,
+        smallest: bool,
+    ) -> Result<Option<(Gain, u64)>, DbError> {
+        let counts = self.counts(range)?;
+        if counts.pending == 0 {
+            let Counts { rows, empty, differing, .. } = counts;
+            return Ok(Some((Gain { filled: 0, rows, empty, differing }, rows)));
+        }
+        if counts.pending > rows && !smallest {
+            return Ok(None);
+        }
+        self.session.execute(self.job.fill.update(range, CERTAIN).as_str())?;
+        let after = self.counts(range)?;
+        let filled = counts.pending.saturating_sub(after.pending);
+        let gain =
+            Gain { filled, rows: after.rows, empty: after.empty, differing: after.differing };
+        Ok(Some((gain, after.rows)))
+    }
+
+    fn counts(&mut self, range: Range<'_>) -> Result<Counts, DbError> {
+        let rows = self.session.query(self.job.fill.compare(range).as_str())?;
+        let mut numbers = rows.into_iter().flatten().map(|value| {
+            // MySQL's sums are decimals.
+            value.and_then(|text| text.parse().ok()).unwrap_or_default()
+        });
+        let mut next = || numbers.next().unwrap_or_default();
+        Ok(Counts { rows: next(), empty: next(), pending: next(), differing: next() })
+    }
+
+    fn fill_keys(
+        &mut self,
+        part: &mut Part,
+        after: Option<KeyTuple>,
+        last: Option<KeyTuple>,
+        rows: u64,
+    ) -> Result<Done, BackfillError> {
+        let job = self.job.clone();
+        let range = Range::Keys { key: &job.key, after: after.as_ref(), to: last.as_ref() };
+        let to = job.key_after(&mut self.session, range, rows)?;
+        let upper = to.as_ref().or(last.as_ref());
+        let range = Range::Keys { key: &job.key, after: after.as_ref(), to: upper };
+        let filled = self.session.execute(job.fill.update(range, CERTAIN).as_str())?;
+        part.place = passed_to(after, last, to);
+        let gain = Gain { filled, ..Gain::default() };
+        // Where rows are filled already, the batch went past them all the same.
+        Ok(Done { gain, passed: rows.max(filled), sized: rows })
+    }
+
+    /// Returns how many of the rows that the last statement updated stayed on their page.
+    ///
+    /// The server's counts for a session run on over several transactions, and begin anew when it
+    /// has added them to those of the table, about once a second.
+    fn hot_rows(&mut self, relation: &TableName, updated: u64) -> Result<u64, DbError> {
+        let name = exact_literal(Backend::Postgres, &table(Backend::Postgres, relation));
+        let sql = format!(
+            "SELECT pg_stat_get_xact_tuples_updated(oid), pg_stat_get_xact_tuples_hot_updated(oid) \
+             FROM (SELECT to_regclass({name}) AS oid) AS relation"
+        );
+        let row = self.session.query(&sql)?.into_iter().next().unwrap_or_default();
+        let mut numbers =
+            row.into_iter().map(|v| v.and_then(|v| v.parse::<u64>().ok()).unwrap_or_default());
+        let mut next = || numbers.next().unwrap_or_default();
+        let counts = (next(), next());
+        let before = std::mem::replace(&mut self.tuned(relation)?.counts, counts);
+        let goes_on = counts.0 >= before.0 + updated && counts.1 >= before.1;
+        Ok(if goes_on { counts.1 - before.1 } else { counts.1.min(updated) })
+    }
+
+    /// Returns what is known of a relation, after a look at its first rows.
+    fn tuned(&mut self, relation: &TableName) -> Result<&mut Tuned, DbError> {
+        if !self.tuners.contains_key(relation) {
+            let tuned = self.sample(relation)?;
+            self.tuners.insert(relation.clone(), tuned);
+        }
+        Ok(self.tuners.get_mut(relation).expect("it was put there"))
+    }
+
+    fn sample(&mut self, relation: &TableName) -> Result<Tuned, DbError> {
+        /// Bytes of a new value where it cannot be computed just to look at it.
+        const UNKNOWN: u64 = 16;
+        let fill: &Fill = &self.job.fill;
+        let sampled = matches!(fill.volatility, Volatility::Immutable | Volatility::Stable);
+        let sql =
+            if sampled { fill.sample(relation, SAMPLE) } else { fill.count(relation, SAMPLE) };
+        let row = self.session.query(sql.as_str())?.into_iter().next().unwrap_or_default();
+        let mut numbers = row.into_iter().map(|v| v.and_then(|v| v.parse::<u64>().ok()));
+        let added = numbers.next().flatten().unwrap_or(UNKNOWN);
+        let rows = numbers.next().flatten().unwrap_or_default();
+        let known = match &self.job.route {
+            super::Route::Blocks(relations) => relations.iter().find(|r| r.name == *relation),
+            super::Route::Keys => None,
+        };
+        let blocks = known.map_or(SAMPLE, |known| known.blocks.clamp(1, SAMPLE));
+        // A page has 8168 bytes for rows and their line pointers.
+        let row = blocks * 8168 / rows.max(1);
+        let indexed = known.is_some_and(|known| known.indexed);
+        Ok(Tuned {
+            tuner: Tuner::new(row, added, indexed),
+            density: (rows * 1000 / blocks).max(1),
+            counts: (0, 0),
+        })
+    }
+}
+
+/// What a batch did.
+struct Done {
+    gain: Gain,
+    passed: u64,
+    sized: u64,
+}
+
+struct Counts {
+    rows: u64,
+    empty: u64,
+    pending: u64,
+    differing: u64,
+}
+
+/// Returns the place after a batch that ended at a key, or at the part's last row.
+fn passed_to(after: Option<KeyTuple>, last: Option<KeyTuple>, to: Option<KeyTuple>) -> Place {
+    match to {
+        Some(to) => {
+            let done = Some(&to) == last.as_ref();
+            Place::Keys { after: Some(to), last, done }
+        }
+        None => Place::Keys { after, last, done: true },
+    }
+}
+
+fn joined(first: &str, rest: &[SqlText]) -> String {
+    let mut sql = first.to_owned();
+    for statement in rest {
+        sql.push_str("; ");
+        sql.push_str(statement.as_str());
+    }
+    sql
+}

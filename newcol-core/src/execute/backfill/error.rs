@@ -1,0 +1,162 @@
+//! Why a backfill could not begin, or stopped.
+
+use crate::{
+    db::{DbError, facts::FactsError},
+    execute::side_effects::Refusal,
+    ident::ColumnPath,
+    keys::BadPlace,
+    plan::PlanError,
+};
+
+/// Why a backfill could not begin, or stopped before its end. Whatever it says, what was committed
+/// stays, and the next run goes on from there.
+#[derive(Debug, thiserror::Error)]
+pub enum BackfillError {
+    /// The table could not be looked at.
+    #[error("could not read the table of `{column}`")]
+    Facts {
+        /// The column.
+        column: ColumnPath,
+        /// Why not.
+        source: FactsError,
+    },
+    /// The contract cannot be carried out on this engine.
+    #[error("could not plan `{column}`")]
+    Plan {
+        /// The column.
+        column: ColumnPath,
+        /// Why not.
+        source: Box<PlanError>,
+    },
+    /// The column is not there yet.
+    #[error("`{column}` does not exist in {database}")]
+    NotExpanded {
+        /// The column.
+        column: ColumnPath,
+        /// The database, without password.
+        database: String,
+    },
+    /// The plan has no backfill.
+    #[error("nothing has to be filled in `{column}`")]
+    NothingToFill {
+        /// The column.
+        column: ColumnPath,
+    },
+    /// Only application code can compute the values.
+    #[error("`{column}` is filled by `{path}`, which only the application can run")]
+    RustFill {
+        /// The column.
+        column: ColumnPath,
+        /// The function.
+        path: String,
+    },
+    /// Something else would change, or the server would refuse.
+    #[error(transparent)]
+    SideEffects(#[from] Refusal),
+    /// Rows cannot be told apart.
+    #[error(
+        "the rows of `{column}`'s table cannot be filled in batches: it has no unique key without NULL"
+    )]
+    NoKey {
+        /// The column.
+        column: ColumnPath,
+    },
+    /// More workers than the engine can use.
+    #[error("SQLite has one writer at a time, so more workers would only wait for each other")]
+    OneWriter,
+    /// The record is of a newer version of the tool.
+    #[error(
+        "the backfill of `{column}` was begun by version {made_by}, whose record this version cannot read"
+    )]
+    TooNew {
+        /// The column.
+        column: ColumnPath,
+        /// The other version.
+        made_by: String,
+    },
+    /// The record holds something that no version wrote.
+    #[error("the record of the backfill of `{column}` holds an unknown {what}")]
+    Record {
+        /// The column.
+        column: ColumnPath,
+        /// What it is.
+        what: String,
+    },
+    /// The contract changed while the job was under way.
+    #[error(
+        "the contract of `{column}` changed since its backfill began: rows filled so far hold the values of the old one"
+    )]
+    Changed {
+        /// The column.
+        column: ColumnPath,
+    },
+    /// A key cannot be written down.
+    #[error("the table of `{column}` has a key that cannot be written down")]
+    Key {
+        /// The column.
+        column: ColumnPath,
+        /// What was read.
+        source: BadPlace,
+    },
+    /// A batch was rolled back more often than it is worth trying.
+    #[error("a batch of `{column}` was rolled back {tries} times; it is at {place}")]
+    Batch {
+        /// The column.
+        column: ColumnPath,
+        /// How often.
+        tries: u32,
+        /// Where in the table.
+        place: String,
+        /// The last reason.
+        source: Box<DbError>,
+    },
+    /// Rows are made faster than they are filled.
+    #[error(
+        "after {passes} passes rows of `{column}` are still found empty: programs that do not know the column insert them"
+    )]
+    Endless {
+        /// The column.
+        column: ColumnPath,
+        /// Passes over the table.
+        passes: u32,
+    },
+    /// A question failed.
+    #[error(transparent)]
+    Database(#[from] DbError),
+}
+
+impl BackfillError {
+    /// Returns the way out.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Facts { source, .. } => source.hint(),
+            Self::Plan { source, .. } => source.hint(),
+            Self::SideEffects(refusal) => Some(refusal.hint()),
+            Self::NotExpanded { .. } => {
+                Some("apply the expand stage first: `diesel migration run`".to_owned())
+            }
+            Self::NothingToFill { .. } => None,
+            Self::RustFill { .. } => Some(
+                "run it from the application with `newcol_core::execute::backfill::Backfill::rust`"
+                    .to_owned(),
+            ),
+            Self::NoKey { .. } => {
+                Some("give the table a primary key, or a unique index on columns that are NOT NULL".to_owned())
+            }
+            Self::OneWriter => Some("leave `--workers` out".to_owned()),
+            Self::TooNew { .. } => Some("go on with that version or a later one".to_owned()),
+            Self::Record { .. } | Self::Changed { .. } => {
+                Some("begin anew with `--restart`; filled rows keep their values".to_owned())
+            }
+            Self::Key { .. } => None,
+            Self::Batch { source, .. } => source.hint().or_else(|| {
+                Some("see what the server says, then run the same command again: it goes on where it stopped".to_owned())
+            }),
+            Self::Endless { .. } => Some(
+                "let a default or a trigger serve them (`old_writers` in the contract), or stop them, then run the same command again"
+                    .to_owned(),
+            ),
+            Self::Database(source) => source.hint(),
+        }
+    }
+}

@@ -1,0 +1,324 @@
+//! What a backfill works on, read from the database before anything is changed.
+
+use super::{BackfillError, Settings};
+use crate::{
+    backend::Backend,
+    contract::{Contract, OldRows},
+    db::{DbError, Session, facts::read_table, probe::probe_default},
+    execute::side_effects::{Care, SideEffects},
+    ident::{Ident, TableName},
+    keys::{KeyColumn, KeyKind, KeyTuple, KeyValue},
+    plan::{Plan, StageKind, facts::TableFacts, volatility::judge},
+    render::{
+        backfill::{Fill, Range},
+        text::{exact_literal, table},
+    },
+};
+
+/// A job, ready to run.
+#[derive(Debug, Clone)]
+pub struct Job {
+    /// The plan that has the backfill.
+    pub plan: Plan,
+    /// What fills the rows.
+    pub fill: Fill,
+    /// The way through the table.
+    pub route: Route,
+    /// The rows' key, where there is one: by it rows are named in messages.
+    pub key: Vec<KeyColumn>,
+    /// What every transaction does besides, so that nothing else changes.
+    pub care: Care,
+}
+
+/// How a table is walked through.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Route {
+    /// By the blocks of the table, or of its partitions (PostgreSQL 14 and later).
+    Blocks(Vec<Relation>),
+    /// By a unique key.
+    Keys,
+}
+
+/// A table that has rows: a partition, or the table itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Relation {
+    /// Its name, with its schema.
+    pub name: TableName,
+    /// Blocks when it was looked at.
+    pub blocks: u64,
+    /// Whether an index needs the column, so that no updated row stays on its page as it is.
+    pub indexed: bool,
+}
+
+impl Job {
+    /// Reads the table, what an UPDATE would do besides, and the way through.
+    pub fn read(
+        contract: &Contract,
+        session: &mut Session,
+        settings: &Settings,
+    ) -> Result<Self, BackfillError> {
+        let plan = plan(contract, session)?;
+        let column = || contract.path().clone();
+        if plan.stage(StageKind::Backfill).is_none() {
+            return Err(BackfillError::NothingToFill { column: column() });
+        }
+        if let OldRows::Rust(path) = &contract.answers().old_rows {
+            return Err(BackfillError::RustFill { column: column(), path: path.to_string() });
+        }
+        let backend = session.backend();
+        let (Some(expr), Some(ty)) = (plan.fill().cloned(), contract.sql_type(backend)) else {
+            return Err(BackfillError::NothingToFill { column: column() });
+        };
+        let effects = SideEffects::read(session, &plan)
+            .map_err(|source| BackfillError::Facts { column: column(), source })?;
+        let care = effects.care(settings.triggers)?;
+        let fill = Fill {
+            backend,
+            table: contract.table().clone(),
+            column: contract.column().clone(),
+            ty: ty.clone(),
+            volatility: judge(&expr, backend),
+            expr,
+            kept: care.assign.clone(),
+        };
+        let key = key(session, &plan.facts, contract.table())?;
+        let by_blocks = backend == Backend::Postgres
+            && session.server().at_least(14, 0)
+            && (!settings.by_key || key.is_empty());
+        let route = if by_blocks {
+            Route::Blocks(relations(session, contract.table(), contract.column())?)
+        } else if key.is_empty() {
+            return Err(BackfillError::NoKey { column: column() });
+        } else {
+            Route::Keys
+        };
+        Ok(Self { plan, fill, route, key, care })
+    }
+
+    /// Returns what makes this job another than one with the same column: type and expression.
+    pub fn fingerprint(&self) -> String {
+        let text = format!("{} {} {}", self.fill.column, self.fill.ty, self.fill.expr);
+        // FNV-1a, 64 bits: stable across versions of Rust, unlike the standard hasher.
+        let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        });
+        format!("{hash:016x}")
+    }
+
+    /// Reads the sizes of the relations anew: they grow.
+    pub(super) fn refresh(&mut self, session: &mut Session) -> Result<(), BackfillError> {
+        if let Route::Blocks(known) = &mut self.route {
+            *known = relations(session, &self.fill.table, &self.fill.column)?;
+        }
+        Ok(())
+    }
+
+    /// Reads the largest key there is.
+    pub(super) fn last_key(
+        &self,
+        session: &mut Session,
+    ) -> Result<Option<KeyTuple>, BackfillError> {
+        let rows = session.query(self.fill.last_key(&self.key).as_str())?;
+        rows.into_iter().next().map(|row| self.tuple(row)).transpose()
+    }
+
+    /// Reads the key of the row that ends the next so many rows; `None` where fewer are left.
+    pub(super) fn key_after(
+        &self,
+        session: &mut Session,
+        range: Range<'_>,
+        count: u64,
+    ) -> Result<Option<KeyTuple>, BackfillError> {
+        let rows = session.query(self.fill.key_after(range, count).as_str())?;
+        rows.into_iter().next().map(|row| self.tuple(row)).transpose()
+    }
+
+    /// Divides the keys up to the last one into about equal parts for several workers; returns the
+    /// last key of each but the last part.
+    pub(super) fn bounds(
+        &self,
+        session: &mut Session,
+        last: &KeyTuple,
+        workers: u32,
+    ) -> Result<Vec<KeyTuple>, BackfillError> {
+        if workers == 1 {
+            return Ok(Vec::new());
+        }
+        let parts = u64::from(workers) * 4;
+        let rows = self.plan.facts.rows.unwrap_or_default();
+        let mut bounds: Vec<KeyTuple> = Vec::new();
+        for _ in 1..parts {
+            let range = Range::Keys { key: &self.key, after: bounds.last(), to: Some(last) };
+            match self.key_after(session, range, (rows / parts).max(1000))? {
+                Some(key) if key != *last => bounds.push(key),
+                Some(_) | None => break,
+            }
+        }
+        Ok(bounds)
+    }
+
+    fn tuple(&self, row: Vec<Option<String>>) -> Result<KeyTuple, BackfillError> {
+        let values = self.key.iter().zip(row).map(|(column, value)| {
+            let text = value.unwrap_or_default();
+            match self.fill.backend {
+                Backend::Sqlite => KeyValue::of_quoted(&text),
+                Backend::Postgres | Backend::Mysql => KeyValue::of(column.kind, text),
+            }
+        });
+        let tuple = values.collect::<Result<Vec<_>, _>>().map_err(|source| BackfillError::Key {
+            column: self.plan.contract.path().clone(),
+            source,
+        })?;
+        Ok(KeyTuple(tuple))
+    }
+}
+
+/// Plans the column as if it were not there yet, which is what its stages were planned on.
+fn plan(contract: &Contract, session: &mut Session) -> Result<Plan, BackfillError> {
+    let column = || contract.path().clone();
+    let mut facts = read_table(session, contract.table())
+        .map_err(|source| BackfillError::Facts { column: column(), source })?;
+    if facts.column(contract.column()).is_none() {
+        return Err(BackfillError::NotExpanded {
+            column: column(),
+            database: session.url().describe(),
+        });
+    }
+    facts.columns.retain(|known| known.name != *contract.column());
+    if session.backend() == Backend::Postgres
+        && let Some(ty) = contract.sql_type(Backend::Postgres)
+    {
+        let probe = probe_default(session, ty, contract.default(Backend::Postgres))?;
+        facts.default_volatility = Some(probe.volatility);
+        facts.type_rewrites = Some(probe.type_rewrites);
+    }
+    Plan::build(contract, &facts)
+        .map_err(|source| BackfillError::Plan { column: column(), source: Box::new(source) })
+}
+
+/// Returns the columns of a unique key without NULL, the primary one first; none where there is no
+/// such key. SQLite's rows have their number, which is also their place in the file.
+fn key(
+    session: &mut Session,
+    facts: &TableFacts,
+    name: &TableName,
+) -> Result<Vec<KeyColumn>, DbError> {
+    let backend = session.backend();
+    let column = |name: &Ident, ty: &str| KeyColumn {
+        name: name.clone(),
+        ty: ty.to_owned(),
+        kind: kind(backend, ty),
+    };
+    let sql = match backend {
+        Backend::Sqlite => {
+            let sqlite = facts.sqlite.as_ref();
+            if sqlite.is_some_and(|table| table.without_rowid) {
+                return Ok(facts.primary_key.iter().map(|name| column(name, "")).collect());
+            }
+            let taken = |name: &str| {
+                facts.columns.iter().any(|c| c.name.as_str().eq_ignore_ascii_case(name))
+            };
+            let free = ["rowid", "_rowid_", "oid"].into_iter().find(|name| !taken(name));
+            let name = free.and_then(|name| Ident::new(name).ok());
+            return Ok(name.iter().map(|name| column(name, "integer")).collect());
+        }
+        Backend::Postgres => format!(
+            "SELECT a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod) FROM ( \
+               SELECT i.indrelid, i.indkey, i.indnkeyatts FROM pg_catalog.pg_index i \
+               WHERE i.indrelid = to_regclass({}) AND i.indisunique AND i.indisvalid \
+                 AND i.indimmediate AND i.indpred IS NULL AND i.indexprs IS NULL \
+                 AND NOT EXISTS (SELECT FROM pg_catalog.pg_attribute a \
+                   WHERE a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey) \
+                     AND NOT a.attnotnull) \
+               ORDER BY i.indisprimary DESC, i.indnkeyatts, i.indexrelid LIMIT 1) i \
+             CROSS JOIN LATERAL unnest(i.indkey) WITH ORDINALITY AS k (number, place) \
+             JOIN pg_catalog.pg_attribute a \
+               ON a.attrelid = i.indrelid AND a.attnum = k.number \
+             WHERE k.place <= i.indnkeyatts ORDER BY k.place",
+            exact_literal(backend, &table(backend, name))
+        ),
+        Backend::Mysql => {
+            let schema = name
+                .schema
+                .as_ref()
+                .map_or("database()".to_owned(), |schema| exact_literal(backend, schema.as_str()));
+            let table = exact_literal(backend, name.name.as_str());
+            let of_table = format!("table_schema = {schema} AND table_name = {table}");
+            format!(
+                "SELECT s.column_name, c.data_type FROM information_schema.statistics s \
+                 JOIN information_schema.columns c USING (table_schema, table_name, column_name) \
+                 WHERE s.table_schema = {schema} AND s.table_name = {table} AND s.index_name = ( \
+                   SELECT index_name FROM information_schema.statistics \
+                   JOIN information_schema.columns c USING (table_schema, table_name, column_name) \
+                   WHERE {of_table} AND non_unique = 0 GROUP BY index_name \
+                   HAVING max(nullable = 'YES') = 0 AND max(sub_part IS NOT NULL) = 0 \
+                     AND max(c.data_type IN ('float', 'double')) = 0 \
+                   ORDER BY index_name = 'PRIMARY' DESC, count(*), index_name LIMIT 1) \
+                 ORDER BY s.seq_in_index"
+            )
+        }
+    };
+    let mut columns = Vec::new();
+    for row in session.query(&sql)? {
+        let mut fields = row.into_iter().map(Option::unwrap_or_default);
+        let (name, ty) = (fields.next().unwrap_or_default(), fields.next().unwrap_or_default());
+        let Ok(name) = Ident::new(name) else { return Ok(Vec::new()) };
+        columns.push(column(&name, &ty));
+    }
+    Ok(columns)
+}
+
+/// Values of a type are written so that they compare as they do in the index.
+fn kind(backend: Backend, ty: &str) -> KeyKind {
+    const NUMBERS: &[&str] =
+        &["tinyint", "smallint", "mediumint", "int", "bigint", "decimal", "year", "bit"];
+    const BYTES: &[&str] = &["binary", "varbinary", "tinyblob", "blob", "mediumblob", "longblob"];
+    match backend {
+        Backend::Mysql if NUMBERS.contains(&ty) => KeyKind::Number,
+        Backend::Mysql if BYTES.contains(&ty) => KeyKind::Bytes,
+        Backend::Postgres | Backend::Mysql | Backend::Sqlite => KeyKind::Text,
+    }
+}
+
+/// Returns the tables that hold the rows, with their sizes.
+fn relations(
+    session: &mut Session,
+    name: &TableName,
+    column: &Ident,
+) -> Result<Vec<Relation>, DbError> {
+    let root = exact_literal(Backend::Postgres, &table(Backend::Postgres, name));
+    let column = exact_literal(Backend::Postgres, column.as_str());
+    // What an index needs of a column is in pg_depend, expressions and conditions included. Indexes
+    // that only sum up blocks do not keep rows from staying on their page, from 16 on.
+    let rows = session.query(&format!(
+        "WITH RECURSIVE tree AS ( \
+           SELECT to_regclass({root})::oid AS oid \
+           UNION SELECT i.inhrelid FROM pg_catalog.pg_inherits i JOIN tree ON i.inhparent = tree.oid) \
+         SELECT n.nspname, c.relname, \
+           pg_catalog.pg_relation_size(c.oid) / current_setting('block_size')::bigint, \
+           EXISTS (SELECT FROM pg_catalog.pg_depend d \
+             JOIN pg_catalog.pg_class x ON x.oid = d.objid AND x.relkind = 'i' \
+             JOIN pg_catalog.pg_am m ON m.oid = x.relam \
+             JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum = d.refobjsubid \
+             WHERE d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass \
+               AND d.refobjid = c.oid AND a.attname = {column} \
+               AND NOT (m.amname = 'brin' \
+                 AND current_setting('server_version_num')::int >= 160000)) \
+         FROM tree JOIN pg_catalog.pg_class c ON c.oid = tree.oid \
+         JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+         WHERE c.relkind = 'r' ORDER BY c.oid"
+    ))?;
+    let mut relations = Vec::new();
+    for row in rows {
+        let mut fields = row.into_iter().map(Option::unwrap_or_default);
+        let mut next = || fields.next().unwrap_or_default();
+        let (schema, table) = (next(), next());
+        let (Ok(schema), Ok(table)) = (Ident::new(schema), Ident::new(table)) else { continue };
+        relations.push(Relation {
+            name: TableName { schema: Some(schema), name: table },
+            blocks: next().parse().unwrap_or_default(),
+            indexed: next() == "t",
+        });
+    }
+    Ok(relations)
+}

@@ -1,0 +1,267 @@
+//! Fills a column in rows that exist already: a resumable job of many small transactions.
+//!
+//! [`Backfill::run`] reads the table and what an UPDATE would do besides ([`Job`]), then walks
+//! through it in passes: the first fills, every later one looks at each row and fills what was
+//! missed, until a pass finds nothing pending. Each batch changes rows and the job's record in one
+//! transaction, so a run that is killed anywhere goes on where it was, on this machine or another.
+//!
+//! What it does not do: decide how fast (that is [`super::pace`]), or judge side effects (that is
+//! [`super::side_effects`]).
+//!
+//! Synchronous, with a thread and a connection for each worker. From async code, call it inside
+//! `tokio::task::spawn_blocking`.
+
+mod batch;
+mod error;
+mod estimate;
+mod job;
+mod pass;
+mod place;
+mod receipt;
+mod record;
+mod tune;
+mod worker;
+
+use std::{
+    num::NonZeroU32,
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+};
+
+pub use self::{
+    error::BackfillError,
+    estimate::Estimate,
+    job::{Job, Relation, Route},
+    receipt::Receipt,
+    record::{FORMAT, JobRecord, Order, Phase, Totals, record_tables},
+};
+use self::{record::Record, worker::Worker};
+use super::{
+    pace::{self, Limit},
+    side_effects::Triggers,
+};
+use crate::{
+    contract::Contract,
+    db::{DatabaseUrl, OpenOptions, Session},
+};
+
+/// How a backfill is run.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Workers of this run; others may join from other machines.
+    pub workers: NonZeroU32,
+    /// How fast each of them works.
+    pub pace: pace::Settings,
+    /// What triggers of the table do meanwhile.
+    pub triggers: Triggers,
+    /// Walks by key also where blocks would do (PostgreSQL).
+    pub by_key: bool,
+    /// Forgets a record that there is, and begins anew; filled rows keep their values.
+    pub restart: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            workers: NonZeroU32::MIN,
+            pace: pace::Settings::default(),
+            triggers: Triggers::default(),
+            by_key: false,
+            restart: false,
+        }
+    }
+}
+
+/// What a run tells while it goes on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// The work begins or goes on.
+    Began {
+        /// Estimated rows of the table; `None` where nobody knows.
+        rows: Option<u64>,
+        /// What was done before, where an earlier run had begun.
+        resumed: Option<Totals>,
+        /// What the user should know, one sentence each.
+        notices: Vec<String>,
+    },
+    /// A pass over the table begins.
+    Pass {
+        /// What it does.
+        phase: Phase,
+        /// Its number, counted from 1.
+        pass: u32,
+    },
+    /// A batch was committed.
+    Batch {
+        /// Rows that it filled.
+        filled: u64,
+        /// Rows that it went past, as far as known.
+        passed: u64,
+        /// What limits the pace now.
+        limit: Limit,
+    },
+    /// Nothing is done for a moment, and this is why.
+    Waiting(Limit),
+    /// A batch was rolled back and is tried again.
+    Retry {
+        /// How often it was tried.
+        tries: u32,
+        /// What the server said.
+        why: String,
+    },
+    /// The connection broke and was made again.
+    Reconnected,
+}
+
+/// What those who are told an event want; it holds until the next event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answer {
+    /// Go on.
+    Go,
+    /// Rest; [`Event::Waiting`] asks again about once a second.
+    Pause,
+    /// Leave after the batch that is under way.
+    Stop,
+}
+
+/// Is told every event, by several workers at once.
+pub type Listener<'a> = dyn Fn(&Event) -> Answer + Sync + 'a;
+
+/// How a run ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// Every row that the expression has a value for holds one.
+    Done(Receipt),
+    /// It was asked to stop; the next run goes on.
+    Stopped(Totals),
+    /// Rows stay NULL, because the expression yields NULL for them, and the column is required.
+    Unfillable {
+        /// How many.
+        rows: u64,
+        /// The first of them, by key.
+        keys: Vec<String>,
+        /// Everything else is done.
+        totals: Totals,
+    },
+}
+
+/// A backfill of one column on one database.
+#[derive(Debug, Clone)]
+pub struct Backfill<'a> {
+    contract: &'a Contract,
+    url: &'a DatabaseUrl,
+    open: OpenOptions,
+    settings: Settings,
+}
+
+/// What all workers of a run share.
+struct Shared<'a> {
+    listener: &'a Listener<'a>,
+    stop: AtomicBool,
+    pause: AtomicBool,
+}
+
+impl Shared<'_> {
+    fn tell(&self, event: &Event) {
+        let answer = (self.listener)(event);
+        self.pause.store(answer == Answer::Pause, Ordering::SeqCst);
+        if answer == Answer::Stop {
+            self.stop.store(true, Ordering::SeqCst);
+        }
+    }
+
+    fn is_paused(&self) -> bool {
+        self.pause.load(Ordering::SeqCst)
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.stop.load(Ordering::SeqCst)
+    }
+}
+
+impl<'a> Backfill<'a> {
+    /// Prepares the backfill of a contract's column.
+    pub fn new(contract: &'a Contract, url: &'a DatabaseUrl, open: OpenOptions) -> Self {
+        Self { contract, url, open, settings: Settings::default() }
+    }
+
+    /// Runs it in another way than by default.
+    #[must_use]
+    pub fn settings(self, settings: Settings) -> Self {
+        Self { settings, ..self }
+    }
+
+    /// Fills the column, from the start or from where an earlier run stopped.
+    ///
+    /// # Errors
+    ///
+    /// Before anything is written: when the table, a side effect or an earlier record stand in the
+    /// way. Later: when the server refuses a batch for good; all batches before it stay.
+    pub fn run(&self, listener: &Listener<'_>) -> Result<Outcome, BackfillError> {
+        let mut session = Session::open(self.url, &self.open)?;
+        let job = Job::read(self.contract, &mut session, &self.settings)?;
+        let workers = self.settings.workers.get();
+        if workers > 1 && job.fill.backend == crate::backend::Backend::Sqlite {
+            return Err(BackfillError::OneWriter);
+        }
+        let record = Record::new(job.fill.backend, self.contract.path());
+        record.create(&mut session)?;
+        let resumed = pass::begin(&record, &mut session, &job, &self.settings)?;
+        let (stop, pause) = (AtomicBool::new(false), AtomicBool::new(false));
+        let shared = Shared { listener, stop, pause };
+        shared.tell(&Event::Began {
+            rows: job.plan.facts.rows,
+            resumed,
+            notices: job.care.notices.clone(),
+        });
+        let work = |session| {
+            let done = Worker::new(&job, &record, &self.settings, &shared, session)
+                .and_then(|mut worker| worker.work());
+            if done.is_err() {
+                // The others finish their batch; what they did stays.
+                shared.stop.store(true, Ordering::SeqCst);
+            }
+            done
+        };
+        let others = (1..workers).map(|_| session.again()).collect::<Result<Vec<_>, _>>()?;
+        thread::scope(|scope| {
+            let handles: Vec<_> =
+                others.into_iter().map(|session| scope.spawn(|| work(session))).collect();
+            let mine = work(session);
+            let theirs = handles.into_iter().map(|handle| {
+                handle.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            });
+            // An error of any worker counts; else the first one saw how it ended.
+            let theirs = theirs.collect::<Result<Vec<_>, _>>();
+            mine.and_then(|outcome| theirs.map(|_| outcome))
+        })
+    }
+
+    /// Reads what a run would work on, and estimates what it may take. Only asks.
+    pub fn look(&self) -> Result<(Job, Estimate), BackfillError> {
+        let mut session = Session::open(self.url, &self.open)?;
+        let job = Job::read(self.contract, &mut session, &self.settings)?;
+        let estimate = Estimate::of(&job, &mut session)?;
+        Ok((job, estimate))
+    }
+
+    /// Asks all workers of a job, on whatever machine, to pause, to leave or to go on.
+    ///
+    /// Returns whether there is such a job.
+    pub fn order(&self, order: Order) -> Result<bool, BackfillError> {
+        let mut session = Session::open(self.url, &self.open)?;
+        let record = Record::new(session.backend(), self.contract.path());
+        match record.read(&mut session)? {
+            None => Ok(false),
+            Some(_) => Ok(record.order(&mut session, order)? > 0),
+        }
+    }
+
+    /// Reads how far the job is; `None` where none was begun. Only asks.
+    pub fn status(&self) -> Result<Option<(JobRecord, Totals)>, BackfillError> {
+        let mut session = Session::open(self.url, &self.open)?;
+        let record = Record::new(session.backend(), self.contract.path());
+        let Some(job) = record.read(&mut session)? else { return Ok(None) };
+        Ok(Some((job, record.totals(&mut session)?)))
+    }
+}

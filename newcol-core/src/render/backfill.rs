@@ -1,0 +1,375 @@
+//! The backfill job's questions and changes as SQL.
+//!
+//! Pure like all rendering: a [`Fill`] and a place in the table in, SQL out. A row is pending while
+//! the column is NULL and the expression yields a value; volatile expressions cannot be asked twice,
+//! so for them every NULL is pending.
+
+use std::fmt::Write as _;
+
+use super::text::{self, Hole, SqlText};
+use crate::{
+    backend::Backend,
+    contract::{Expr, SqlType},
+    ident::{Ident, TableName},
+    keys::{KeyColumn, KeyKind, KeyTuple, KeyValue},
+    plan::facts::Volatility,
+};
+
+/// Probabilities are written as so many of this.
+pub const CERTAIN: u32 = 1_000_000;
+
+/// What fills a column.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fill {
+    /// The dialect.
+    pub backend: Backend,
+    /// The table.
+    pub table: TableName,
+    /// The column.
+    pub column: Ident,
+    /// Its type.
+    pub ty: SqlType,
+    /// The expression over the row.
+    pub expr: Expr,
+    /// How often the expression must be evaluated: volatile ones cannot be asked twice, and only
+    /// immutable ones can be asked again later.
+    pub volatility: Volatility,
+    /// Columns that are assigned to themselves, because else the server would change them.
+    pub kept: Vec<Ident>,
+}
+
+/// A part of a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Range<'a> {
+    /// Blocks of one relation: the table or one of its partitions (PostgreSQL 14 and later).
+    Pages {
+        /// The relation.
+        relation: &'a TableName,
+        /// First block.
+        from: u64,
+        /// Block after the last one.
+        to: u64,
+    },
+    /// Rows by a unique key.
+    Keys {
+        /// The key.
+        key: &'a [KeyColumn],
+        /// Rows after this one; all where it is missing.
+        after: Option<&'a KeyTuple>,
+        /// Up to and including this one; all where it is missing.
+        to: Option<&'a KeyTuple>,
+    },
+}
+
+impl Fill {
+    /// Fills the pending rows of a range, each with a chance of `share` in [`CERTAIN`].
+    ///
+    /// The share is for PostgreSQL, where a page that is visited several times has room for its own
+    /// rows: every visit updates some of them, and the next one finds the space of the dead ones.
+    pub fn update(&self, range: Range<'_>, share: u32) -> SqlText {
+        let mut set = self.sql("{column} = {fill}");
+        for name in &self.kept {
+            let kept = text::sql(self.backend, ", {name} = {name}", &[("name", Hole::Name(name))]);
+            set = text::join([&set, &kept], "");
+        }
+        let some = if share >= CERTAIN {
+            text::sql(self.backend, "", &[])
+        } else {
+            text::sql(
+                self.backend,
+                " AND random() * {certain} < {share}",
+                &[
+                    ("certain", Hole::Number(u64::from(CERTAIN))),
+                    ("share", Hole::Number(u64::from(share))),
+                ],
+            )
+        };
+        text::sql(
+            self.backend,
+            "UPDATE {table} SET {set} WHERE {range} AND {pending}{some}",
+            &[
+                ("table", Hole::Sql(&self.relation(range))),
+                ("set", Hole::Sql(&set)),
+                ("range", Hole::Sql(&self.within(range))),
+                ("pending", Hole::Sql(&self.pending())),
+                ("some", Hole::Sql(&some)),
+            ],
+        )
+    }
+
+    /// Fills those pending rows of a range that nobody holds (PostgreSQL).
+    pub fn update_free(&self, range: Range<'_>) -> SqlText {
+        let set = self.sql("{column} = {fill}");
+        text::sql(
+            self.backend,
+            "UPDATE {table} SET {set} WHERE ctid = ANY(ARRAY(SELECT ctid FROM {table} WHERE {range} AND {pending} FOR NO KEY UPDATE SKIP LOCKED))",
+            &[
+                ("table", Hole::Sql(&self.relation(range))),
+                ("set", Hole::Sql(&set)),
+                ("range", Hole::Sql(&self.within(range))),
+                ("pending", Hole::Sql(&self.pending())),
+            ],
+        )
+    }
+
+    /// Asks for four counts of a range: its rows, those that are NULL, those that are pending, and
+    /// those whose value is not what the expression yields. The last is NULL where the expression
+    /// is not immutable.
+    pub fn compare(&self, range: Range<'_>) -> SqlText {
+        let differs = if self.volatility == Volatility::Immutable {
+            let differs = self.differs();
+            text::sql(
+                self.backend,
+                "coalesce(sum(CASE WHEN {differs} THEN 1 ELSE 0 END), 0)",
+                &[("differs", Hole::Sql(&differs))],
+            )
+        } else {
+            text::sql(self.backend, "NULL", &[])
+        };
+        text::sql(
+            self.backend,
+            "SELECT count(*), count(*) - count({column}), coalesce(sum(CASE WHEN {pending} THEN 1 ELSE 0 END), 0), {differs} FROM {table} WHERE {range}",
+            &[
+                ("column", Hole::Name(&self.column)),
+                ("pending", Hole::Sql(&self.pending())),
+                ("differs", Hole::Sql(&differs)),
+                ("table", Hole::Sql(&self.relation(range))),
+                ("range", Hole::Sql(&self.within(range))),
+            ],
+        )
+    }
+
+    /// Computes the column anew in the rows of a range whose value is not what the expression
+    /// yields.
+    pub fn recompute(&self, range: Range<'_>) -> SqlText {
+        text::sql(
+            self.backend,
+            "UPDATE {table} SET {column} = {fill} WHERE {range} AND {differs}",
+            &[
+                ("table", Hole::Sql(&self.relation(range))),
+                ("column", Hole::Name(&self.column)),
+                ("fill", Hole::Expr(&self.expr)),
+                ("range", Hole::Sql(&self.within(range))),
+                ("differs", Hole::Sql(&self.differs())),
+            ],
+        )
+    }
+
+    /// Asks for the keys of rows that are NULL, at most so many; without a key, for their places.
+    pub fn empty_rows(&self, key: &[KeyColumn], most: u64) -> SqlText {
+        let shown = match (key, self.backend) {
+            ([], Backend::Postgres) => text::sql(self.backend, "ctid", &[]),
+            ([], _) => text::sql(self.backend, "NULL", &[]),
+            (key, _) => self.shown(key),
+        };
+        text::sql(
+            self.backend,
+            "SELECT {shown} FROM {table} WHERE {column} IS NULL LIMIT {most}",
+            &[
+                ("shown", Hole::Sql(&shown)),
+                ("table", Hole::Table(&self.table)),
+                ("column", Hole::Name(&self.column)),
+                ("most", Hole::Number(most)),
+            ],
+        )
+    }
+
+    /// Asks for the average size in bytes of what the expression yields on the first pages, and how
+    /// many rows these have (PostgreSQL).
+    pub fn sample(&self, relation: &TableName, pages: u64) -> SqlText {
+        let range = self.within(Range::Pages { relation, from: 0, to: pages });
+        text::sql(
+            self.backend,
+            "SELECT coalesce(avg(pg_column_size(CAST({fill} AS {type}))), 0)::bigint, count(*) FROM ONLY {table} WHERE {range}",
+            &[
+                ("fill", Hole::Expr(&self.expr)),
+                ("type", Hole::Type(&self.ty)),
+                ("table", Hole::Table(relation)),
+                ("range", Hole::Sql(&range)),
+            ],
+        )
+    }
+
+    /// As [`Self::sample`], without evaluating the expression: its size is NULL.
+    pub fn count(&self, relation: &TableName, pages: u64) -> SqlText {
+        let range = self.within(Range::Pages { relation, from: 0, to: pages });
+        text::sql(
+            self.backend,
+            "SELECT NULL, count(*) FROM ONLY {table} WHERE {range}",
+            &[("table", Hole::Table(relation)), ("range", Hole::Sql(&range))],
+        )
+    }
+
+    /// Asks for the key of the row that is `count` rows further, none where fewer are left.
+    pub fn key_after(&self, range: Range<'_>, count: u64) -> SqlText {
+        let Range::Keys { key, .. } = range else { unreachable!("pages need no keys") };
+        text::sql(
+            self.backend,
+            "SELECT {shown} FROM {table} WHERE {range} ORDER BY {order} LIMIT 1 OFFSET {count}",
+            &[
+                ("shown", Hole::Sql(&self.shown(key))),
+                ("table", Hole::Table(&self.table)),
+                ("range", Hole::Sql(&self.within(range))),
+                ("order", Hole::Sql(&self.names(key, ""))),
+                ("count", Hole::Number(count.saturating_sub(1))),
+            ],
+        )
+    }
+
+    /// Asks for the largest key.
+    pub fn last_key(&self, key: &[KeyColumn]) -> SqlText {
+        text::sql(
+            self.backend,
+            "SELECT {shown} FROM {table} ORDER BY {order} LIMIT 1",
+            &[
+                ("shown", Hole::Sql(&self.shown(key))),
+                ("table", Hole::Table(&self.table)),
+                ("order", Hole::Sql(&self.names(key, " DESC"))),
+            ],
+        )
+    }
+
+    fn sql(&self, template: &'static str) -> SqlText {
+        let holes = [("column", Hole::Name(&self.column)), ("fill", Hole::Expr(&self.expr))];
+        text::sql(self.backend, template, &holes)
+    }
+
+    fn pending(&self) -> SqlText {
+        match self.volatility {
+            Volatility::Immutable | Volatility::Stable => {
+                self.sql("{column} IS NULL AND {fill} IS NOT NULL")
+            }
+            Volatility::Volatile | Volatility::Unknown => self.sql("{column} IS NULL"),
+        }
+    }
+
+    /// Both sides as text where the type has no equality.
+    fn differs(&self) -> SqlText {
+        let holes = [
+            ("column", Hole::Name(&self.column)),
+            ("fill", Hole::Expr(&self.expr)),
+            ("type", Hole::Type(&self.ty)),
+        ];
+        let template = match self.backend {
+            Backend::Postgres if has_equality(&self.ty) => {
+                "{column} IS DISTINCT FROM CAST({fill} AS {type})"
+            }
+            Backend::Postgres => {
+                "CAST({column} AS text) IS DISTINCT FROM CAST(CAST({fill} AS {type}) AS text)"
+            }
+            Backend::Mysql => "NOT ({column} <=> {fill})",
+            Backend::Sqlite => "{column} IS NOT {fill}",
+        };
+        text::sql(self.backend, template, &holes)
+    }
+
+    fn relation(&self, range: Range<'_>) -> SqlText {
+        match range {
+            Range::Pages { relation, .. } => {
+                text::sql(self.backend, "ONLY {table}", &[("table", Hole::Table(relation))])
+            }
+            Range::Keys { .. } => {
+                text::sql(self.backend, "{table}", &[("table", Hole::Table(&self.table))])
+            }
+        }
+    }
+
+    fn within(&self, range: Range<'_>) -> SqlText {
+        match range {
+            Range::Pages { from, to, .. } => text::sql(
+                self.backend,
+                "ctid >= '({from},0)' AND ctid < '({to},0)'",
+                &[("from", Hole::Number(from)), ("to", Hole::Number(to))],
+            ),
+            Range::Keys { key, after, to } => {
+                let mut terms = Vec::new();
+                terms.extend(after.map(|tuple| self.beyond(key, tuple, Side::After)));
+                terms.extend(to.map(|tuple| self.beyond(key, tuple, Side::UpTo)));
+                if terms.is_empty() {
+                    return text::sql(self.backend, "1 = 1", &[]);
+                }
+                text::join(&terms, " AND ")
+            }
+        }
+    }
+
+    fn beyond(&self, key: &[KeyColumn], tuple: &KeyTuple, side: Side) -> SqlText {
+        let names: Vec<String> =
+            key.iter().map(|column| text::name(self.backend, &column.name)).collect();
+        let values: Vec<String> = key
+            .iter()
+            .zip(&tuple.0)
+            .map(|(column, value)| constant(self.backend, column, value))
+            .collect();
+        let (strict, weak) = match side {
+            Side::After => (">", ">"),
+            Side::UpTo => ("<", "<="),
+        };
+        let sql = match (names.as_slice(), self.backend) {
+            ([name], _) => format!("{name} {weak} {}", values[0]),
+            (_, Backend::Postgres | Backend::Sqlite) => {
+                format!("({}) {weak} ({})", names.join(", "), values.join(", "))
+            }
+            // MySQL finds no index range in a comparison of rows; the first term gives it one.
+            (_, Backend::Mysql) => {
+                let bound = if side == Side::After { ">=" } else { "<=" };
+                let mut sql = format!("{} {bound} {} AND (", names[0], values[0]);
+                for at in 0..names.len() {
+                    let operator = if at + 1 == names.len() { weak } else { strict };
+                    for before in 0..at {
+                        let _ = write!(sql, "{} = {} AND ", names[before], values[before]);
+                    }
+                    let _ = write!(sql, "{} {operator} {}", names[at], values[at]);
+                    if at + 1 < names.len() {
+                        sql.push_str(" OR ");
+                    }
+                }
+                sql + ")"
+            }
+        };
+        SqlText::stored(sql)
+    }
+
+    fn names(&self, key: &[KeyColumn], order: &str) -> SqlText {
+        let names = key.iter().map(|column| text::name(self.backend, &column.name) + order);
+        SqlText::stored(names.collect::<Vec<_>>().join(", "))
+    }
+
+    /// The key's values as text from which [`constant`] makes the same values again.
+    fn shown(&self, key: &[KeyColumn]) -> SqlText {
+        let shown = key.iter().map(|column| {
+            let name = text::name(self.backend, &column.name);
+            match (self.backend, column.kind) {
+                (Backend::Postgres, _) => format!("{name}::text"),
+                (Backend::Mysql, KeyKind::Bytes) => format!("hex({name})"),
+                (Backend::Mysql, KeyKind::Number | KeyKind::Text) => name,
+                (Backend::Sqlite, _) => format!("quote({name})"),
+            }
+        });
+        SqlText::stored(shown.collect::<Vec<_>>().join(", "))
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Side {
+    After,
+    UpTo,
+}
+
+/// Writes a value of a key as a literal of the column's type.
+fn constant(backend: Backend, column: &KeyColumn, value: &KeyValue) -> String {
+    match (value, backend) {
+        (KeyValue::Number(number), _) => number.clone(),
+        (KeyValue::Text(text), Backend::Postgres) => {
+            format!("CAST({} AS {})", text::exact_literal(backend, text), column.ty)
+        }
+        (KeyValue::Text(text), _) => text::exact_literal(backend, text),
+        (KeyValue::Bytes(hex), _) => format!("x'{hex}'"),
+    }
+}
+
+/// Types of PostgreSQL without an operator for equality, which `IS DISTINCT FROM` needs.
+fn has_equality(ty: &SqlType) -> bool {
+    let name = ty.as_str().trim_end_matches("[]").to_ascii_lowercase();
+    !matches!(name.as_str(), "json" | "xml" | "point" | "polygon" | "path" | "line")
+}
