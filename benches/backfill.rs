@@ -85,6 +85,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         let want = Want::from(backend);
         let want = if backend == Backend::Sqlite { want } else { want.private() };
         let db = ScratchDb::new(want)?;
+        if backend == Backend::Postgres {
+            newcol_benches::as_in_production(db.url())?;
+        }
         for scenario in scenarios(backend, &sizes) {
             let mut costs = [Vec::new(), Vec::new()];
             for _ in 0..RUNS {

@@ -116,27 +116,32 @@ impl Fill {
     /// those whose value is not what the expression yields. The last is NULL where the expression
     /// is not immutable.
     pub fn compare(&self, range: Range<'_>) -> SqlText {
-        let differs = if self.volatility == Volatility::Immutable {
-            let differs = self.differs();
-            text::sql(
-                self.backend,
-                "coalesce(sum(CASE WHEN {differs} THEN 1 ELSE 0 END), 0)",
-                &[("differs", Hole::Sql(&differs))],
-            )
-        } else {
-            text::sql(self.backend, "NULL", &[])
+        let differing = match self.volatility {
+            Volatility::Immutable => self.count_of(&self.differs()),
+            Volatility::Stable | Volatility::Volatile | Volatility::Unknown => {
+                text::sql(self.backend, "NULL", &[])
+            }
         };
         text::sql(
             self.backend,
-            "SELECT count(*), count(*) - count({column}), coalesce(sum(CASE WHEN {pending} THEN 1 ELSE 0 END), 0), {differs} FROM {table} WHERE {range}",
+            "SELECT count(*), count(*) - count({column}), {pending}, {differing} FROM {table} WHERE {range}",
             &[
                 ("column", Hole::Name(&self.column)),
-                ("pending", Hole::Sql(&self.pending())),
-                ("differs", Hole::Sql(&differs)),
+                ("pending", Hole::Sql(&self.count_of(&self.pending()))),
+                ("differing", Hole::Sql(&differing)),
                 ("table", Hole::Sql(&self.relation(range))),
                 ("range", Hole::Sql(&self.within(range))),
             ],
         )
+    }
+
+    /// Counts the rows for which a condition is true.
+    fn count_of(&self, condition: &SqlText) -> SqlText {
+        let template = match self.backend {
+            Backend::Postgres | Backend::Sqlite => "count(*) FILTER (WHERE {condition})",
+            Backend::Mysql => "coalesce(sum({condition}), 0)",
+        };
+        text::sql(self.backend, template, &[("condition", Hole::Sql(condition))])
     }
 
     /// Computes the column anew in the rows of a range whose value is not what the expression
