@@ -347,7 +347,7 @@ impl Fill {
             match (self.backend, column.kind) {
                 (Backend::Postgres, _) => format!("{name}::text"),
                 (Backend::Mysql, KeyKind::Bytes) => format!("hex({name})"),
-                (Backend::Mysql, KeyKind::Number | KeyKind::Text) => name,
+                (Backend::Mysql, KeyKind::Integer | KeyKind::Number | KeyKind::Text) => name,
                 (Backend::Sqlite, _) => format!("quote({name})"),
             }
         });

@@ -8,6 +8,7 @@ use std::{
 
 use super::{
     BackfillError, Event, Order, Outcome, Phase, Settings, Shared,
+    ahead::Ahead,
     batch::{Batch, Ran},
     job::Job,
     pass::{self, Turn},
@@ -43,6 +44,7 @@ pub(super) struct Worker<'a> {
     /// What it is called in the record.
     pub(super) name: String,
     pub(super) tuners: BTreeMap<TableName, Tuned>,
+    pub(super) ahead: Ahead,
     settings: &'a Settings,
     shared: &'a Shared<'a>,
     pace: Pace,
@@ -77,6 +79,7 @@ impl<'a> Worker<'a> {
             session,
             name: String::new(),
             tuners: BTreeMap::new(),
+            ahead: Ahead::default(),
             settings,
             shared,
             pace: Pace::new(settings.pace),
