@@ -72,18 +72,9 @@ impl Fill {
             let kept = text::sql(self.backend, ", {name} = {name}", &[("name", Hole::Name(name))]);
             set = text::join([&set, &kept], "");
         }
-        let some = if share >= CERTAIN {
-            text::sql(self.backend, "", &[])
-        } else {
-            text::sql(
-                self.backend,
-                " AND random() * {certain} < {share}",
-                &[
-                    ("certain", Hole::Number(u64::from(CERTAIN))),
-                    ("share", Hole::Number(u64::from(share))),
-                ],
-            )
-        };
+        let some =
+            if share >= CERTAIN { String::new() } else { format!(" AND random() < 0.{share:06}") };
+        let some = SqlText::stored(some);
         text::sql(
             self.backend,
             "UPDATE {table} SET {set} WHERE {range} AND {pending}{some}",

@@ -104,10 +104,13 @@ impl Worker<'_> {
         rows: u64,
         tries: u32,
     ) -> Result<Done, BackfillError> {
+        let workers = self.settings.workers.get();
         let tuned = self.tuned(&relation)?;
         let density = tuned.density;
-        // Blocks whose rows fill the batches of all visits.
-        let wide = rows.saturating_mul(1000 * u64::from(VISITS)) / density;
+        // Blocks whose rows fill a batch of each visit; of several workers, some batches: a revisit
+        // finds no space free while the batch of another is older than the visit before.
+        let batches = if workers == 1 { 1 } else { 4 };
+        let wide = rows.saturating_mul(1000 * batches * u64::from(VISITS)) / density;
         if window.is_fresh() {
             window = tuned.tuner.window(window.start, end, wide);
         }

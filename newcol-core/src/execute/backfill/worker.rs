@@ -45,7 +45,7 @@ pub(super) struct Worker<'a> {
     pub(super) name: String,
     pub(super) tuners: BTreeMap<TableName, Tuned>,
     pub(super) ahead: Ahead,
-    settings: &'a Settings,
+    pub(super) settings: &'a Settings,
     shared: &'a Shared<'a>,
     pace: Pace,
     phase: Phase,
