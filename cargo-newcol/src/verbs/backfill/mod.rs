@@ -355,6 +355,7 @@ fn failed(error: &BackfillError, url: &DatabaseUrl) -> CliError {
         BackfillError::Plan { .. }
         | BackfillError::RustFill { .. }
         | BackfillError::OneWriter
+        | BackfillError::NotComparable { .. }
         | BackfillError::NoKey { .. } => Exit::Usage,
         BackfillError::NotExpanded { .. }
         | BackfillError::SideEffects(_)
@@ -364,6 +365,7 @@ fn failed(error: &BackfillError, url: &DatabaseUrl) -> CliError {
         | BackfillError::Record { .. }
         | BackfillError::Key { .. }
         | BackfillError::Batch { .. }
+        | BackfillError::Look { .. }
         | BackfillError::Endless { .. }
         | BackfillError::Database(_) => Exit::Failed,
     };
