@@ -390,7 +390,8 @@ impl Fill {
         let shown = key.iter().map(|column| {
             let name = text::name(self.backend, &column.name);
             match (self.backend, column.kind) {
-                (Backend::Postgres, _) => format!("{name}::text"),
+                // With a name of its own: ORDER BY would mean the text, not the column.
+                (Backend::Postgres, _) => format!("{name}::text AS newcol_shown"),
                 (Backend::Mysql, KeyKind::Bytes) => format!("hex({name})"),
                 (Backend::Mysql, KeyKind::Number | KeyKind::Text) => name,
                 (Backend::Sqlite, _) => format!("quote({name})"),
