@@ -38,6 +38,17 @@ pub struct Fill {
     pub kept: Vec<Ident>,
 }
 
+/// Rows that are asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Which {
+    /// NULL.
+    Empty,
+    /// NULL, though the expression yields a value.
+    Pending,
+    /// With a value that is not what the expression yields; only immutable ones can be asked.
+    Differing,
+}
+
 /// A part of a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Range<'a> {
@@ -67,11 +78,6 @@ impl Fill {
     /// The share is for PostgreSQL, where a page that is visited several times has room for its own
     /// rows: every visit updates some of them, and the next one finds the space of the dead ones.
     pub fn update(&self, range: Range<'_>, share: u32) -> SqlText {
-        let mut set = self.sql("{column} = {fill}");
-        for name in &self.kept {
-            let kept = text::sql(self.backend, ", {name} = {name}", &[("name", Hole::Name(name))]);
-            set = text::join([&set, &kept], "");
-        }
         let some =
             if share >= CERTAIN { String::new() } else { format!(" AND random() < 0.{share:06}") };
         let some = SqlText::stored(some);
@@ -80,7 +86,7 @@ impl Fill {
             "UPDATE {table} SET {set} WHERE {range} AND {pending}{some}",
             &[
                 ("table", Hole::Sql(&self.relation(range))),
-                ("set", Hole::Sql(&set)),
+                ("set", Hole::Sql(&self.set())),
                 ("range", Hole::Sql(&self.within(range))),
                 ("pending", Hole::Sql(&self.pending())),
                 ("some", Hole::Sql(&some)),
@@ -90,13 +96,12 @@ impl Fill {
 
     /// Fills those pending rows of a range that nobody holds (PostgreSQL).
     pub fn update_free(&self, range: Range<'_>) -> SqlText {
-        let set = self.sql("{column} = {fill}");
         text::sql(
             self.backend,
             "UPDATE {table} SET {set} WHERE ctid = ANY(ARRAY(SELECT ctid FROM {table} WHERE {range} AND {pending} FOR NO KEY UPDATE SKIP LOCKED))",
             &[
                 ("table", Hole::Sql(&self.relation(range))),
-                ("set", Hole::Sql(&set)),
+                ("set", Hole::Sql(&self.set())),
                 ("range", Hole::Sql(&self.within(range))),
                 ("pending", Hole::Sql(&self.pending())),
             ],
@@ -136,33 +141,59 @@ impl Fill {
     }
 
     /// Computes the column anew in the rows of a range whose value is not what the expression
-    /// yields.
+    /// yields; where it yields NULL, the value stays, because nothing would be left of it.
     pub fn recompute(&self, range: Range<'_>) -> SqlText {
         text::sql(
             self.backend,
-            "UPDATE {table} SET {column} = {fill} WHERE {range} AND {differs}",
+            "UPDATE {table} SET {set} WHERE {range} AND {differs} AND {fill} IS NOT NULL",
             &[
                 ("table", Hole::Sql(&self.relation(range))),
-                ("column", Hole::Name(&self.column)),
-                ("fill", Hole::Expr(&self.expr)),
+                ("set", Hole::Sql(&self.set())),
                 ("range", Hole::Sql(&self.within(range))),
                 ("differs", Hole::Sql(&self.differs())),
+                ("fill", Hole::Expr(&self.expr)),
+            ],
+        )
+    }
+
+    /// Asks for the keys of some rows of a range, at most so many; without a key, for their places.
+    pub fn rows(&self, range: Range<'_>, which: Which, key: &[KeyColumn], most: u64) -> SqlText {
+        let condition = match which {
+            Which::Empty => self.sql("{column} IS NULL"),
+            Which::Pending => self.pending(),
+            Which::Differing => {
+                text::join([&self.sql("{column} IS NOT NULL"), &self.differs()], " AND ")
+            }
+        };
+        let order = match range {
+            // Blocks are read in their order.
+            Range::Pages { .. } => text::sql(self.backend, "", &[]),
+            Range::Keys { key, .. } => {
+                let names = self.names(key, "");
+                text::sql(self.backend, " ORDER BY {names}", &[("names", Hole::Sql(&names))])
+            }
+        };
+        text::sql(
+            self.backend,
+            "SELECT {shown} FROM {table} WHERE {range} AND {condition}{order} LIMIT {most}",
+            &[
+                ("shown", Hole::Sql(&self.shown_or_place(key))),
+                ("table", Hole::Sql(&self.relation(range))),
+                ("range", Hole::Sql(&self.within(range))),
+                ("condition", Hole::Sql(&condition)),
+                ("order", Hole::Sql(&order)),
+                ("most", Hole::Number(most)),
             ],
         )
     }
 
     /// Asks for the keys of rows that are NULL, at most so many; without a key, for their places.
     pub fn empty_rows(&self, key: &[KeyColumn], most: u64) -> SqlText {
-        let shown = match (key, self.backend) {
-            ([], Backend::Postgres) => text::sql(self.backend, "ctid", &[]),
-            ([], _) => text::sql(self.backend, "NULL", &[]),
-            (key, _) => self.shown(key),
-        };
         text::sql(
             self.backend,
             "SELECT {shown} FROM {table} WHERE {column} IS NULL LIMIT {most}",
             &[
-                ("shown", Hole::Sql(&shown)),
+                ("shown", Hole::Sql(&self.shown_or_place(key))),
                 ("table", Hole::Table(&self.table)),
                 ("column", Hole::Name(&self.column)),
                 ("most", Hole::Number(most)),
@@ -228,6 +259,16 @@ impl Fill {
     fn sql(&self, template: &'static str) -> SqlText {
         let holes = [("column", Hole::Name(&self.column)), ("fill", Hole::Expr(&self.expr))];
         text::sql(self.backend, template, &holes)
+    }
+
+    /// What an UPDATE assigns.
+    fn set(&self) -> SqlText {
+        let mut set = self.sql("{column} = {fill}");
+        for name in &self.kept {
+            let kept = text::sql(self.backend, ", {name} = {name}", &[("name", Hole::Name(name))]);
+            set = text::join([&set, &kept], "");
+        }
+        set
     }
 
     fn pending(&self) -> SqlText {
@@ -331,12 +372,22 @@ impl Fill {
         SqlText::stored(names.collect::<Vec<_>>().join(", "))
     }
 
+    /// By what a row is named: its key, or its place where it has none.
+    fn shown_or_place(&self, key: &[KeyColumn]) -> SqlText {
+        match (key, self.backend) {
+            ([], Backend::Postgres) => text::sql(self.backend, "ctid", &[]),
+            ([], _) => text::sql(self.backend, "NULL", &[]),
+            (key, _) => self.shown(key),
+        }
+    }
+
     /// The key's values as text from which [`constant`] makes the same values again.
     fn shown(&self, key: &[KeyColumn]) -> SqlText {
         let shown = key.iter().map(|column| {
             let name = text::name(self.backend, &column.name);
             match (self.backend, column.kind) {
-                (Backend::Postgres, _) => format!("{name}::text"),
+                // With a name of its own: ORDER BY would mean the text, not the column.
+                (Backend::Postgres, _) => format!("{name}::text AS newcol_shown"),
                 (Backend::Mysql, KeyKind::Bytes) => format!("hex({name})"),
                 (Backend::Mysql, KeyKind::Integer | KeyKind::Number | KeyKind::Text) => name,
                 (Backend::Sqlite, _) => format!("quote({name})"),

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::{
     BackfillError,
+    counts::Counts,
     place::{Place, Window},
     record::{Gain, Part},
     tune::{Tuner, VISITS},
@@ -26,7 +27,7 @@ const SAMPLE: u64 = 64;
 
 /// Tries after which a batch leaves out the rows that others hold (PostgreSQL); the proving pass
 /// comes back to them.
-const PATIENCE: u32 = 3;
+pub(super) const PATIENCE: u32 = 3;
 
 /// What came of a try.
 pub(super) enum Ran {
@@ -200,7 +201,7 @@ impl Worker<'_> {
         rows: u64,
         smallest: bool,
     ) -> Result<Option<(Gain, u64)>, DbError> {
-        let counts = self.counts(range)?;
+        let counts = Counts::read(&mut self.session, &self.job.fill, range)?;
         if counts.pending == 0 {
             let Counts { rows, empty, differing, .. } = counts;
             return Ok(Some((Gain { filled: 0, rows, empty, differing }, rows)));
@@ -209,21 +210,11 @@ impl Worker<'_> {
             return Ok(None);
         }
         self.session.execute(self.job.fill.update(range, CERTAIN).as_str())?;
-        let after = self.counts(range)?;
+        let after = Counts::read(&mut self.session, &self.job.fill, range)?;
         let filled = counts.pending.saturating_sub(after.pending);
         let gain =
             Gain { filled, rows: after.rows, empty: after.empty, differing: after.differing };
         Ok(Some((gain, after.rows)))
-    }
-
-    fn counts(&mut self, range: Range<'_>) -> Result<Counts, DbError> {
-        let rows = self.session.query(self.job.fill.compare(range).as_str())?;
-        let mut numbers = rows.into_iter().flatten().map(|value| {
-            // MySQL's sums are decimals.
-            value.and_then(|text| text.parse().ok()).unwrap_or_default()
-        });
-        let mut next = || numbers.next().unwrap_or_default();
-        Ok(Counts { rows: next(), empty: next(), pending: next(), differing: next() })
     }
 
     fn fill_keys(
@@ -318,13 +309,6 @@ struct Done {
     gain: Gain,
     passed: u64,
     sized: u64,
-}
-
-struct Counts {
-    rows: u64,
-    empty: u64,
-    pending: u64,
-    differing: u64,
 }
 
 /// Returns the place after a batch that ended at a key, or at the part's last row.

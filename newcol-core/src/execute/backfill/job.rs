@@ -3,12 +3,16 @@
 use super::{BackfillError, Settings};
 use crate::{
     backend::Backend,
-    contract::{Contract, OldRows},
+    contract::{Contract, Expr, OldRows},
     db::{DbError, Session, facts::read_table, probe::probe_default},
     execute::side_effects::{Care, SideEffects},
     ident::{Ident, TableName},
     keys::{KeyColumn, KeyKind, KeyTuple, KeyValue},
-    plan::{Plan, StageKind, facts::TableFacts, volatility::judge},
+    plan::{
+        Plan, StageKind,
+        facts::{TableFacts, Volatility},
+        volatility::judge,
+    },
     render::{
         backfill::{Fill, Range},
         text::{exact_literal, table},
@@ -48,6 +52,8 @@ pub struct Relation {
     pub blocks: u64,
     /// Whether an index needs the column, so that no updated row stays on its page as it is.
     pub indexed: bool,
+    /// Whether this role may read it by its own name; partitions have rights of their own.
+    pub readable: bool,
 }
 
 impl Job {
@@ -57,42 +63,44 @@ impl Job {
         session: &mut Session,
         settings: &Settings,
     ) -> Result<Self, BackfillError> {
+        let mut job = Self::read_only(contract, session, settings)?;
+        if let OldRows::Rust(path) = &contract.answers().old_rows {
+            let column = contract.path().clone();
+            return Err(BackfillError::RustFill { column, path: path.to_string() });
+        }
+        let effects = SideEffects::read(session, &job.plan)
+            .map_err(|source| BackfillError::Facts { column: contract.path().clone(), source })?;
+        job.care = effects.care(settings.triggers)?;
+        job.fill.kept.clone_from(&job.care.assign);
+        Ok(job)
+    }
+
+    /// Reads the table and a way through, for who changes nothing: no side effect stands in the way,
+    /// and what is filled by Rust code has a fill of which nothing is known.
+    pub(super) fn read_only(
+        contract: &Contract,
+        session: &mut Session,
+        settings: &Settings,
+    ) -> Result<Self, BackfillError> {
         let plan = plan(contract, session)?;
         let column = || contract.path().clone();
-        if plan.stage(StageKind::Backfill).is_none() {
-            return Err(BackfillError::NothingToFill { column: column() });
-        }
-        if let OldRows::Rust(path) = &contract.answers().old_rows {
-            return Err(BackfillError::RustFill { column: column(), path: path.to_string() });
-        }
         let backend = session.backend();
-        let (Some(expr), Some(ty)) = (plan.fill().cloned(), contract.sql_type(backend)) else {
-            return Err(BackfillError::NothingToFill { column: column() });
+        let nothing = || BackfillError::NothingToFill { column: column() };
+        plan.stage(StageKind::Backfill).ok_or_else(nothing)?;
+        let ty = contract.sql_type(backend).ok_or_else(nothing)?.clone();
+        let (expr, volatility) = match &contract.answers().old_rows {
+            OldRows::Rust(_) => (Expr::new("NULL"), Volatility::Volatile),
+            OldRows::Sql(_) | OldRows::Unfilled => {
+                let expr = plan.fill().ok_or_else(nothing)?.clone();
+                let volatility = judge(&expr, backend);
+                (expr, volatility)
+            }
         };
-        let effects = SideEffects::read(session, &plan)
-            .map_err(|source| BackfillError::Facts { column: column(), source })?;
-        let care = effects.care(settings.triggers)?;
-        let fill = Fill {
-            backend,
-            table: contract.table().clone(),
-            column: contract.column().clone(),
-            ty: ty.clone(),
-            volatility: judge(&expr, backend),
-            expr,
-            kept: care.assign.clone(),
-        };
+        let (table, name) = (contract.table().clone(), contract.column().clone());
+        let fill = Fill { backend, table, column: name, ty, expr, volatility, kept: Vec::new() };
         let key = key(session, &plan.facts, contract.table())?;
-        let by_blocks = backend == Backend::Postgres
-            && session.server().at_least(14, 0)
-            && (!settings.by_key || key.is_empty());
-        let route = if by_blocks {
-            Route::Blocks(relations(session, contract.table(), contract.column())?)
-        } else if key.is_empty() {
-            return Err(BackfillError::NoKey { column: column() });
-        } else {
-            Route::Keys
-        };
-        Ok(Self { plan, fill, route, key, care })
+        let route = route(session, contract, &key, settings)?;
+        Ok(Self { plan, fill, route, key, care: Care::default() })
     }
 
     /// Returns what makes this job another than one with the same column: type and expression.
@@ -171,6 +179,27 @@ impl Job {
         })?;
         Ok(KeyTuple(tuple))
     }
+}
+
+/// Chooses the way through: by blocks where the server finds them, and where each of the tables that
+/// hold the rows may be read by its own name.
+fn route(
+    session: &mut Session,
+    contract: &Contract,
+    key: &[KeyColumn],
+    settings: &Settings,
+) -> Result<Route, BackfillError> {
+    let has_blocks = session.backend() == Backend::Postgres && session.server().at_least(14, 0);
+    if has_blocks && (!settings.by_key || key.is_empty()) {
+        let relations = relations(session, contract.table(), contract.column())?;
+        if key.is_empty() || relations.iter().all(|relation| relation.readable) {
+            return Ok(Route::Blocks(relations));
+        }
+    }
+    if key.is_empty() {
+        return Err(BackfillError::NoKey { column: contract.path().clone() });
+    }
+    Ok(Route::Keys)
 }
 
 /// Plans the column as if it were not there yet, which is what its stages were planned on.
@@ -306,7 +335,8 @@ fn relations(
              WHERE d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass \
                AND d.refobjid = c.oid AND a.attname = {column} \
                AND NOT (m.amname = 'brin' \
-                 AND current_setting('server_version_num')::int >= 160000)) \
+                 AND current_setting('server_version_num')::int >= 160000)), \
+           pg_catalog.has_table_privilege(c.oid, 'SELECT') \
          FROM tree JOIN pg_catalog.pg_class c ON c.oid = tree.oid \
          JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
          WHERE c.relkind = 'r' ORDER BY c.oid"
@@ -321,6 +351,7 @@ fn relations(
             name: TableName { schema: Some(schema), name: table },
             blocks: next().parse().unwrap_or_default(),
             indexed: next() == "t",
+            readable: next() == "t",
         });
     }
     Ok(relations)

@@ -5,6 +5,9 @@
 //! missed, until a pass finds nothing pending. Each batch changes rows and the job's record in one
 //! transaction, so a run that is killed anywhere goes on where it was, on this machine or another.
 //!
+//! [`Backfill::verify`] looks at every row and changes none; [`Backfill::repair`] fills what that
+//! found, and nothing else.
+//!
 //! What it does not do: decide how fast (that is [`super::pace`]), or judge side effects (that is
 //! [`super::side_effects`]).
 //!
@@ -13,6 +16,8 @@
 
 mod ahead;
 mod batch;
+mod chunk;
+mod counts;
 mod error;
 mod estimate;
 mod job;
@@ -20,7 +25,11 @@ mod pass;
 mod place;
 mod receipt;
 mod record;
+mod repair;
+mod sessions;
 mod tune;
+mod verify;
+mod walk;
 mod worker;
 
 use std::{
@@ -35,6 +44,8 @@ pub use self::{
     job::{Job, Relation, Route},
     receipt::Receipt,
     record::{FORMAT, JobRecord, Order, Phase, Totals, record_tables},
+    repair::{Repair, Repaired},
+    verify::{BadChunk, Recorded, Verification},
 };
 use self::{record::Record, worker::Worker};
 use super::{
@@ -162,7 +173,11 @@ struct Shared<'a> {
     pause: AtomicBool,
 }
 
-impl Shared<'_> {
+impl<'a> Shared<'a> {
+    fn new(listener: &'a Listener<'a>) -> Self {
+        Self { listener, stop: AtomicBool::new(false), pause: AtomicBool::new(false) }
+    }
+
     fn tell(&self, event: &Event) {
         let answer = (self.listener)(event);
         self.pause.store(answer == Answer::Pause, Ordering::SeqCst);
@@ -208,8 +223,7 @@ impl<'a> Backfill<'a> {
         let record = Record::new(job.fill.backend, self.contract.path());
         record.create(&mut session)?;
         let resumed = pass::begin(&record, &mut session, &job, &self.settings)?;
-        let (stop, pause) = (AtomicBool::new(false), AtomicBool::new(false));
-        let shared = Shared { listener, stop, pause };
+        let shared = Shared::new(listener);
         shared.tell(&Event::Began {
             rows: job.plan.facts.rows,
             resumed,
