@@ -151,6 +151,7 @@ impl Arena {
         }
         run(&create_table(self.backend));
         run("CREATE TABLE fills (id bigint NOT NULL, value varchar(60) NOT NULL)");
+        run("CREATE INDEX fills_of ON fills (id)");
         run("INSERT INTO t (name) VALUES ('row')");
         for _ in 0..doublings {
             run("INSERT INTO t (name) SELECT name FROM t");
