@@ -127,6 +127,34 @@ fn mariadb_survives_a_broken_connection_before_any_answer() {
     sweep(Backend::Mysql, End::After);
 }
 
+#[test]
+fn workers_by_key_look_at_every_row() {
+    for (backend, more) in [(Backend::Postgres, &["--by-key"] as &[&str]), (Backend::Mysql, &[])] {
+        let Some(arena) = Arena::new(backend, Server::Shared) else { return };
+        for _ in 0..4 {
+            arena.reset(FEW_DOUBLINGS + 3, Old::Nobody);
+            let args = [&["--workers", "3", "--full-speed"], more].concat();
+            assert!(arena.start(0, arena.db.url(), &args).wait().success(), "{}", arena.words());
+            arena.check();
+        }
+    }
+}
+
+#[test]
+fn two_machines_may_start_at_once() {
+    for backend in [Backend::Postgres, Backend::Mysql, Backend::Sqlite] {
+        let Some(arena) = Arena::new(backend, Server::Shared) else { return };
+        for _ in 0..4 {
+            arena.reset(FEW_DOUBLINGS, Old::Trigger);
+            let runs = [0, 1].map(|machine| arena.start(machine, arena.db.url(), &[]));
+            for mut run in runs {
+                assert!(run.wait().success(), "{backend}: {}", run.words());
+            }
+            arena.check();
+        }
+    }
+}
+
 /// How many kills the user wants of a test, as a part of all.
 fn kills(fewest: u64, part: u64, of: u64) -> u64 {
     wanted().map_or(fewest, |wanted| (wanted * part).div_ceil(of))
