@@ -232,12 +232,12 @@ impl Fill {
         let Range::Keys { key, .. } = range else { unreachable!("pages need no keys") };
         text::sql(
             self.backend,
-            "SELECT {shown} FROM {table} WHERE {range} ORDER BY {order} LIMIT 1 OFFSET {count}",
+            "SELECT {shown} FROM {table} AS keyed WHERE {range} ORDER BY {order} LIMIT 1 OFFSET {count}",
             &[
                 ("shown", Hole::Sql(&self.shown(key))),
                 ("table", Hole::Table(&self.table)),
                 ("range", Hole::Sql(&self.within(range))),
-                ("order", Hole::Sql(&self.names(key, ""))),
+                ("order", Hole::Sql(&self.order(key, ""))),
                 ("count", Hole::Number(count.saturating_sub(1))),
             ],
         )
@@ -247,11 +247,11 @@ impl Fill {
     pub fn last_key(&self, key: &[KeyColumn]) -> SqlText {
         text::sql(
             self.backend,
-            "SELECT {shown} FROM {table} ORDER BY {order} LIMIT 1",
+            "SELECT {shown} FROM {table} AS keyed ORDER BY {order} LIMIT 1",
             &[
                 ("shown", Hole::Sql(&self.shown(key))),
                 ("table", Hole::Table(&self.table)),
-                ("order", Hole::Sql(&self.names(key, " DESC"))),
+                ("order", Hole::Sql(&self.order(key, " DESC"))),
             ],
         )
     }
@@ -367,8 +367,12 @@ impl Fill {
         SqlText::stored(sql)
     }
 
-    fn names(&self, key: &[KeyColumn], order: &str) -> SqlText {
-        let names = key.iter().map(|column| text::name(self.backend, &column.name) + order);
+    /// The order of a key, of a table called `keyed`: a bare name would mean the text that is
+    /// [shown](Self::shown) under it, where 10 comes before 9.
+    fn order(&self, key: &[KeyColumn], direction: &str) -> SqlText {
+        let names = key
+            .iter()
+            .map(|column| format!("keyed.{}{direction}", text::name(self.backend, &column.name)));
         SqlText::stored(names.collect::<Vec<_>>().join(", "))
     }
 
