@@ -169,13 +169,13 @@ impl Fill {
             // Blocks are read in their order.
             Range::Pages { .. } => text::sql(self.backend, "", &[]),
             Range::Keys { key, .. } => {
-                let names = self.names(key, "");
+                let names = self.order(key, "");
                 text::sql(self.backend, " ORDER BY {names}", &[("names", Hole::Sql(&names))])
             }
         };
         text::sql(
             self.backend,
-            "SELECT {shown} FROM {table} WHERE {range} AND {condition}{order} LIMIT {most}",
+            "SELECT {shown} FROM {table} AS keyed WHERE {range} AND {condition}{order} LIMIT {most}",
             &[
                 ("shown", Hole::Sql(&self.shown_or_place(key))),
                 ("table", Hole::Sql(&self.relation(range))),
@@ -390,8 +390,7 @@ impl Fill {
         let shown = key.iter().map(|column| {
             let name = text::name(self.backend, &column.name);
             match (self.backend, column.kind) {
-                // With a name of its own: ORDER BY would mean the text, not the column.
-                (Backend::Postgres, _) => format!("{name}::text AS newcol_shown"),
+                (Backend::Postgres, _) => format!("{name}::text"),
                 (Backend::Mysql, KeyKind::Bytes) => format!("hex({name})"),
                 (Backend::Mysql, KeyKind::Integer | KeyKind::Number | KeyKind::Text) => name,
                 (Backend::Sqlite, _) => format!("quote({name})"),

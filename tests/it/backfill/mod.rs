@@ -1,3 +1,4 @@
 //! Backfills on real servers.
 
+mod cost;
 mod death;
