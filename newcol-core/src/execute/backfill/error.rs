@@ -111,7 +111,7 @@ pub enum BackfillError {
         source: Box<DbError>,
     },
     /// A part of the table could not be read.
-    #[error("could not look at {place} of `{column}`")]
+    #[error("could not look at `{column}` in {place}")]
     Look {
         /// The column.
         column: ColumnPath,
@@ -170,6 +170,9 @@ impl BackfillError {
             Self::Batch { source, .. } => source.hint().or_else(|| {
                 Some("see what the server says, then run the same command again: it goes on where it stopped".to_owned())
             }),
+            Self::Look { source, .. } if source.sqlstate() == Some("42501") => {
+                Some("use the URL of a role that may read every row of the table".to_owned())
+            }
             Self::Look { source, .. } => source.hint(),
             Self::NotComparable { .. } => {
                 Some("leave values as they are: `--repair` fills what is NULL".to_owned())
