@@ -1,3 +1,4 @@
 //! Backfills on real servers.
 
+mod again;
 mod death;

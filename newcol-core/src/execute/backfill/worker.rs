@@ -171,13 +171,9 @@ impl<'a> Worker<'a> {
         }
     }
 
-    pub(super) fn is_proving(&self) -> bool {
-        self.phase == Phase::Proving
-    }
-
     /// Notices a new pass: looking costs less than filling, so the pace begins anew.
     fn enter(&mut self, phase: Phase, pass: u32) {
-        if pass == self.pass {
+        if (phase, pass) == (self.phase, self.pass) {
             return;
         }
         if phase != self.phase {
