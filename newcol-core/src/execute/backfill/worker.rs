@@ -30,6 +30,10 @@ const TRIES: u32 = 40;
 /// for a server that restarts.
 const CONNECTS: u32 = 12;
 
+/// How often a connection may be lost without a batch in between: more often than a failover or
+/// two, the batch may be what ends it.
+const LOSSES: u32 = 10;
+
 /// How often the record is asked what is wanted.
 const LOOK: Duration = Duration::from_millis(250);
 
@@ -235,25 +239,28 @@ impl<'a> Worker<'a> {
         let Some(failure) = error.failure() else { return Err(error.into()) };
         let why = failure.message.clone();
         if failure.lost {
-            self.reconnect(error)?;
-            self.shared.tell(&Event::Reconnected);
-            return Ok(());
+            if tries > LOSSES {
+                return Err(self.gave_up(error, tries));
+            }
+            return self.reconnect(error);
         }
-        // Nothing is lost by it: the transaction has failed already.
-        self.session.batch("ROLLBACK").ok();
+        // A killed session may say first that its statement was.
+        if let Err(gone) = self.session.batch("ROLLBACK")
+            && is_lost(&gone)
+        {
+            return self.reconnect(gone);
+        }
         let held = failure.is_lock_timeout() || failure.is_deadlock();
         let cancelled = matches!(failure.sqlstate.as_deref(), Some("57014" | "40001"))
             || matches!(failure.errno, Some(1317 | 1969 | 3024));
         if !(held || cancelled) || tries >= TRIES {
-            return Err(BackfillError::Batch {
-                column: self.record.column().clone(),
-                tries,
-                place: self.place(),
-                source: Box::new(error),
-            });
+            return Err(self.gave_up(error, tries));
         }
         self.shared.tell(&Event::Retry { tries, why });
-        let signals = self.signals()?;
+        let signals = match self.signals() {
+            Ok(signals) => signals,
+            Err(error) => return self.recover(error, tries + 1),
+        };
         self.pace.observe(
             &Observation {
                 outcome: PaceOutcome::Conflict,
@@ -267,6 +274,12 @@ impl<'a> Worker<'a> {
         Ok(())
     }
 
+    fn gave_up(&mut self, error: DbError, tries: u32) -> BackfillError {
+        let column = self.record.column().clone();
+        BackfillError::Batch { column, tries, place: self.place(), source: Box::new(error) }
+    }
+
+    /// Connects anew, also where the new connection is lost at once: servers start and stop.
     fn reconnect(&mut self, first: DbError) -> Result<(), BackfillError> {
         let mut wait = Duration::from_millis(50);
         for _ in 0..CONNECTS {
@@ -275,9 +288,15 @@ impl<'a> Worker<'a> {
             if self.shared.is_stopped() {
                 break;
             }
-            if let Ok(session) = self.session.again() {
-                self.session = session;
-                return self.prepare();
+            let Ok(session) = self.session.again() else { continue };
+            self.session = session;
+            match self.prepare() {
+                Ok(()) => {
+                    self.shared.tell(&Event::Reconnected);
+                    return Ok(());
+                }
+                Err(BackfillError::Database(error)) if is_lost(&error) => {}
+                Err(error) => return Err(error),
             }
         }
         Err(first.into())
@@ -300,14 +319,16 @@ impl<'a> Worker<'a> {
     fn prepare(&mut self) -> Result<(), BackfillError> {
         let session = &mut self.session;
         match session.backend() {
-            // While we wait for a row, others wait for the rows we hold: not for long. The last
-            // commits may be lost with the server, rows and record alike.
+            // While we wait for a row, others wait for the rows we hold: not for long. A server that
+            // dies may lose the batch under way and no other; replicas need not hear of it first.
             Backend::Postgres => session.batch(
-                "SET lock_timeout = '100ms'; SET synchronous_commit = off; \
+                "SET lock_timeout = '100ms'; SET synchronous_commit = local; \
                  SET idle_in_transaction_session_timeout = '60s'",
             )?,
+            // A machine that vanished must not hold rows for hours.
             Backend::Mysql => session.batch(
-                "SET SESSION innodb_lock_wait_timeout = 1, SESSION lock_wait_timeout = 1; \
+                "SET SESSION innodb_lock_wait_timeout = 1, SESSION lock_wait_timeout = 1, \
+                   SESSION wait_timeout = 60; \
                  SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
             )?,
             Backend::Sqlite => {}
@@ -338,6 +359,10 @@ enum Step {
     Worked,
     Idle,
     Over(Outcome),
+}
+
+fn is_lost(error: &DbError) -> bool {
+    error.failure().is_some_and(|failure| failure.lost)
 }
 
 /// Limits that stop the work until they change, as opposed to those that only slow it down.
