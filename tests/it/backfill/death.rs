@@ -240,10 +240,11 @@ fn round(
         let late = arena.numbers("SELECT count(*) FROM t WHERE name = 'old'")[0];
         let used = arena.numbers("SELECT count(*) FROM fills")[0];
         tally.undone += taken.saturating_sub(used + late);
-        // The batch under way may be half again as large as the largest known one, and a crash skips
-        // numbers that were put aside.
+        // The batch under way may be half again as large as the largest known one. A crash ends those
+        // of all workers, of whom there are up to four, and skips numbers that were put aside.
         let batch = (reported.largest * 3 / 2).max(200);
-        tally.allowed += (kills + reported.retries) * batch + crashes * 32;
+        let batches = 2 * (kills - crashes) + 4 * crashes + reported.retries;
+        tally.allowed += batches * batch + crashes * 32;
     }
 }
 
@@ -255,7 +256,9 @@ fn battle(arena: &Arena, weapons: &[Weapon], kills: u64, chance: &mut Chance, ta
         let wanted = if chance.once_in(3) { 2 } else { 1 };
         while runs.len() < wanted {
             let machine = runs.first().map_or(chance.below(2) as usize, |run| 1 - run.machine);
-            runs.push(arena.start(machine, arena.db.url(), &[]));
+            let ways = ways(arena.backend);
+            let way = ways[chance.below(ways.len() as u64) as usize];
+            runs.push(arena.start(machine, arena.db.url(), way));
         }
         let moment = Duration::from_millis(chance.below(300));
         let over = |runs: &mut Vec<Run>| runs.iter_mut().any(|run| run.over().is_some());
@@ -302,6 +305,17 @@ fn battle(arena: &Arena, weapons: &[Weapon], kills: u64, chance: &mut Chance, ta
         if !run.wait().success() {
             gave_up(&run, tally);
         }
+    }
+}
+
+/// The ways to run: each goes on with what another one began.
+fn ways(backend: Backend) -> &'static [&'static [&'static str]] {
+    match backend {
+        Backend::Postgres => {
+            &[&[], &["--by-key"], &["--workers", "2"], &["--by-key", "--workers", "2"]]
+        }
+        Backend::Mysql => &[&[], &["--workers", "2"]],
+        Backend::Sqlite => &[&[]],
     }
 }
 

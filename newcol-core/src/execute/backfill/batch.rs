@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::{
     BackfillError,
     counts::Counts,
-    place::{Place, Window},
+    place::{Place, Task, Window},
     record::{Gain, Part},
     tune::{Tuner, VISITS},
     worker::{Tuned, Worker},
@@ -73,10 +73,12 @@ impl Worker<'_> {
             Place::Blocks { relation, end, at } => {
                 self.prove_blocks(&mut part, relation, end, at, rows)?
             }
-            Place::Keys { after, last, .. } if self.is_proving() => {
+            Place::Keys { task: Task::Prove, after, last, .. } => {
                 self.prove_keys(&mut part, after, last, rows)?
             }
-            Place::Keys { after, last, .. } => self.fill_keys(&mut part, after, last, rows)?,
+            Place::Keys { task: Task::Fill, after, last, .. } => {
+                self.fill_keys(&mut part, after, last, rows)?
+            }
         };
         let advance = self.record.advance(&part, &self.name, done.gain);
         let mut end = self.job.care.after.iter().map(SqlText::as_str).collect::<Vec<_>>();
@@ -190,7 +192,7 @@ impl Worker<'_> {
             count = (count / 4).max(1);
         };
         let sized = if to.is_none() { passed } else { passed.max(rows) };
-        part.place = passed_to(after, last, to);
+        part.place = passed_to(Task::Prove, after, last, to);
         Ok(Done { gain, passed, sized })
     }
 
@@ -230,7 +232,7 @@ impl Worker<'_> {
         let upper = to.as_ref().or(last.as_ref());
         let range = Range::Keys { key: &job.key, after: after.as_ref(), to: upper };
         let filled = self.session.execute(job.fill.update(range, CERTAIN).as_str())?;
-        part.place = passed_to(after, last, to);
+        part.place = passed_to(Task::Fill, after, last, to);
         let gain = Gain { filled, ..Gain::default() };
         // Where rows are filled already, the batch went past them all the same.
         Ok(Done { gain, passed: rows.max(filled), sized: rows })
@@ -312,13 +314,18 @@ struct Done {
 }
 
 /// Returns the place after a batch that ended at a key, or at the part's last row.
-fn passed_to(after: Option<KeyTuple>, last: Option<KeyTuple>, to: Option<KeyTuple>) -> Place {
+fn passed_to(
+    task: Task,
+    after: Option<KeyTuple>,
+    last: Option<KeyTuple>,
+    to: Option<KeyTuple>,
+) -> Place {
     match to {
         Some(to) => {
             let done = Some(&to) == last.as_ref();
-            Place::Keys { after: Some(to), last, done }
+            Place::Keys { task, after: Some(to), last, done }
         }
-        None => Place::Keys { after, last, done: true },
+        None => Place::Keys { task, after, last, done: true },
     }
 }
 

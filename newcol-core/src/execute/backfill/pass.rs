@@ -3,13 +3,13 @@
 use super::{
     BackfillError, Outcome, Phase, Receipt, Settings, Totals,
     job::{Job, Route},
-    place::{Place, Window},
+    place::{Place, Task, Window},
     record::{JobRecord, Order, Record},
     tune::{FIRST_SIZE, MAX_SIZE},
 };
 use crate::{
     backend::{Backend, Product},
-    db::{DbError, Session},
+    db::{DbError, Failure, Session},
     ident::TableName,
     plan::facts::Volatility,
     render::text,
@@ -18,6 +18,9 @@ use crate::{
 /// Passes after which rows that are still found empty are an error: each one sees only what was
 /// missed during the one before.
 const MOST_PASSES: u32 = 20;
+
+/// How often a start is tried that another one gets in the way of.
+const STARTS: u32 = 5;
 
 /// Rows that are named when they cannot be filled.
 const NAMED: u64 = 20;
@@ -39,26 +42,36 @@ pub(super) fn begin(
     job: &Job,
     settings: &Settings,
 ) -> Result<Option<Totals>, BackfillError> {
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        match try_begin(record, session, job, settings) {
+            Err(BackfillError::Database(error)) if tries < STARTS && is_race(&error) => {}
+            begun => return begun,
+        }
+    }
+}
+
+/// Two starters: one of them has begun the job, and the other takes it up.
+fn is_race(error: &DbError) -> bool {
+    error.sqlstate() == Some("23505")
+        || error.errno() == Some(1062)
+        || error.failure().is_some_and(Failure::is_deadlock)
+}
+
+fn try_begin(
+    record: &Record,
+    session: &mut Session,
+    job: &Job,
+    settings: &Settings,
+) -> Result<Option<Totals>, BackfillError> {
     let opening = if session.backend() == Backend::Sqlite { "BEGIN IMMEDIATE" } else { "BEGIN" };
     session.batch(opening)?;
     let begun = in_transaction(record, session, job, settings);
-    let end = if begun.is_ok() { "COMMIT" } else { "ROLLBACK" };
-    let ended = session.batch(end);
-    // Two starters: the other one has begun it.
-    let taken = |error: &BackfillError| match error {
-        BackfillError::Database(error) => {
-            error.sqlstate() == Some("23505") || error.errno() == Some(1062)
-        }
-        _ => false,
-    };
-    match begun {
-        Err(error) if taken(&error) => Ok(Some(record.totals(session)?)),
-        Err(error) => Err(error),
-        Ok(resumed) => {
-            ended?;
-            Ok(resumed)
-        }
-    }
+    let ended = session.batch(if begun.is_ok() { "COMMIT" } else { "ROLLBACK" });
+    let begun = begun?;
+    ended?;
+    Ok(begun)
 }
 
 fn in_transaction(
@@ -84,11 +97,12 @@ fn in_transaction(
         Some(JobRecord { job, .. }) if job != fingerprint => {
             Err(BackfillError::Changed { column: record.column().clone() })
         }
-        Some(found) => {
+        Some(_) => {
             record.order(session, Order::Run)?;
             let totals = record.totals(session)?;
-            // Done already: one more look at every row.
-            if found.phase == Phase::Done {
+            // Nothing is left of the last pass: one more look at every row, whatever it had found.
+            if totals.parts_done == totals.parts {
+                record.recount(session)?;
                 let places = places(session, job, Phase::Proving, workers)?;
                 record.begin_pass(session, Phase::Proving, &places)?;
             }
@@ -107,14 +121,17 @@ pub(super) fn turn(
     let opening = if session.backend() == Backend::Sqlite { "BEGIN IMMEDIATE" } else { "BEGIN" };
     session.batch(opening)?;
     let next = follow(record, session, job, workers);
-    session.batch(if next.is_ok() { "COMMIT" } else { "ROLLBACK" })?;
-    match next? {
-        Turn::Over(Outcome::Done(receipt)) => {
-            analyze(session, job)?;
-            Ok(Turn::Over(Outcome::Done(receipt)))
+    let ended = session.batch(if next.is_ok() { "COMMIT" } else { "ROLLBACK" });
+    let next = next?;
+    ended?;
+    if let Turn::Over(Outcome::Done(_)) = next {
+        match analyze(session, job) {
+            // Another worker does it, or the server's own, which will for so many changed rows.
+            Err(error) if error.failure().is_some_and(Failure::is_lock_timeout) => {}
+            done => done?,
         }
-        turn => Ok(turn),
     }
+    Ok(next)
 }
 
 fn follow(
@@ -185,16 +202,21 @@ fn places(
         }
         Route::Keys => {
             let Some(last) = job.last_key(session)? else { return Ok(Vec::new()) };
+            let task = match phase {
+                Phase::Filling => Task::Fill,
+                Phase::Proving | Phase::Done => Task::Prove,
+            };
             let mut after = None;
             let mut places = Vec::new();
             for bound in job.bounds(session, &last, workers)? {
                 places.push(Place::Keys {
+                    task,
                     after: after.replace(bound.clone()),
                     last: Some(bound),
                     done: false,
                 });
             }
-            places.push(Place::Keys { after, last: Some(last), done: false });
+            places.push(Place::Keys { task, after, last: Some(last), done: false });
             Ok(places)
         }
     }

@@ -154,14 +154,14 @@ impl Record {
         if self.exists(session)? {
             return Ok(());
         }
-        match self.create_now(session) {
-            // Another run made them at the same time.
-            Err(_) if self.exists(session)? => Ok(()),
-            made => made,
-        }
+        self.create_missing(session).or_else(|error| match error.sqlstate() {
+            // PostgreSQL looks first and makes then: another run came between.
+            Some("23505" | "42P07") => self.create_missing(session),
+            _ => Err(error),
+        })
     }
 
-    fn create_now(&self, session: &mut Session) -> Result<(), DbError> {
+    fn create_missing(&self, session: &mut Session) -> Result<(), DbError> {
         // A path is three names of at most 64 characters.
         let name = "varchar(200)";
         let time = match self.backend {
@@ -283,6 +283,12 @@ impl Record {
         session.execute(&format!("UPDATE {JOBS} SET wanted = '{order}' WHERE column_path = {key}"))
     }
 
+    /// Counts passes from the start again.
+    pub(super) fn recount(&self, session: &mut Session) -> Result<(), DbError> {
+        let key = &self.key;
+        session.batch(&format!("UPDATE {JOBS} SET pass = 0 WHERE column_path = {key}"))
+    }
+
     /// Begins a pass with these parts, in the place of those of the pass before, whose sums move to
     /// the job.
     pub(super) fn begin_pass(
@@ -372,35 +378,43 @@ impl Record {
         worker: &str,
     ) -> Result<Option<Part>, BackfillError> {
         let (key, mine) = (&self.key, exact_literal(self.backend, worker));
-        let open = format!("FROM {PARTS} WHERE column_path = {key} AND done = 0");
+        let free = format!("FROM {PARTS} WHERE column_path = {key} AND done = 0");
         let order = format!(
             "ORDER BY CASE WHEN worker = {mine} THEN 0 WHEN worker IS NULL THEN 1 ELSE 2 END, \
              claimed_at, part"
         );
-        let row = match self.backend {
-            Backend::Postgres => session.query(&format!(
-                "SELECT part, place {open} {order} LIMIT 1 FOR UPDATE SKIP LOCKED"
-            ))?,
+        match self.backend {
+            Backend::Postgres => self.part(
+                session,
+                &format!("SELECT part, place {free} {order} LIMIT 1 FOR UPDATE SKIP LOCKED"),
+            ),
             Backend::Sqlite => {
-                session.query(&format!("SELECT part, place {open} {order} LIMIT 1"))?
+                self.part(session, &format!("SELECT part, place {free} {order} LIMIT 1"))
             }
-            // It would lock every row that it sorts.
+            // InnoDB locks all rows that it sorts, so that other workers would find none.
             Backend::Mysql => {
-                let mut locked = Vec::new();
-                for row in session.query(&format!("SELECT part {open} {order} LIMIT 16"))? {
-                    let part = row.into_iter().next().flatten().unwrap_or_default();
-                    let part = exact_literal(self.backend, &part);
-                    locked = session.query(&format!(
-                        "SELECT part, place {open} AND part = {part} FOR UPDATE SKIP LOCKED"
-                    ))?;
-                    if !locked.is_empty() {
-                        break;
+                for row in session.query(&format!("SELECT part {free} {order}"))? {
+                    let number = row.into_iter().next().flatten().unwrap_or_default();
+                    let number = exact_literal(self.backend, &number);
+                    let taken = self.part(
+                        session,
+                        &format!(
+                            "SELECT part, place {free} AND part = {number} FOR UPDATE SKIP LOCKED"
+                        ),
+                    )?;
+                    if taken.is_some() {
+                        return Ok(taken);
                     }
                 }
-                locked
+                Ok(None)
             }
-        };
-        let Some(row) = row.into_iter().next() else { return Ok(None) };
+        }
+    }
+
+    /// Asks for a part.
+    fn part(&self, session: &mut Session, sql: &str) -> Result<Option<Part>, BackfillError> {
+        let found = session.query(sql)?;
+        let Some(row) = found.into_iter().next() else { return Ok(None) };
         let mut fields = row.into_iter().map(Option::unwrap_or_default);
         let number = fields.next().and_then(|text| text.parse().ok());
         let place = fields.next().unwrap_or_default();

@@ -22,6 +22,10 @@ use crate::{
     ident::TableName,
 };
 
+/// How often a connection may be lost without a batch in between: more often than a failover or
+/// two, the batch may be what ends it.
+const LOSSES: u32 = 10;
+
 /// How often the record is asked what is wanted.
 const LOOK: Duration = Duration::from_millis(250);
 
@@ -162,13 +166,9 @@ impl<'a> Worker<'a> {
         }
     }
 
-    pub(super) fn is_proving(&self) -> bool {
-        self.phase == Phase::Proving
-    }
-
     /// Notices a new pass: looking costs less than filling, so the pace begins anew.
     fn enter(&mut self, phase: Phase, pass: u32) {
-        if pass == self.pass {
+        if (phase, pass) == (self.phase, self.pass) {
             return;
         }
         if phase != self.phase {
@@ -211,22 +211,25 @@ impl<'a> Worker<'a> {
         let Some(failure) = error.failure() else { return Err(error.into()) };
         let why = failure.message.clone();
         if failure.lost {
-            self.reconnect(error)?;
-            self.shared.tell(&Event::Reconnected);
-            return Ok(());
+            if tries > LOSSES {
+                return Err(self.gave_up(error, tries));
+            }
+            return self.reconnect(error);
         }
-        // Nothing is lost by it: the transaction has failed already.
-        self.session.batch("ROLLBACK").ok();
+        // A killed session may say first that its statement was.
+        if let Err(gone) = self.session.batch("ROLLBACK")
+            && sessions::is_lost(&gone)
+        {
+            return self.reconnect(gone);
+        }
         if !sessions::is_passing(failure) || tries >= TRIES {
-            return Err(BackfillError::Batch {
-                column: self.record.column().clone(),
-                tries,
-                place: self.place(),
-                source: Box::new(error),
-            });
+            return Err(self.gave_up(error, tries));
         }
         self.shared.tell(&Event::Retry { tries, why });
-        let signals = self.signals()?;
+        let signals = match self.signals() {
+            Ok(signals) => signals,
+            Err(error) => return self.recover(error, tries + 1),
+        };
         self.pace.observe(
             &Observation {
                 outcome: PaceOutcome::Conflict,
@@ -240,9 +243,19 @@ impl<'a> Worker<'a> {
         Ok(())
     }
 
+    fn gave_up(&mut self, error: DbError, tries: u32) -> BackfillError {
+        let column = self.record.column().clone();
+        BackfillError::Batch { column, tries, place: self.place(), source: Box::new(error) }
+    }
+
+    /// Connects anew, also where the new connection is lost at once: servers start and stop.
     fn reconnect(&mut self, first: DbError) -> Result<(), BackfillError> {
-        self.session = sessions::reconnect(&self.session, self.shared).ok_or(first)?;
-        self.prepare()
+        let care = self.job.care.clone();
+        let ready = |session: &mut Session| sessions::ready_to_fill(session, &care);
+        self.session = sessions::reconnect(&self.session, self.shared, &ready)?.ok_or(first)?;
+        self.prepare()?;
+        self.shared.tell(&Event::Reconnected);
+        Ok(())
     }
 
     /// Waits, and looks from time to time whether it is to stop.
