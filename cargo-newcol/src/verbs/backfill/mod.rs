@@ -354,6 +354,8 @@ fn failed(error: &BackfillError, url: &DatabaseUrl) -> CliError {
         BackfillError::NothingToFill { .. } => Exit::Nothing,
         BackfillError::Plan { .. }
         | BackfillError::RustFill { .. }
+        | BackfillError::SqlFill { .. }
+        | BackfillError::NoInput { .. }
         | BackfillError::OneWriter
         | BackfillError::NoKey { .. } => Exit::Usage,
         BackfillError::NotExpanded { .. }
@@ -365,6 +367,10 @@ fn failed(error: &BackfillError, url: &DatabaseUrl) -> CliError {
         | BackfillError::Key { .. }
         | BackfillError::Batch { .. }
         | BackfillError::Endless { .. }
+        | BackfillError::Input { .. }
+        | BackfillError::Code { .. }
+        | BackfillError::Values { .. }
+        | BackfillError::Value { .. }
         | BackfillError::Database(_) => Exit::Failed,
     };
     CliError::of(exit, error).at(url.describe()).hint_maybe(error.hint())

@@ -9,6 +9,7 @@ use std::{
 use super::{
     BackfillError, Event, Order, Outcome, Phase, Settings, Shared,
     batch::{Batch, Ran},
+    computed,
     job::Job,
     pass::{self, Turn},
     record::Record,
@@ -43,8 +44,10 @@ pub(super) struct Worker<'a> {
     /// What it is called in the record.
     pub(super) name: String,
     pub(super) tuners: BTreeMap<TableName, Tuned>,
+    /// Most rows whose values code computes in about a second.
+    pub(super) code_rows: u64,
     settings: &'a Settings,
-    shared: &'a Shared<'a>,
+    pub(super) shared: &'a Shared<'a>,
     pace: Pace,
     phase: Phase,
     pass: u32,
@@ -77,6 +80,7 @@ impl<'a> Worker<'a> {
             session,
             name: String::new(),
             tuners: BTreeMap::new(),
+            code_rows: computed::FEWEST,
             settings,
             shared,
             pace: Pace::new(settings.pace),
@@ -315,6 +319,10 @@ impl<'a> Worker<'a> {
                  SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
             )?,
             Backend::Sqlite => {}
+        }
+        if self.shared.code.is_some() && session.backend() == Backend::Postgres {
+            // Dates as types of Rust read them, whatever the server's setting.
+            session.batch("SET DateStyle = 'ISO'; SET IntervalStyle = 'iso_8601'")?;
         }
         for sql in &self.job.care.session {
             session.batch(sql.as_str())?;
