@@ -245,8 +245,7 @@ impl Fill {
 
     fn shown_input(&self, input: &Input) -> SqlText {
         let template = match (input.form, self.backend) {
-            (Form::Text, Backend::Postgres) => "{name}::text",
-            (Form::Text, Backend::Mysql | Backend::Sqlite) => "{name}",
+            (Form::Text, _) => "{name}",
             (Form::Bytes, Backend::Postgres) => "encode({name}, 'hex')",
             // SQLite's hex() makes NULL empty.
             (Form::Bytes, Backend::Sqlite) => "CASE WHEN {name} IS NOT NULL THEN hex({name}) END",
