@@ -8,6 +8,7 @@
     reason = "helpers of tests are tests"
 )]
 
+mod backfill;
 mod backfill_rust;
 mod bad_input;
 mod cases;

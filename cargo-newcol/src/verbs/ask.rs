@@ -26,10 +26,15 @@ pub(crate) fn presence() -> Result<Presence, CliError> {
 
 /// Asks before a database is changed; off a terminal only `--yes` will do.
 pub(crate) fn consent(out: &Output, what: &str) -> Result<(), CliError> {
+    consent_or(out, what, "`--dry-run` shows what would be done")
+}
+
+/// As [`consent`], with another way out than `--dry-run`.
+pub(crate) fn consent_or(out: &Output, what: &str, way_out: &str) -> Result<(), CliError> {
     let no = |message: String| CliError { exit: Exit::GateShut, ..CliError::failed(message) };
     if !out.interactive() {
         return Err(no(format!("nobody can be asked whether to {what}"))
-            .hint("say `--yes`; `--dry-run` shows what would be done"));
+            .hint(format!("say `--yes`; {way_out}")));
     }
     let question = Confirm::new().with_prompt(format!("{what}?")).default(false);
     match question.interact().map_err(stopped)? {

@@ -13,3 +13,4 @@ pub(crate) mod rehearse;
 pub(crate) mod status;
 pub(crate) mod tour;
 pub(crate) mod undo;
+pub(crate) mod verify;

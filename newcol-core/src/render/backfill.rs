@@ -65,6 +65,17 @@ pub struct Input {
     pub form: Form,
 }
 
+/// Rows that are asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Which {
+    /// NULL.
+    Empty,
+    /// NULL, though the expression yields a value.
+    Pending,
+    /// With a value that is not what the expression yields; only immutable ones can be asked.
+    Differing,
+}
+
 /// A part of a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Range<'a> {
@@ -94,18 +105,13 @@ impl Fill {
     /// The share is for PostgreSQL, where a page that is visited several times has room for its own
     /// rows: every visit updates some of them, and the next one finds the space of the dead ones.
     pub fn update(&self, range: Range<'_>, share: u32) -> SqlText {
-        let mut set = self.sql("{column} = {fill}");
-        for name in &self.kept {
-            let kept = text::sql(self.backend, ", {name} = {name}", &[("name", Hole::Name(name))]);
-            set = text::join([&set, &kept], "");
-        }
         let some = self.some(share);
         text::sql(
             self.backend,
             "UPDATE {table} SET {set} WHERE {range} AND {pending}{some}",
             &[
                 ("table", Hole::Sql(&self.relation(range))),
-                ("set", Hole::Sql(&set)),
+                ("set", Hole::Sql(&self.set())),
                 ("range", Hole::Sql(&self.within(range))),
                 ("pending", Hole::Sql(&self.pending())),
                 ("some", Hole::Sql(&some)),
@@ -115,13 +121,12 @@ impl Fill {
 
     /// Fills those pending rows of a range that nobody holds (PostgreSQL).
     pub fn update_free(&self, range: Range<'_>) -> SqlText {
-        let set = self.sql("{column} = {fill}");
         text::sql(
             self.backend,
             "UPDATE {table} SET {set} WHERE ctid = ANY(ARRAY(SELECT ctid FROM {table} WHERE {range} AND {pending} FOR NO KEY UPDATE SKIP LOCKED))",
             &[
                 ("table", Hole::Sql(&self.relation(range))),
-                ("set", Hole::Sql(&set)),
+                ("set", Hole::Sql(&self.set())),
                 ("range", Hole::Sql(&self.within(range))),
                 ("pending", Hole::Sql(&self.pending())),
             ],
@@ -132,57 +137,88 @@ impl Fill {
     /// those whose value is not what the expression yields. The last is NULL where the expression
     /// is not immutable.
     pub fn compare(&self, range: Range<'_>) -> SqlText {
-        let differs = if self.volatility == Volatility::Immutable {
-            let differs = self.differs();
-            text::sql(
-                self.backend,
-                "coalesce(sum(CASE WHEN {differs} THEN 1 ELSE 0 END), 0)",
-                &[("differs", Hole::Sql(&differs))],
-            )
-        } else {
-            text::sql(self.backend, "NULL", &[])
+        let differing = match self.volatility {
+            Volatility::Immutable => self.count_of(&self.differs()),
+            Volatility::Stable | Volatility::Volatile | Volatility::Unknown => {
+                text::sql(self.backend, "NULL", &[])
+            }
         };
         text::sql(
             self.backend,
-            "SELECT count(*), count(*) - count({column}), coalesce(sum(CASE WHEN {pending} THEN 1 ELSE 0 END), 0), {differs} FROM {table} WHERE {range}",
+            "SELECT count(*), count(*) - count({column}), {pending}, {differing} FROM {table} WHERE {range}",
             &[
                 ("column", Hole::Name(&self.column)),
-                ("pending", Hole::Sql(&self.pending())),
-                ("differs", Hole::Sql(&differs)),
+                ("pending", Hole::Sql(&self.count_of(&self.pending()))),
+                ("differing", Hole::Sql(&differing)),
                 ("table", Hole::Sql(&self.relation(range))),
                 ("range", Hole::Sql(&self.within(range))),
             ],
         )
     }
 
+    /// Counts the rows for which a condition is true.
+    fn count_of(&self, condition: &SqlText) -> SqlText {
+        let template = match self.backend {
+            Backend::Postgres | Backend::Sqlite => "count(*) FILTER (WHERE {condition})",
+            Backend::Mysql => "coalesce(sum({condition}), 0)",
+        };
+        text::sql(self.backend, template, &[("condition", Hole::Sql(condition))])
+    }
+
     /// Computes the column anew in the rows of a range whose value is not what the expression
-    /// yields.
+    /// yields; where it yields NULL, the value stays, because nothing would be left of it.
     pub fn recompute(&self, range: Range<'_>) -> SqlText {
         text::sql(
             self.backend,
-            "UPDATE {table} SET {column} = {fill} WHERE {range} AND {differs}",
+            "UPDATE {table} SET {set} WHERE {range} AND {differs} AND {fill} IS NOT NULL",
             &[
                 ("table", Hole::Sql(&self.relation(range))),
-                ("column", Hole::Name(&self.column)),
-                ("fill", Hole::Expr(self.expr())),
+                ("set", Hole::Sql(&self.set())),
                 ("range", Hole::Sql(&self.within(range))),
                 ("differs", Hole::Sql(&self.differs())),
+                ("fill", Hole::Expr(self.expr())),
+            ],
+        )
+    }
+
+    /// Asks for the keys of some rows of a range, at most so many; without a key, for their places.
+    pub fn rows(&self, range: Range<'_>, which: Which, key: &[KeyColumn], most: u64) -> SqlText {
+        let condition = match which {
+            Which::Empty => self.sql("{column} IS NULL"),
+            Which::Pending => self.pending(),
+            Which::Differing => {
+                text::join([&self.sql("{column} IS NOT NULL"), &self.differs()], " AND ")
+            }
+        };
+        let order = match range {
+            // Blocks are read in their order.
+            Range::Pages { .. } => text::sql(self.backend, "", &[]),
+            Range::Keys { key, .. } => {
+                let order = self.order(key, "");
+                text::sql(self.backend, " ORDER BY {order}", &[("order", Hole::Sql(&order))])
+            }
+        };
+        text::sql(
+            self.backend,
+            "SELECT {shown} FROM {table} AS keyed WHERE {range} AND {condition}{order} LIMIT {most}",
+            &[
+                ("shown", Hole::Sql(&self.shown_or_place(key))),
+                ("table", Hole::Sql(&self.relation(range))),
+                ("range", Hole::Sql(&self.within(range))),
+                ("condition", Hole::Sql(&condition)),
+                ("order", Hole::Sql(&order)),
+                ("most", Hole::Number(most)),
             ],
         )
     }
 
     /// Asks for the keys of rows that are NULL, at most so many; without a key, for their places.
     pub fn empty_rows(&self, key: &[KeyColumn], most: u64) -> SqlText {
-        let shown = match (key, self.backend) {
-            ([], Backend::Postgres) => text::sql(self.backend, "ctid", &[]),
-            ([], _) => text::sql(self.backend, "NULL", &[]),
-            (key, _) => self.shown(key),
-        };
         text::sql(
             self.backend,
             "SELECT {shown} FROM {table} WHERE {column} IS NULL LIMIT {most}",
             &[
-                ("shown", Hole::Sql(&shown)),
+                ("shown", Hole::Sql(&self.shown_or_place(key))),
                 ("table", Hole::Table(&self.table)),
                 ("column", Hole::Name(&self.column)),
                 ("most", Hole::Number(most)),
@@ -221,12 +257,12 @@ impl Fill {
         let Range::Keys { key, .. } = range else { unreachable!("pages need no keys") };
         text::sql(
             self.backend,
-            "SELECT {shown} FROM {table} WHERE {range} ORDER BY {order} LIMIT 1 OFFSET {count}",
+            "SELECT {shown} FROM {table} AS keyed WHERE {range} ORDER BY {order} LIMIT 1 OFFSET {count}",
             &[
                 ("shown", Hole::Sql(&self.shown(key))),
                 ("table", Hole::Table(&self.table)),
                 ("range", Hole::Sql(&self.within(range))),
-                ("order", Hole::Sql(&self.names(key, ""))),
+                ("order", Hole::Sql(&self.order(key, ""))),
                 ("count", Hole::Number(count.saturating_sub(1))),
             ],
         )
@@ -236,11 +272,11 @@ impl Fill {
     pub fn last_key(&self, key: &[KeyColumn]) -> SqlText {
         text::sql(
             self.backend,
-            "SELECT {shown} FROM {table} ORDER BY {order} LIMIT 1",
+            "SELECT {shown} FROM {table} AS keyed ORDER BY {order} LIMIT 1",
             &[
                 ("shown", Hole::Sql(&self.shown(key))),
                 ("table", Hole::Table(&self.table)),
-                ("order", Hole::Sql(&self.names(key, " DESC"))),
+                ("order", Hole::Sql(&self.order(key, " DESC"))),
             ],
         )
     }
@@ -258,6 +294,19 @@ impl Fill {
         expr
     }
 
+    /// What an UPDATE assigns.
+    fn set(&self) -> SqlText {
+        text::join([&self.sql("{column} = {fill}"), &self.kept_too()], "")
+    }
+
+    /// Columns that keep their values because they are assigned to themselves.
+    pub(super) fn kept_too(&self) -> SqlText {
+        let kept = self.kept.iter().map(|name| {
+            text::sql(self.backend, ", {name} = {name}", &[("name", Hole::Name(name))])
+        });
+        text::join(&kept.collect::<Vec<_>>(), "")
+    }
+
     pub(super) fn pending(&self) -> SqlText {
         match self.volatility {
             Volatility::Immutable | Volatility::Stable => {
@@ -267,18 +316,11 @@ impl Fill {
         }
     }
 
+    /// The condition of a chance.
     pub(super) fn some(&self, share: u32) -> SqlText {
-        if share >= CERTAIN {
-            return text::sql(self.backend, "", &[]);
-        }
-        text::sql(
-            self.backend,
-            " AND random() * {certain} < {share}",
-            &[
-                ("certain", Hole::Number(u64::from(CERTAIN))),
-                ("share", Hole::Number(u64::from(share))),
-            ],
-        )
+        let some =
+            if share >= CERTAIN { String::new() } else { format!(" AND random() < 0.{share:06}") };
+        SqlText::stored(some)
     }
 
     /// Both sides as text where the type has no equality.
@@ -368,9 +410,22 @@ impl Fill {
         SqlText::stored(sql)
     }
 
-    fn names(&self, key: &[KeyColumn], order: &str) -> SqlText {
-        let names = key.iter().map(|column| text::name(self.backend, &column.name) + order);
+    /// The order of a key, of a table called `keyed`: a bare name would mean the text that is
+    /// [shown](Self::shown) under it, where 10 comes before 9.
+    fn order(&self, key: &[KeyColumn], direction: &str) -> SqlText {
+        let names = key
+            .iter()
+            .map(|column| format!("keyed.{}{direction}", text::name(self.backend, &column.name)));
         SqlText::stored(names.collect::<Vec<_>>().join(", "))
+    }
+
+    /// By what a row is named: its key, or its place where it has none.
+    fn shown_or_place(&self, key: &[KeyColumn]) -> SqlText {
+        match (key, self.backend) {
+            ([], Backend::Postgres) => text::sql(self.backend, "ctid", &[]),
+            ([], _) => text::sql(self.backend, "NULL", &[]),
+            (key, _) => self.shown(key),
+        }
     }
 
     /// The key's values as text from which [`constant`] makes the same values again.
@@ -378,9 +433,10 @@ impl Fill {
         let shown = key.iter().map(|column| {
             let name = text::name(self.backend, &column.name);
             match (self.backend, column.kind) {
-                (Backend::Postgres, _) => format!("{name}::text"),
+                // With a name of its own: ORDER BY would mean the text, not the column.
+                (Backend::Postgres, _) => format!("{name}::text AS newcol_shown"),
                 (Backend::Mysql, KeyKind::Bytes) => format!("hex({name})"),
-                (Backend::Mysql, KeyKind::Number | KeyKind::Text) => name,
+                (Backend::Mysql, KeyKind::Integer | KeyKind::Number | KeyKind::Text) => name,
                 (Backend::Sqlite, _) => format!("quote({name})"),
             }
         });

@@ -138,7 +138,7 @@ impl Fill {
     ) -> SqlText {
         let list = text::join(list, ", ");
         let (table, meant) = (self.table_of(rows), self.meant(rows));
-        let (mark, pending, kept) = (self.mark(key), self.pending(), self.kept());
+        let (mark, pending, kept) = (self.mark(key), self.pending(), self.kept_too());
         let (same_key, key_names) = self.same_key(key);
         let free = match held {
             Held::Wait => text::sql(self.backend, "", &[]),
@@ -234,13 +234,6 @@ impl Fill {
             Source::Code { cast, .. } => cast.clone(),
             Source::Sql(_) => unreachable!("the server computes what is SQL"),
         }
-    }
-
-    fn kept(&self) -> SqlText {
-        let kept = self.kept.iter().map(|name| {
-            text::sql(self.backend, ", {name} = {name}", &[("name", Hole::Name(name))])
-        });
-        text::join(&kept.collect::<Vec<_>>(), "")
     }
 
     fn shown_input(&self, input: &Input) -> SqlText {

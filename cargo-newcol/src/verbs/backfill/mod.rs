@@ -21,7 +21,8 @@ use newcol_core::{
 };
 use serde::Serialize;
 
-use self::{progress::Progress, when::Deadline};
+pub(super) use self::progress::Progress;
+use self::when::Deadline;
 use crate::{
     context::{Column, Context, Intent},
     error::{CliError, Exit},
@@ -90,11 +91,20 @@ pub(crate) struct BackfillArgs {
 
 /// What triggers do meanwhile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum TriggersArg {
+pub(super) enum TriggersArg {
     /// They rest, for the job and for nobody else
     Skip,
     /// They fire for every row
     Fire,
+}
+
+impl TriggersArg {
+    pub(super) fn choice(self) -> Triggers {
+        match self {
+            Self::Skip => Triggers::Skip,
+            Self::Fire => Triggers::Fire,
+        }
+    }
 }
 
 /// What runs are asked for.
@@ -160,8 +170,10 @@ pub(crate) fn run(ctx: &Context, out: &mut Output, args: &BackfillArgs) -> Resul
         ask::consent(out, &format!("fill `{}` in {database}", args.column))?;
     }
     let deadline = args.until.map(|time| Deadline::next(ctx.now(), time));
-    let (progress, paused) =
-        (Progress::new(out), args.pause_file.as_ref().map(|file| ctx.cwd().join(file)));
+    let (progress, paused) = (
+        Progress::new(out, "newcol-backfill-event"),
+        args.pause_file.as_ref().map(|file| ctx.cwd().join(file)),
+    );
     let outcome = backfill.run(&|event| {
         progress.show(event);
         if interrupt::requested() || deadline.as_ref().is_some_and(Deadline::is_over) {
@@ -208,10 +220,7 @@ fn settings(args: &BackfillArgs) -> Settings {
             wal_per_second: args.wal_budget.map(share),
             ..pace
         },
-        triggers: match args.triggers {
-            TriggersArg::Skip => Triggers::Skip,
-            TriggersArg::Fire => Triggers::Fire,
-        },
+        triggers: args.triggers.choice(),
         by_key: args.by_key,
         restart: args.restart,
     }
@@ -349,7 +358,7 @@ fn ended(out: &mut Output, args: &BackfillArgs, outcome: &Outcome) -> Exit {
     }
 }
 
-fn failed(error: &BackfillError, url: &DatabaseUrl) -> CliError {
+pub(super) fn failed(error: &BackfillError, url: &DatabaseUrl) -> CliError {
     let exit = match error {
         BackfillError::NothingToFill { .. } => Exit::Nothing,
         BackfillError::Plan { .. }
@@ -357,6 +366,7 @@ fn failed(error: &BackfillError, url: &DatabaseUrl) -> CliError {
         | BackfillError::SqlFill { .. }
         | BackfillError::NoInput { .. }
         | BackfillError::OneWriter
+        | BackfillError::NotComparable { .. }
         | BackfillError::NoKey { .. } => Exit::Usage,
         BackfillError::NotExpanded { .. }
         | BackfillError::SideEffects(_)
@@ -366,6 +376,7 @@ fn failed(error: &BackfillError, url: &DatabaseUrl) -> CliError {
         | BackfillError::Record { .. }
         | BackfillError::Key { .. }
         | BackfillError::Batch { .. }
+        | BackfillError::Look { .. }
         | BackfillError::Endless { .. }
         | BackfillError::Input { .. }
         | BackfillError::Code { .. }

@@ -9,8 +9,10 @@ use serde::Serialize;
 use crate::output::Output;
 
 /// Shows events: on a terminal as a line that changes, elsewhere as a line per pass.
-pub(super) struct Progress<'a> {
+pub(in crate::verbs) struct Progress<'a> {
     bar: ProgressBar,
+    /// What events are called for programs.
+    reason: &'static str,
     state: Mutex<State<'a>>,
 }
 
@@ -32,17 +34,17 @@ enum EventJson<'a> {
 }
 
 impl<'a> Progress<'a> {
-    pub(super) fn new(out: &'a mut Output) -> Self {
+    pub(in crate::verbs) fn new(out: &'a mut Output, reason: &'static str) -> Self {
         let target =
             if out.draws() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         let bar = ProgressBar::with_draw_target(None, target);
-        Self { bar, state: Mutex::new(State { out, rows: None }) }
+        Self { bar, reason, state: Mutex::new(State { out, rows: None }) }
     }
 
-    pub(super) fn show(&self, event: &Event) {
+    pub(in crate::verbs) fn show(&self, event: &Event) {
         // Another worker's panic ends the run anyway.
         let Ok(mut state) = self.state.lock() else { return };
-        state.out.json("newcol-backfill-event", &EventJson::of(event));
+        state.out.json(self.reason, &EventJson::of(event));
         match event {
             Event::Began { rows, resumed, notices } => {
                 state.rows = *rows;
@@ -82,7 +84,7 @@ impl<'a> Progress<'a> {
         }
     }
 
-    pub(super) fn end(self) {
+    pub(in crate::verbs) fn end(self) {
         self.bar.finish_and_clear();
     }
 }

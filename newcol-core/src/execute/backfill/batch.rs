@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::{
     BackfillError,
+    counts::Counts,
     place::{Place, Window},
     record::{Gain, Part},
     tune::{Tuner, VISITS},
@@ -132,10 +133,13 @@ impl Worker<'_> {
         mut window: Window,
         rows: u64,
     ) -> Result<Visit, DbError> {
+        let workers = self.settings.workers.get();
         let tuned = self.tuned(relation)?;
         let density = tuned.density;
-        // Blocks whose rows fill the batches of all visits.
-        let wide = rows.saturating_mul(1000 * u64::from(VISITS)) / density;
+        // Blocks whose rows fill a batch of each visit; of several workers, some batches: a revisit
+        // finds no space free while the batch of another is older than the visit before.
+        let batches = if workers == 1 { 1 } else { 4 };
+        let wide = rows.saturating_mul(1000 * batches * u64::from(VISITS)) / density;
         if window.is_fresh() {
             window = tuned.tuner.window(window.start, end, wide);
         }
@@ -209,7 +213,7 @@ impl Worker<'_> {
         let mut count = rows.max(1);
         let (to, gain, passed) = loop {
             let range = Range::Keys { key: &job.key, after: after.as_ref(), to: last.as_ref() };
-            let to = job.key_after(&mut self.session, range, count)?;
+            let to = self.end_of(range, count)?;
             let upper = to.as_ref().or(last.as_ref());
             let range = Range::Keys { key: &job.key, after: after.as_ref(), to: upper };
             if let Some((gain, passed)) = self.prove(range, rows, count == 1)? {
@@ -229,7 +233,7 @@ impl Worker<'_> {
         rows: u64,
         smallest: bool,
     ) -> Result<Option<(Gain, u64)>, DbError> {
-        let counts = self.counts(range)?;
+        let counts = Counts::read(&mut self.session, &self.job.fill, range)?;
         if counts.pending == 0 {
             let Counts { rows, empty, differing, .. } = counts;
             return Ok(Some((Gain { filled: 0, rows, empty, differing }, rows)));
@@ -238,21 +242,11 @@ impl Worker<'_> {
             return Ok(None);
         }
         self.session.execute(self.job.fill.update(range, CERTAIN).as_str())?;
-        let after = self.counts(range)?;
+        let after = Counts::read(&mut self.session, &self.job.fill, range)?;
         let filled = counts.pending.saturating_sub(after.pending);
         let gain =
             Gain { filled, rows: after.rows, empty: after.empty, differing: after.differing };
         Ok(Some((gain, after.rows)))
-    }
-
-    pub(super) fn counts(&mut self, range: Range<'_>) -> Result<Counts, DbError> {
-        let rows = self.session.query(self.job.fill.compare(range).as_str())?;
-        let mut numbers = rows.into_iter().flatten().map(|value| {
-            // MySQL's sums are decimals.
-            value.and_then(|text| text.parse().ok()).unwrap_or_default()
-        });
-        let mut next = || numbers.next().unwrap_or_default();
-        Ok(Counts { rows: next(), empty: next(), pending: next(), differing: next() })
     }
 
     fn fill_keys(
@@ -264,7 +258,7 @@ impl Worker<'_> {
     ) -> Result<Done, BackfillError> {
         let job = self.job.clone();
         let range = Range::Keys { key: &job.key, after: after.as_ref(), to: last.as_ref() };
-        let to = job.key_after(&mut self.session, range, rows)?;
+        let to = self.end_of(range, rows)?;
         let upper = to.as_ref().or(last.as_ref());
         let range = Range::Keys { key: &job.key, after: after.as_ref(), to: upper };
         let filled = self.session.execute(job.fill.update(range, CERTAIN).as_str())?;
@@ -272,6 +266,18 @@ impl Worker<'_> {
         let gain = Gain { filled, ..Gain::default() };
         // Where rows are filled already, the batch went past them all the same.
         Ok(Done { gain, passed: rows.max(filled), sized: rows })
+    }
+
+    /// Returns the key at which a batch of so many rows ends; `None` where it reaches the part's last
+    /// row.
+    pub(super) fn end_of(&mut self, range: Range<'_>, rows: u64) -> Result<Option<KeyTuple>, BackfillError> {
+        let Range::Keys { key, after, to } = range else { return Ok(None) };
+        if let Some(end) = self.ahead.end(key, after, to, rows) {
+            return Ok(Some(end));
+        }
+        let end = self.job.key_after(&mut self.session, range, rows)?;
+        self.ahead.learn(after, end.as_ref(), rows);
+        Ok(end)
     }
 
     /// Returns how many of the rows that the last statement updated stayed on their page.
@@ -356,13 +362,6 @@ struct Done {
     gain: Gain,
     passed: u64,
     sized: u64,
-}
-
-pub(super) struct Counts {
-    pub(super) rows: u64,
-    pub(super) empty: u64,
-    pending: u64,
-    differing: u64,
 }
 
 /// Returns the place after a batch that ended at a key, or at the part's last row.

@@ -14,6 +14,7 @@ use super::{
     BackfillError, Event,
     batch::{Batch, PATIENCE, Ran, Visit, joined, passed_to},
     code::{Failed, Filler},
+    counts::Counts,
     place::Place,
     record::{Gain, Part},
     worker::Worker,
@@ -172,7 +173,7 @@ impl Worker<'_> {
             Place::Keys { after, last, .. } => {
                 let job = self.job.clone();
                 let range = Range::Keys { key: &job.key, after: after.as_ref(), to: last.as_ref() };
-                let to = job.key_after(&mut self.session, range, rows)?;
+                let to = self.end_of(range, rows)?;
                 let upper = to.clone().or_else(|| last.clone());
                 let stretch = Stretch::Keys { after: after.clone(), to: upper };
                 let step = Step::To(passed_to(after, last, to));
@@ -287,7 +288,7 @@ impl Worker<'_> {
         let mut sizes = (asked.rows.max(filled), asked.rows);
         if !again {
             if self.is_proving() {
-                let counts = self.counts(range)?;
+                let counts = Counts::read(&mut self.session, &job.fill, range)?;
                 (gain.rows, gain.empty) = (counts.rows, counts.empty);
                 if missed > 0 && !job.key.is_empty() {
                     let left = self.session.value(job.fill.still_pending(these).as_str())?;

@@ -168,6 +168,24 @@ pub enum BackfillError {
         /// The last reason.
         source: Box<DbError>,
     },
+    /// A part of the table could not be read.
+    #[error("could not look at {place} of `{column}`")]
+    Look {
+        /// The column.
+        column: ColumnPath,
+        /// Where in the table.
+        place: String,
+        /// Why not.
+        source: Box<DbError>,
+    },
+    /// Values cannot be compared with what the fill yields.
+    #[error(
+        "which values of `{column}` are wrong cannot be told: its fill is not known to yield the same value each time"
+    )]
+    NotComparable {
+        /// The column.
+        column: ColumnPath,
+    },
     /// Rows are made faster than they are filled.
     #[error(
         "after {passes} passes rows of `{column}` are still found empty: programs that do not know the column insert them"
@@ -223,6 +241,10 @@ impl BackfillError {
             Self::Batch { source, .. } => source.hint().or_else(|| {
                 Some("see what the server says, then run the same command again: it goes on where it stopped".to_owned())
             }),
+            Self::Look { source, .. } => source.hint(),
+            Self::NotComparable { .. } => {
+                Some("leave values as they are: `--repair` fills what is NULL".to_owned())
+            }
             Self::Endless { .. } => Some(
                 "let a default or a trigger serve them (`old_writers` in the contract), or stop them, then run the same command again"
                     .to_owned(),

@@ -53,6 +53,8 @@ pub struct Relation {
     pub blocks: u64,
     /// Whether an index needs the column, so that no updated row stays on its page as it is.
     pub indexed: bool,
+    /// Whether this role may read it by its own name; partitions have rights of their own.
+    pub readable: bool,
 }
 
 impl Job {
@@ -64,59 +66,55 @@ impl Job {
         settings: &Settings,
         code: Option<&[Wanted]>,
     ) -> Result<Self, BackfillError> {
-        let plan = plan(contract, session)?;
+        let mut job = Self::read_only(contract, session, settings)?;
         let column = || contract.path().clone();
-        if plan.stage(StageKind::Backfill).is_none() {
-            return Err(BackfillError::NothingToFill { column: column() });
-        }
-        let backend = session.backend();
-        let Some(ty) = contract.sql_type(backend) else {
-            return Err(BackfillError::NothingToFill { column: column() });
-        };
-        let source = match (&contract.answers().old_rows, code, plan.fill()) {
-            (OldRows::Rust(path), None, _) => {
+        match (&mut job.fill.source, code) {
+            (Source::Code { inputs, .. }, Some(wanted)) => *inputs = reads(&job.plan, wanted)?,
+            (Source::Code { path, .. }, None) => {
                 return Err(BackfillError::RustFill { column: column(), path: path.clone() });
             }
-            (OldRows::Rust(path), Some(wanted), _) => Source::Code {
-                path: path.clone(),
-                inputs: inputs(&plan, wanted)?,
-                cast: cast(session, contract)?,
-            },
-            (OldRows::Unfilled | OldRows::Sql(_), Some(_), _) => {
+            (Source::Sql(_), Some(_)) => {
                 return Err(BackfillError::SqlFill { column: column() });
             }
-            (OldRows::Unfilled | OldRows::Sql(_), None, Some(expr)) => Source::Sql(expr.clone()),
-            (OldRows::Unfilled | OldRows::Sql(_), None, None) => {
-                return Err(BackfillError::NothingToFill { column: column() });
+            (Source::Sql(_), None) => {}
+        }
+        let effects = SideEffects::read(session, &job.plan)
+            .map_err(|source| BackfillError::Facts { column: contract.path().clone(), source })?;
+        job.care = effects.care(settings.triggers)?;
+        job.fill.kept.clone_from(&job.care.assign);
+        Ok(job)
+    }
+
+    /// Reads the table and a way through, for who changes nothing: no side effect stands in the way,
+    /// and what is filled by Rust code has a fill of which nothing is known.
+    pub(super) fn read_only(
+        contract: &Contract,
+        session: &mut Session,
+        settings: &Settings,
+    ) -> Result<Self, BackfillError> {
+        let plan = plan(contract, session)?;
+        let column = || contract.path().clone();
+        let backend = session.backend();
+        let nothing = || BackfillError::NothingToFill { column: column() };
+        plan.stage(StageKind::Backfill).ok_or_else(nothing)?;
+        let ty = contract.sql_type(backend).ok_or_else(nothing)?.clone();
+        let (source, volatility) = match &contract.answers().old_rows {
+            OldRows::Rust(path) => {
+                let cast = cast(session, contract)?;
+                let code = Source::Code { path: path.clone(), inputs: Vec::new(), cast };
+                (code, Volatility::Volatile)
+            }
+            OldRows::Sql(_) | OldRows::Unfilled => {
+                let expr = plan.fill().ok_or_else(nothing)?.clone();
+                let volatility = judge(&expr, backend);
+                (Source::Sql(expr), volatility)
             }
         };
-        let effects = SideEffects::read(session, &plan)
-            .map_err(|source| BackfillError::Facts { column: column(), source })?;
-        let care = effects.care(settings.triggers)?;
-        let fill = Fill {
-            backend,
-            table: contract.table().clone(),
-            column: contract.column().clone(),
-            ty: ty.clone(),
-            volatility: match &source {
-                Source::Sql(expr) => judge(expr, backend),
-                Source::Code { .. } => Volatility::Volatile,
-            },
-            source,
-            kept: care.assign.clone(),
-        };
+        let (table, name) = (contract.table().clone(), contract.column().clone());
+        let fill = Fill { backend, table, column: name, ty, source, volatility, kept: Vec::new() };
         let key = key(session, &plan.facts, contract.table())?;
-        let by_blocks = backend == Backend::Postgres
-            && session.server().at_least(14, 0)
-            && (!settings.by_key || key.is_empty());
-        let route = if by_blocks {
-            Route::Blocks(relations(session, contract.table(), contract.column())?)
-        } else if key.is_empty() {
-            return Err(BackfillError::NoKey { column: column() });
-        } else {
-            Route::Keys
-        };
-        Ok(Self { plan, fill, route, key, care })
+        let route = route(session, contract, &key, settings)?;
+        Ok(Self { plan, fill, route, key, care: Care::default() })
     }
 
     /// Returns what makes this job another than one with the same column: type and expression, or
@@ -202,6 +200,27 @@ impl Job {
     }
 }
 
+/// Chooses the way through: by blocks where the server finds them, and where each of the tables that
+/// hold the rows may be read by its own name.
+fn route(
+    session: &mut Session,
+    contract: &Contract,
+    key: &[KeyColumn],
+    settings: &Settings,
+) -> Result<Route, BackfillError> {
+    let has_blocks = session.backend() == Backend::Postgres && session.server().at_least(14, 0);
+    if has_blocks && (!settings.by_key || key.is_empty()) {
+        let relations = relations(session, contract.table(), contract.column())?;
+        if key.is_empty() || relations.iter().all(|relation| relation.readable) {
+            return Ok(Route::Blocks(relations));
+        }
+    }
+    if key.is_empty() {
+        return Err(BackfillError::NoKey { column: contract.path().clone() });
+    }
+    Ok(Route::Keys)
+}
+
 /// Plans the column as if it were not there yet, which is what its stages were planned on.
 fn plan(contract: &Contract, session: &mut Session) -> Result<Plan, BackfillError> {
     let column = || contract.path().clone();
@@ -226,7 +245,7 @@ fn plan(contract: &Contract, session: &mut Session) -> Result<Plan, BackfillErro
 }
 
 /// Finds the columns that code reads.
-fn inputs(plan: &Plan, wanted: &[Wanted]) -> Result<Vec<Input>, BackfillError> {
+fn reads(plan: &Plan, wanted: &[Wanted]) -> Result<Vec<Input>, BackfillError> {
     let known = |name: &str| {
         let mut columns = plan.facts.columns.iter().map(|column| &column.name);
         match plan.backend() {
@@ -323,7 +342,7 @@ fn key(
                    JOIN information_schema.columns c USING (table_schema, table_name, column_name) \
                    WHERE {of_table} AND non_unique = 0 GROUP BY index_name \
                    HAVING max(nullable = 'YES') = 0 AND max(sub_part IS NOT NULL) = 0 \
-                     AND max(c.data_type IN ('float', 'double')) = 0 \
+                     AND max(c.data_type IN ('float', 'double', 'bit')) = 0 \
                    ORDER BY index_name = 'PRIMARY' DESC, count(*), index_name LIMIT 1) \
                  ORDER BY s.seq_in_index"
             )
@@ -341,11 +360,14 @@ fn key(
 
 /// Values of a type are written so that they compare as they do in the index.
 fn kind(backend: Backend, ty: &str) -> KeyKind {
-    const NUMBERS: &[&str] =
-        &["tinyint", "smallint", "mediumint", "int", "bigint", "decimal", "year", "bit"];
+    const INTEGERS: &[&str] =
+        &["tinyint", "smallint", "mediumint", "int", "integer", "bigint", "year"];
     const BYTES: &[&str] = &["binary", "varbinary", "tinyblob", "blob", "mediumblob", "longblob"];
     match backend {
-        Backend::Mysql if NUMBERS.contains(&ty) => KeyKind::Number,
+        Backend::Postgres | Backend::Mysql | Backend::Sqlite if INTEGERS.contains(&ty) => {
+            KeyKind::Integer
+        }
+        Backend::Mysql if ty == "decimal" => KeyKind::Number,
         Backend::Mysql if BYTES.contains(&ty) => KeyKind::Bytes,
         Backend::Postgres | Backend::Mysql | Backend::Sqlite => KeyKind::Text,
     }
@@ -374,7 +396,8 @@ fn relations(
              WHERE d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass \
                AND d.refobjid = c.oid AND a.attname = {column} \
                AND NOT (m.amname = 'brin' \
-                 AND current_setting('server_version_num')::int >= 160000)) \
+                 AND current_setting('server_version_num')::int >= 160000)), \
+           pg_catalog.has_table_privilege(c.oid, 'SELECT') \
          FROM tree JOIN pg_catalog.pg_class c ON c.oid = tree.oid \
          JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
          WHERE c.relkind = 'r' ORDER BY c.oid"
@@ -389,6 +412,7 @@ fn relations(
             name: TableName { schema: Some(schema), name: table },
             blocks: next().parse().unwrap_or_default(),
             indexed: next() == "t",
+            readable: next() == "t",
         });
     }
     Ok(relations)

@@ -5,15 +5,21 @@
 //! missed, until a pass finds nothing pending. Each batch changes rows and the job's record in one
 //! transaction, so a run that is killed anywhere goes on where it was, on this machine or another.
 //!
+//! [`Backfill::verify`] looks at every row and changes none; [`Backfill::repair`] fills what that
+//! found, and nothing else.
+//!
 //! What it does not do: decide how fast (that is [`super::pace`]), or judge side effects (that is
 //! [`super::side_effects`]).
 //!
 //! Synchronous, with a thread and a connection for each worker. From async code, call it inside
 //! `tokio::task::spawn_blocking`.
 
+mod ahead;
 mod batch;
+mod chunk;
 mod code;
 mod computed;
+mod counts;
 mod error;
 mod estimate;
 mod job;
@@ -21,7 +27,11 @@ mod pass;
 mod place;
 mod receipt;
 mod record;
+mod repair;
+mod sessions;
 mod tune;
+mod verify;
+mod walk;
 mod worker;
 
 use std::{
@@ -37,6 +47,8 @@ pub use self::{
     job::{Job, Relation, Route},
     receipt::Receipt,
     record::{FORMAT, JobRecord, Order, Phase, Totals, record_tables},
+    repair::{Repair, Repaired},
+    verify::{BadChunk, Recorded, Verification},
 };
 use self::{code::Filler, record::Record, worker::Worker};
 use super::{
@@ -172,7 +184,11 @@ struct Shared<'a> {
     code: Option<Filler<'a>>,
 }
 
-impl Shared<'_> {
+impl<'a> Shared<'a> {
+    fn new(listener: &'a Listener<'a>, code: Option<Filler<'a>>) -> Self {
+        Self { listener, stop: AtomicBool::new(false), pause: AtomicBool::new(false), code }
+    }
+
     fn tell(&self, event: &Event) {
         let answer = (self.listener)(event);
         self.pause.store(answer == Answer::Pause, Ordering::SeqCst);
@@ -238,8 +254,7 @@ impl<'a> Backfill<'a> {
         let record = Record::new(job.fill.backend, self.contract.path());
         record.create(&mut session)?;
         let resumed = pass::begin(&record, &mut session, &job, &self.settings)?;
-        let (stop, pause) = (AtomicBool::new(false), AtomicBool::new(false));
-        let shared = Shared { listener, stop, pause, code: self.code };
+        let shared = Shared::new(listener, self.code);
         shared.tell(&Event::Began {
             rows: job.plan.facts.rows,
             resumed,

@@ -2,40 +2,29 @@
 
 use std::{
     collections::BTreeMap,
-    thread,
     time::{Duration, Instant},
 };
 
 use super::{
     BackfillError, Event, Order, Outcome, Phase, Settings, Shared,
+    ahead::Ahead,
     batch::{Batch, Ran},
     computed,
     job::Job,
     pass::{self, Turn},
     record::Record,
+    sessions::{self, NAP, TRIES},
     tune::Tuner,
 };
 use crate::{
     backend::Backend,
     db::{DbError, Session},
-    execute::pace::{
-        Lag, Limit, Next, Observation, Operator, Outcome as PaceOutcome, Pace, Signals,
-    },
+    execute::pace::{Lag, Next, Observation, Operator, Outcome as PaceOutcome, Pace, Signals},
     ident::TableName,
 };
 
-/// How often a batch is tried that others hold up or the server cancels.
-const TRIES: u32 = 40;
-
-/// How often a lost connection is made anew, with waits that double up to two seconds: long enough
-/// for a server that restarts.
-const CONNECTS: u32 = 12;
-
 /// How often the record is asked what is wanted.
 const LOOK: Duration = Duration::from_millis(250);
-
-/// The longest that a worker sleeps without looking whether it is to stop.
-const NAP: Duration = Duration::from_millis(50);
 
 pub(super) struct Worker<'a> {
     pub(super) job: Job,
@@ -46,7 +35,8 @@ pub(super) struct Worker<'a> {
     pub(super) tuners: BTreeMap<TableName, Tuned>,
     /// Most rows whose values code computes in about a second.
     pub(super) code_rows: u64,
-    settings: &'a Settings,
+    pub(super) ahead: Ahead,
+    pub(super) settings: &'a Settings,
     pub(super) shared: &'a Shared<'a>,
     pace: Pace,
     phase: Phase,
@@ -81,6 +71,7 @@ impl<'a> Worker<'a> {
             name: String::new(),
             tuners: BTreeMap::new(),
             code_rows: computed::FEWEST,
+            ahead: Ahead::default(),
             settings,
             shared,
             pace: Pace::new(settings.pace),
@@ -120,7 +111,7 @@ impl<'a> Worker<'a> {
         let rows = match decision.next {
             Next::Batch { rows } => rows,
             Next::Recheck => {
-                if is_hold(decision.limit) && !decision.pause.is_zero() {
+                if decision.limit.is_hold() && !decision.pause.is_zero() {
                     self.shared.tell(&Event::Waiting(decision.limit));
                 }
                 let signals = self.signals()?;
@@ -206,7 +197,7 @@ impl<'a> Worker<'a> {
             None => self.order = Order::Stop,
         }
         if self.settings.pace.max_lag.is_some() {
-            self.lag = self.read_lag();
+            self.lag = sessions::lag(&mut self.session);
         }
         Ok(())
     }
@@ -216,25 +207,6 @@ impl<'a> Worker<'a> {
         let is_paused = self.order == Order::Pause || self.shared.is_paused();
         let operator = if is_paused { Operator::Pause } else { Operator::Go };
         Ok(Signals { lag: self.lag, horizon: None, operator })
-    }
-
-    /// Asks how far the slowest replica is behind.
-    fn read_lag(&mut self) -> Lag {
-        if self.session.backend() != Backend::Postgres {
-            return Lag::Lost;
-        }
-        // A replica that has replayed everything reports no lag after a while of silence.
-        let sql = "SELECT CASE WHEN count(*) = 0 THEN NULL \
-             ELSE (1000 * extract(epoch FROM max(CASE \
-               WHEN replay_lsn >= pg_current_wal_lsn() THEN interval '0' \
-               ELSE coalesce(replay_lag, interval '0') END)))::bigint END \
-             FROM pg_catalog.pg_stat_replication WHERE state = 'streaming'";
-        match self.session.value(sql) {
-            Ok(Some(milliseconds)) => milliseconds
-                .parse()
-                .map_or(Lag::Lost, |milliseconds| Lag::Behind(Duration::from_millis(milliseconds))),
-            Ok(None) | Err(_) => Lag::Lost,
-        }
     }
 
     /// Decides whether a failed batch is tried again, and gets ready for that.
@@ -249,10 +221,7 @@ impl<'a> Worker<'a> {
         }
         // Nothing is lost by it: the transaction has failed already.
         self.session.batch("ROLLBACK").ok();
-        let held = failure.is_lock_timeout() || failure.is_deadlock();
-        let cancelled = matches!(failure.sqlstate.as_deref(), Some("57014" | "40001"))
-            || matches!(failure.errno, Some(1317 | 1969 | 3024));
-        if !(held || cancelled) || tries >= TRIES {
+        if !sessions::is_passing(failure) || tries >= TRIES {
             return Err(BackfillError::Batch {
                 column: self.record.column().clone(),
                 tries,
@@ -276,56 +245,22 @@ impl<'a> Worker<'a> {
     }
 
     fn reconnect(&mut self, first: DbError) -> Result<(), BackfillError> {
-        let mut wait = Duration::from_millis(50);
-        for _ in 0..CONNECTS {
-            self.rest(wait);
-            wait = (wait * 2).min(Duration::from_secs(2));
-            if self.shared.is_stopped() {
-                break;
-            }
-            if let Ok(session) = self.session.again() {
-                self.session = session;
-                return self.prepare();
-            }
-        }
-        Err(first.into())
+        self.session = sessions::reconnect(&self.session, self.shared).ok_or(first)?;
+        self.prepare()
     }
 
     /// Waits, and looks from time to time whether it is to stop.
-    #[expect(clippy::disallowed_methods, reason = "a pace is made of rests")]
     fn rest(&self, time: Duration) {
-        let begun = Instant::now();
-        while !self.shared.is_stopped() {
-            let left = time.saturating_sub(begun.elapsed());
-            if left.is_zero() {
-                break;
-            }
-            thread::sleep(left.min(NAP));
-        }
+        self.shared.rest(time);
     }
 
     /// Makes the session's settings, and finds out what it is called.
     fn prepare(&mut self) -> Result<(), BackfillError> {
         let session = &mut self.session;
-        match session.backend() {
-            // While we wait for a row, others wait for the rows we hold: not for long. The last
-            // commits may be lost with the server, rows and record alike.
-            Backend::Postgres => session.batch(
-                "SET lock_timeout = '100ms'; SET synchronous_commit = off; \
-                 SET idle_in_transaction_session_timeout = '60s'",
-            )?,
-            Backend::Mysql => session.batch(
-                "SET SESSION innodb_lock_wait_timeout = 1, SESSION lock_wait_timeout = 1; \
-                 SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
-            )?,
-            Backend::Sqlite => {}
-        }
+        sessions::ready_to_fill(session, &self.job.care)?;
         if self.shared.code.is_some() && session.backend() == Backend::Postgres {
             // Dates as types of Rust read them, whatever the server's setting.
             session.batch("SET DateStyle = 'ISO'; SET IntervalStyle = 'iso_8601'")?;
-        }
-        for sql in &self.job.care.session {
-            session.batch(sql.as_str())?;
         }
         let name = match session.backend() {
             Backend::Postgres => session.value("SELECT pg_backend_pid()")?,
@@ -350,9 +285,4 @@ enum Step {
     Worked,
     Idle,
     Over(Outcome),
-}
-
-/// Limits that stop the work until they change, as opposed to those that only slow it down.
-fn is_hold(limit: Limit) -> bool {
-    matches!(limit, Limit::Paused | Limit::LostSignal | Limit::ReplicaLag)
 }

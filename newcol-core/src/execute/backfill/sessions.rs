@@ -1,0 +1,119 @@
+//! What the sessions of a job are set to, and what their failures mean.
+
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
+
+use super::Shared;
+use crate::{
+    backend::Backend,
+    db::{DbError, Failure, Session},
+    execute::{pace::Lag, side_effects::Care},
+    render::care,
+};
+
+/// How often a batch is tried that others hold up or the server cancels.
+pub(super) const TRIES: u32 = 40;
+
+/// How often a lost connection is made anew, with waits that double up to two seconds: long enough
+/// for a server that restarts.
+const CONNECTS: u32 = 12;
+
+/// The longest sleep without looking whether it is to stop.
+pub(super) const NAP: Duration = Duration::from_millis(50);
+
+/// Makes the settings of a session that fills.
+pub(super) fn ready_to_fill(session: &mut Session, care: &Care) -> Result<(), DbError> {
+    match session.backend() {
+        // While we wait for a row, others wait for the rows we hold: not for long. The last
+        // commits may be lost with the server, rows and record alike.
+        Backend::Postgres => session.batch(
+            "SET lock_timeout = '100ms'; SET synchronous_commit = off; \
+             SET idle_in_transaction_session_timeout = '60s'",
+        )?,
+        Backend::Mysql => session.batch(
+            "SET SESSION innodb_lock_wait_timeout = 1, SESSION lock_wait_timeout = 1; \
+             SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
+        )?,
+        Backend::Sqlite => {}
+    }
+    care.session.iter().try_for_each(|sql| session.batch(sql.as_str()))
+}
+
+/// Makes the settings of a session that only looks: all answers of a transaction are of one moment,
+/// and rows that a policy hides are an error, because nobody could say anything of them.
+pub(super) fn ready_to_look(session: &mut Session) -> Result<(), DbError> {
+    match session.backend() {
+        Backend::Postgres => {
+            session.batch(
+                "SET lock_timeout = '100ms'; SET idle_in_transaction_session_timeout = '60s'",
+            )?;
+            session.batch(care::no_row_is_hidden().as_str())
+        }
+        Backend::Mysql => session.batch(
+            "SET SESSION lock_wait_timeout = 1; \
+             SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ",
+        ),
+        Backend::Sqlite => Ok(()),
+    }
+}
+
+/// Opens a session in the place of one whose connection is lost; `None` if that cannot be had.
+pub(super) fn reconnect(session: &Session, shared: &Shared<'_>) -> Option<Session> {
+    let mut wait = NAP;
+    for _ in 0..CONNECTS {
+        shared.rest(wait);
+        wait = (wait * 2).min(Duration::from_secs(2));
+        if shared.is_stopped() {
+            break;
+        }
+        if let Ok(session) = session.again() {
+            return Some(session);
+        }
+    }
+    None
+}
+
+/// Reports whether a failed transaction did nothing and may go well the next time: others held it
+/// up, or the server cancelled it.
+pub(super) fn is_passing(failure: &Failure) -> bool {
+    failure.is_lock_timeout()
+        || failure.is_deadlock()
+        || matches!(failure.sqlstate.as_deref(), Some("57014" | "40001"))
+        || matches!(failure.errno, Some(1317 | 1969 | 3024))
+}
+
+/// Asks how far the slowest replica is behind.
+pub(super) fn lag(session: &mut Session) -> Lag {
+    if session.backend() != Backend::Postgres {
+        return Lag::Lost;
+    }
+    // A replica that has replayed everything reports no lag after a while of silence.
+    let sql = "SELECT CASE WHEN count(*) = 0 THEN NULL \
+         ELSE (1000 * extract(epoch FROM max(CASE \
+           WHEN replay_lsn >= pg_current_wal_lsn() THEN interval '0' \
+           ELSE coalesce(replay_lag, interval '0') END)))::bigint END \
+         FROM pg_catalog.pg_stat_replication WHERE state = 'streaming'";
+    match session.value(sql) {
+        Ok(Some(milliseconds)) => milliseconds
+            .parse()
+            .map_or(Lag::Lost, |milliseconds| Lag::Behind(Duration::from_millis(milliseconds))),
+        Ok(None) | Err(_) => Lag::Lost,
+    }
+}
+
+impl Shared<'_> {
+    /// Waits, and looks from time to time whether it is to stop.
+    #[expect(clippy::disallowed_methods, reason = "a pace is made of rests")]
+    pub(super) fn rest(&self, time: Duration) {
+        let begun = Instant::now();
+        while !self.is_stopped() {
+            let left = time.saturating_sub(begun.elapsed());
+            if left.is_zero() {
+                break;
+            }
+            thread::sleep(left.min(NAP));
+        }
+    }
+}

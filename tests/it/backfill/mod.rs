@@ -1,0 +1,3 @@
+//! Backfills on real servers.
+
+mod death;
