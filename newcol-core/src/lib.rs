@@ -4,6 +4,8 @@ pub mod ident;
 
 pub mod keys;
 
+pub mod row;
+
 pub mod backend;
 
 pub mod contract;

@@ -9,6 +9,7 @@
 )]
 
 mod backfill;
+mod backfill_rust;
 mod bad_input;
 mod cases;
 mod desk;

@@ -13,6 +13,7 @@ use crate::{
     ident::{Ident, TableName},
     keys::{KeyColumn, KeyKind, KeyTuple, KeyValue},
     plan::facts::Volatility,
+    row::Form,
 };
 
 /// Probabilities are written as so many of this.
@@ -29,13 +30,39 @@ pub struct Fill {
     pub column: Ident,
     /// Its type.
     pub ty: SqlType,
-    /// The expression over the row.
-    pub expr: Expr,
+    /// Where the values come from.
+    pub source: Source,
     /// How often the expression must be evaluated: volatile ones cannot be asked twice, and only
-    /// immutable ones can be asked again later.
+    /// immutable ones can be asked again later. The server cannot ask code at all: volatile.
     pub volatility: Volatility,
     /// Columns that are assigned to themselves, because else the server would change them.
     pub kept: Vec<Ident>,
+}
+
+/// Where the values of a column come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// An expression over the row, which the server evaluates.
+    Sql(Expr),
+    /// Code of the application.
+    Code {
+        /// Its path, by which a job is known.
+        path: String,
+        /// What it reads of a row.
+        inputs: Vec<Input>,
+        /// The column's type without length, into which values are cast before they are assigned:
+        /// a cast to `varchar(3)` would cut what an assignment refuses (PostgreSQL).
+        cast: SqlText,
+    },
+}
+
+/// A column that code reads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Input {
+    /// Its name.
+    pub name: Ident,
+    /// In which form.
+    pub form: Form,
 }
 
 /// Rows that are asked for.
@@ -78,9 +105,7 @@ impl Fill {
     /// The share is for PostgreSQL, where a page that is visited several times has room for its own
     /// rows: every visit updates some of them, and the next one finds the space of the dead ones.
     pub fn update(&self, range: Range<'_>, share: u32) -> SqlText {
-        let some =
-            if share >= CERTAIN { String::new() } else { format!(" AND random() < 0.{share:06}") };
-        let some = SqlText::stored(some);
+        let some = self.some(share);
         text::sql(
             self.backend,
             "UPDATE {table} SET {set} WHERE {range} AND {pending}{some}",
@@ -151,7 +176,7 @@ impl Fill {
                 ("set", Hole::Sql(&self.set())),
                 ("range", Hole::Sql(&self.within(range))),
                 ("differs", Hole::Sql(&self.differs())),
-                ("fill", Hole::Expr(&self.expr)),
+                ("fill", Hole::Expr(self.expr())),
             ],
         )
     }
@@ -169,8 +194,8 @@ impl Fill {
             // Blocks are read in their order.
             Range::Pages { .. } => text::sql(self.backend, "", &[]),
             Range::Keys { key, .. } => {
-                let names = self.order(key, "");
-                text::sql(self.backend, " ORDER BY {names}", &[("names", Hole::Sql(&names))])
+                let order = self.order(key, "");
+                text::sql(self.backend, " ORDER BY {order}", &[("order", Hole::Sql(&order))])
             }
         };
         text::sql(
@@ -209,7 +234,7 @@ impl Fill {
             self.backend,
             "SELECT coalesce(avg(pg_column_size(CAST({fill} AS {type}))), 0)::bigint, count(*) FROM ONLY {table} WHERE {range}",
             &[
-                ("fill", Hole::Expr(&self.expr)),
+                ("fill", Hole::Expr(self.expr())),
                 ("type", Hole::Type(&self.ty)),
                 ("table", Hole::Table(relation)),
                 ("range", Hole::Sql(&range)),
@@ -257,21 +282,32 @@ impl Fill {
     }
 
     fn sql(&self, template: &'static str) -> SqlText {
-        let holes = [("column", Hole::Name(&self.column)), ("fill", Hole::Expr(&self.expr))];
+        let mut holes = vec![("column", Hole::Name(&self.column))];
+        if let Source::Sql(expr) = &self.source {
+            holes.push(("fill", Hole::Expr(expr)));
+        }
         text::sql(self.backend, template, &holes)
+    }
+
+    fn expr(&self) -> &Expr {
+        let Source::Sql(expr) = &self.source else { unreachable!("code is no expression") };
+        expr
     }
 
     /// What an UPDATE assigns.
     fn set(&self) -> SqlText {
-        let mut set = self.sql("{column} = {fill}");
-        for name in &self.kept {
-            let kept = text::sql(self.backend, ", {name} = {name}", &[("name", Hole::Name(name))]);
-            set = text::join([&set, &kept], "");
-        }
-        set
+        text::join([&self.sql("{column} = {fill}"), &self.kept_too()], "")
     }
 
-    fn pending(&self) -> SqlText {
+    /// Columns that keep their values because they are assigned to themselves.
+    pub(super) fn kept_too(&self) -> SqlText {
+        let kept = self.kept.iter().map(|name| {
+            text::sql(self.backend, ", {name} = {name}", &[("name", Hole::Name(name))])
+        });
+        text::join(&kept.collect::<Vec<_>>(), "")
+    }
+
+    pub(super) fn pending(&self) -> SqlText {
         match self.volatility {
             Volatility::Immutable | Volatility::Stable => {
                 self.sql("{column} IS NULL AND {fill} IS NOT NULL")
@@ -280,11 +316,18 @@ impl Fill {
         }
     }
 
+    /// The condition of a chance.
+    pub(super) fn some(&self, share: u32) -> SqlText {
+        let some =
+            if share >= CERTAIN { String::new() } else { format!(" AND random() < 0.{share:06}") };
+        SqlText::stored(some)
+    }
+
     /// Both sides as text where the type has no equality.
     fn differs(&self) -> SqlText {
         let holes = [
             ("column", Hole::Name(&self.column)),
-            ("fill", Hole::Expr(&self.expr)),
+            ("fill", Hole::Expr(self.expr())),
             ("type", Hole::Type(&self.ty)),
         ];
         let template = match self.backend {
@@ -300,7 +343,7 @@ impl Fill {
         text::sql(self.backend, template, &holes)
     }
 
-    fn relation(&self, range: Range<'_>) -> SqlText {
+    pub(super) fn relation(&self, range: Range<'_>) -> SqlText {
         match range {
             Range::Pages { relation, .. } => {
                 text::sql(self.backend, "ONLY {table}", &[("table", Hole::Table(relation))])
@@ -311,7 +354,7 @@ impl Fill {
         }
     }
 
-    fn within(&self, range: Range<'_>) -> SqlText {
+    pub(super) fn within(&self, range: Range<'_>) -> SqlText {
         match range {
             Range::Pages { from, to, .. } => text::sql(
                 self.backend,
@@ -386,7 +429,7 @@ impl Fill {
     }
 
     /// The key's values as text from which [`constant`] makes the same values again.
-    fn shown(&self, key: &[KeyColumn]) -> SqlText {
+    pub(super) fn shown(&self, key: &[KeyColumn]) -> SqlText {
         let shown = key.iter().map(|column| {
             let name = text::name(self.backend, &column.name);
             match (self.backend, column.kind) {
@@ -407,7 +450,7 @@ enum Side {
 }
 
 /// Writes a value of a key as a literal of the column's type.
-fn constant(backend: Backend, column: &KeyColumn, value: &KeyValue) -> String {
+pub(super) fn constant(backend: Backend, column: &KeyColumn, value: &KeyValue) -> String {
     match (value, backend) {
         (KeyValue::Number(number), _) => number.clone(),
         (KeyValue::Text(text), Backend::Postgres) => {

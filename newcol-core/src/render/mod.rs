@@ -4,6 +4,7 @@
 
 pub mod backfill;
 pub(crate) mod care;
+pub mod computed;
 pub mod migrations;
 mod mysql;
 mod names;

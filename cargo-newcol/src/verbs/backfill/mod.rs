@@ -363,6 +363,8 @@ pub(super) fn failed(error: &BackfillError, url: &DatabaseUrl) -> CliError {
         BackfillError::NothingToFill { .. } => Exit::Nothing,
         BackfillError::Plan { .. }
         | BackfillError::RustFill { .. }
+        | BackfillError::SqlFill { .. }
+        | BackfillError::NoInput { .. }
         | BackfillError::OneWriter
         | BackfillError::NotComparable { .. }
         | BackfillError::NoKey { .. } => Exit::Usage,
@@ -376,6 +378,10 @@ pub(super) fn failed(error: &BackfillError, url: &DatabaseUrl) -> CliError {
         | BackfillError::Batch { .. }
         | BackfillError::Look { .. }
         | BackfillError::Endless { .. }
+        | BackfillError::Input { .. }
+        | BackfillError::Code { .. }
+        | BackfillError::Values { .. }
+        | BackfillError::Value { .. }
         | BackfillError::Database(_) => Exit::Failed,
     };
     CliError::of(exit, error).at(url.describe()).hint_maybe(error.hint())

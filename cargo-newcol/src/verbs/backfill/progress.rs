@@ -29,6 +29,7 @@ enum EventJson<'a> {
     Batch { filled: u64, passed: u64, limit: &'static str },
     Waiting { limit: &'static str },
     Retry { tries: u32, why: &'a str },
+    Recomputed { rows: u64 },
     Reconnected,
 }
 
@@ -75,6 +76,8 @@ impl<'a> Progress<'a> {
             Event::Retry { tries, why } => {
                 self.bar.set_message(format!("try {}: {why}", tries + 1));
             }
+            // Only code of an application computes anew; the tool has none.
+            Event::Recomputed { .. } => {}
             Event::Reconnected => {
                 self.bar.suspend(|| state.out.status("the connection was lost and made again"));
             }
@@ -109,6 +112,7 @@ impl<'a> EventJson<'a> {
             }
             Event::Waiting(limit) => Self::Waiting { limit: limit.name() },
             Event::Retry { tries, why } => Self::Retry { tries: *tries, why },
+            Event::Recomputed { rows } => Self::Recomputed { rows: *rows },
             Event::Reconnected => Self::Reconnected,
         }
     }

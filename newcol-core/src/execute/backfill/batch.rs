@@ -55,6 +55,9 @@ pub(super) struct Batch {
 impl Worker<'_> {
     /// Runs a batch of about so many rows.
     pub(super) fn batch(&mut self, rows: u64, tries: u32) -> Result<Ran, BackfillError> {
+        if let Some(code) = self.shared.code {
+            return self.computed_batch(code, rows, tries);
+        }
         let started = Instant::now();
         let begin = match self.session.backend() {
             Backend::Postgres | Backend::Mysql => "BEGIN",
@@ -103,12 +106,37 @@ impl Worker<'_> {
         part: &mut Part,
         relation: TableName,
         end: u64,
-        mut window: Window,
+        window: Window,
         rows: u64,
         tries: u32,
     ) -> Result<Done, BackfillError> {
+        let visit = self.next_visit(&relation, end, window, rows)?;
+        let range = Range::Pages { relation: &relation, from: visit.window.at, to: visit.to };
+        let fill = &self.job.fill;
+        let sql = if tries < PATIENCE {
+            fill.update(range, visit.share)
+        } else {
+            fill.update_free(range)
+        };
+        let filled = self.session.execute(sql.as_str())?;
+        let passed = visit.passed;
+        let is_cut = visit.is_cut();
+        part.place = self.end_visit(relation, end, visit, filled)?;
+        let gain = Gain { filled, ..Gain::default() };
+        let sized = if is_cut { filled } else { rows };
+        Ok(Done { gain, passed, sized })
+    }
+
+    /// Decides what the next visit to a window covers.
+    pub(super) fn next_visit(
+        &mut self,
+        relation: &TableName,
+        end: u64,
+        mut window: Window,
+        rows: u64,
+    ) -> Result<Visit, DbError> {
         let workers = self.settings.workers.get();
-        let tuned = self.tuned(&relation)?;
+        let tuned = self.tuned(relation)?;
         let density = tuned.density;
         // Blocks whose rows fill a batch of each visit; of several workers, some batches: a revisit
         // finds no space free while the batch of another is older than the visit before.
@@ -122,18 +150,25 @@ impl Worker<'_> {
         let visited = (density as f64 * window.part(window.visit)).max(1.0);
         let blocks = ((rows as f64) * 1000.0 / visited).ceil() as u64;
         let to = (window.at + blocks.max(1)).min(window.end());
-        let range = Range::Pages { relation: &relation, from: window.at, to };
         let share = (chance * f64::from(CERTAIN)) as u32;
-        let fill = &self.job.fill;
-        let sql =
-            if tries < PATIENCE { fill.update(range, share) } else { fill.update_free(range) };
-        let filled = self.session.execute(sql.as_str())?;
-        let hot = self.hot_rows(&relation, filled)?;
         let passed = (to - window.at) * density / 1000;
         let passed = if window.visit == 0 { passed } else { 0 };
+        Ok(Visit { window, to, share, wide, passed })
+    }
+
+    /// Learns from a visit that updated so many rows, and returns the place after it.
+    pub(super) fn end_visit(
+        &mut self,
+        relation: TableName,
+        end: u64,
+        visit: Visit,
+        filled: u64,
+    ) -> Result<Place, DbError> {
+        let is_cut = visit.is_cut();
+        let Visit { mut window, to, wide, .. } = visit;
+        let hot = self.hot_rows(&relation, filled)?;
         let tuner = &mut self.tuned(&relation)?.tuner;
         tuner.learn(window.visit, filled, hot);
-        let is_cut = to == window.end();
         window.at = to;
         if is_cut {
             window.at = window.start;
@@ -143,10 +178,7 @@ impl Worker<'_> {
             tuner.end_window();
             window = tuner.window(window.end(), end, wide);
         }
-        part.place = Place::Windows { relation, end, window };
-        let gain = Gain { filled, ..Gain::default() };
-        let sized = if is_cut { filled } else { rows };
-        Ok(Done { gain, passed, sized })
+        Ok(Place::Windows { relation, end, window })
     }
 
     fn prove_blocks(
@@ -240,7 +272,11 @@ impl Worker<'_> {
 
     /// Returns the key at which a batch of so many rows ends; `None` where it reaches the part's last
     /// row.
-    fn end_of(&mut self, range: Range<'_>, rows: u64) -> Result<Option<KeyTuple>, BackfillError> {
+    pub(super) fn end_of(
+        &mut self,
+        range: Range<'_>,
+        rows: u64,
+    ) -> Result<Option<KeyTuple>, BackfillError> {
         let Range::Keys { key, after, to } = range else { return Ok(None) };
         if let Some(end) = self.ahead.end(key, after, to, rows) {
             return Ok(Some(end));
@@ -271,7 +307,7 @@ impl Worker<'_> {
     }
 
     /// Returns what is known of a relation, after a look at its first rows.
-    fn tuned(&mut self, relation: &TableName) -> Result<&mut Tuned, DbError> {
+    pub(super) fn tuned(&mut self, relation: &TableName) -> Result<&mut Tuned, DbError> {
         if !self.tuners.contains_key(relation) {
             let tuned = self.sample(relation)?;
             self.tuners.insert(relation.clone(), tuned);
@@ -306,6 +342,27 @@ impl Worker<'_> {
     }
 }
 
+/// A visit to some blocks of a window.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Visit {
+    /// The window, at the visit's first block.
+    pub(super) window: Window,
+    /// Block after the last one.
+    pub(super) to: u64,
+    /// Chance of a pending row, in [`CERTAIN`].
+    pub(super) share: u32,
+    /// Rows that nobody went past before.
+    pub(super) passed: u64,
+    wide: u64,
+}
+
+impl Visit {
+    /// Reports whether it ends with the window, so that it may be smaller than was asked for.
+    pub(super) fn is_cut(&self) -> bool {
+        self.to == self.window.end()
+    }
+}
+
 /// What a batch did.
 struct Done {
     gain: Gain,
@@ -314,7 +371,7 @@ struct Done {
 }
 
 /// Returns the place after a batch that ended at a key, or at the part's last row.
-fn passed_to(
+pub(super) fn passed_to(
     task: Task,
     after: Option<KeyTuple>,
     last: Option<KeyTuple>,
@@ -329,7 +386,7 @@ fn passed_to(
     }
 }
 
-fn joined(first: &str, rest: &[SqlText]) -> String {
+pub(super) fn joined(first: &str, rest: &[SqlText]) -> String {
     let mut sql = first.to_owned();
     for statement in rest {
         sql.push_str("; ");

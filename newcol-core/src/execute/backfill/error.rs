@@ -6,6 +6,8 @@ use crate::{
     ident::ColumnPath,
     keys::BadPlace,
     plan::PlanError,
+    render::computed::NoLiteral,
+    row::{BoxError, ReadError},
 };
 
 /// Why a backfill could not begin, or stopped before its end. Whatever it says, what was committed
@@ -49,6 +51,64 @@ pub enum BackfillError {
         column: ColumnPath,
         /// The function.
         path: String,
+    },
+    /// The contract needs no code.
+    #[error("`{column}` is filled by SQL, so no code is asked")]
+    SqlFill {
+        /// The column.
+        column: ColumnPath,
+    },
+    /// The code reads a column that is not there.
+    #[error(
+        "the code that fills `{column}` reads `{input}`, which is no other column of its table"
+    )]
+    NoInput {
+        /// The column that is filled.
+        column: ColumnPath,
+        /// What the code reads.
+        input: String,
+    },
+    /// A value is not what the code takes it for.
+    #[error("in the row {key}, the code that fills `{column}` cannot read what it needs")]
+    Input {
+        /// The column that is filled.
+        column: ColumnPath,
+        /// The row's key.
+        key: String,
+        /// Which column is not of which type.
+        source: ReadError,
+    },
+    /// The code failed. Nothing of the batch was written.
+    #[error("the code that fills `{column}` failed on the batch that begins with the row {key}")]
+    Code {
+        /// The column.
+        column: ColumnPath,
+        /// Key of the batch's first row.
+        key: String,
+        /// What it said.
+        source: BoxError,
+    },
+    /// The code does not say which value is whose. Nothing of the batch was written.
+    #[error(
+        "the code that fills `{column}` made {values} values of the {rows} rows that begin with the row {key}"
+    )]
+    Values {
+        /// The column.
+        column: ColumnPath,
+        /// Key of the batch's first row.
+        key: String,
+        /// Rows it was given.
+        rows: usize,
+        /// Values it returned.
+        values: usize,
+    },
+    /// The code made a value that the engine cannot take.
+    #[error("the code that fills `{column}` made a value that cannot be stored")]
+    Value {
+        /// The column.
+        column: ColumnPath,
+        /// What the engine lacks.
+        source: NoLiteral,
     },
     /// Something else would change, or the server would refuse.
     #[error(transparent)]
@@ -158,6 +218,19 @@ impl BackfillError {
                 "run it from the application with `newcol_core::execute::backfill::Backfill::rust`"
                     .to_owned(),
             ),
+            Self::SqlFill { .. } => Some("leave `Backfill::rust` out".to_owned()),
+            Self::NoInput { .. } => {
+                Some("name the fields of the row as the columns are named".to_owned())
+            }
+            Self::Input { .. } => {
+                Some("choose a type that holds every value of the column; `Option` for NULL".to_owned())
+            }
+            Self::Values { .. } => {
+                Some("return one value for each row, in their order; `None` for none".to_owned())
+            }
+            Self::Code { .. } | Self::Value { .. } => {
+                Some("correct the code, then run it again: it goes on where it stopped".to_owned())
+            }
             Self::NoKey { .. } => {
                 Some("give the table a primary key, or a unique index on columns that are NOT NULL".to_owned())
             }

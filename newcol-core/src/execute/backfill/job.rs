@@ -3,7 +3,7 @@
 use super::{BackfillError, Settings};
 use crate::{
     backend::Backend,
-    contract::{Contract, Expr, OldRows},
+    contract::{Contract, OldRows},
     db::{DbError, Session, facts::read_table, probe::probe_default},
     execute::side_effects::{Care, SideEffects},
     ident::{Ident, TableName},
@@ -14,9 +14,10 @@ use crate::{
         volatility::judge,
     },
     render::{
-        backfill::{Fill, Range},
-        text::{exact_literal, table},
+        backfill::{Fill, Input, Range, Source},
+        text::{SqlText, exact_literal, table},
     },
+    row::Wanted,
 };
 
 /// A job, ready to run.
@@ -57,16 +58,25 @@ pub struct Relation {
 }
 
 impl Job {
-    /// Reads the table, what an UPDATE would do besides, and the way through.
+    /// Reads the table, what an UPDATE would do besides, and the way through. Where code fills the
+    /// column, it says which columns it reads.
     pub fn read(
         contract: &Contract,
         session: &mut Session,
         settings: &Settings,
+        code: Option<&[Wanted]>,
     ) -> Result<Self, BackfillError> {
         let mut job = Self::read_only(contract, session, settings)?;
-        if let OldRows::Rust(path) = &contract.answers().old_rows {
-            let column = contract.path().clone();
-            return Err(BackfillError::RustFill { column, path: path.to_string() });
+        let column = || contract.path().clone();
+        match (&mut job.fill.source, code) {
+            (Source::Code { inputs, .. }, Some(wanted)) => *inputs = reads(&job.plan, wanted)?,
+            (Source::Code { path, .. }, None) => {
+                return Err(BackfillError::RustFill { column: column(), path: path.clone() });
+            }
+            (Source::Sql(_), Some(_)) => {
+                return Err(BackfillError::SqlFill { column: column() });
+            }
+            (Source::Sql(_), None) => {}
         }
         let effects = SideEffects::read(session, &job.plan)
             .map_err(|source| BackfillError::Facts { column: contract.path().clone(), source })?;
@@ -88,24 +98,33 @@ impl Job {
         let nothing = || BackfillError::NothingToFill { column: column() };
         plan.stage(StageKind::Backfill).ok_or_else(nothing)?;
         let ty = contract.sql_type(backend).ok_or_else(nothing)?.clone();
-        let (expr, volatility) = match &contract.answers().old_rows {
-            OldRows::Rust(_) => (Expr::new("NULL"), Volatility::Volatile),
+        let (source, volatility) = match &contract.answers().old_rows {
+            OldRows::Rust(path) => {
+                let cast = cast(session, contract)?;
+                let code = Source::Code { path: path.clone(), inputs: Vec::new(), cast };
+                (code, Volatility::Volatile)
+            }
             OldRows::Sql(_) | OldRows::Unfilled => {
                 let expr = plan.fill().ok_or_else(nothing)?.clone();
                 let volatility = judge(&expr, backend);
-                (expr, volatility)
+                (Source::Sql(expr), volatility)
             }
         };
         let (table, name) = (contract.table().clone(), contract.column().clone());
-        let fill = Fill { backend, table, column: name, ty, expr, volatility, kept: Vec::new() };
+        let fill = Fill { backend, table, column: name, ty, source, volatility, kept: Vec::new() };
         let key = key(session, &plan.facts, contract.table())?;
         let route = route(session, contract, &key, settings)?;
         Ok(Self { plan, fill, route, key, care: Care::default() })
     }
 
-    /// Returns what makes this job another than one with the same column: type and expression.
+    /// Returns what makes this job another than one with the same column: type and expression, or
+    /// the path of the code.
     pub fn fingerprint(&self) -> String {
-        let text = format!("{} {} {}", self.fill.column, self.fill.ty, self.fill.expr);
+        let Fill { column, ty, source, .. } = &self.fill;
+        let text = match source {
+            Source::Sql(expr) => format!("{column} {ty} {expr}"),
+            Source::Code { path, .. } => format!("{column} {ty} rust {path}"),
+        };
         // FNV-1a, 64 bits: stable across versions of Rust, unlike the standard hasher.
         let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
             (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
@@ -165,7 +184,7 @@ impl Job {
         Ok(bounds)
     }
 
-    fn tuple(&self, row: Vec<Option<String>>) -> Result<KeyTuple, BackfillError> {
+    pub(super) fn tuple(&self, row: Vec<Option<String>>) -> Result<KeyTuple, BackfillError> {
         let values = self.key.iter().zip(row).map(|(column, value)| {
             let text = value.unwrap_or_default();
             match self.fill.backend {
@@ -223,6 +242,48 @@ fn plan(contract: &Contract, session: &mut Session) -> Result<Plan, BackfillErro
     }
     Plan::build(contract, &facts)
         .map_err(|source| BackfillError::Plan { column: column(), source: Box::new(source) })
+}
+
+/// Finds the columns that code reads.
+fn reads(plan: &Plan, wanted: &[Wanted]) -> Result<Vec<Input>, BackfillError> {
+    let known = |name: &str| {
+        let mut columns = plan.facts.columns.iter().map(|column| &column.name);
+        match plan.backend() {
+            Backend::Postgres => columns.find(|known| known.as_str() == name),
+            // SQLite would read a name that it does not know as a text.
+            Backend::Mysql | Backend::Sqlite => {
+                columns.find(|known| known.as_str().eq_ignore_ascii_case(name))
+            }
+        }
+    };
+    let input = |wanted: &Wanted| match known(wanted.name) {
+        Some(name) => Ok(Input { name: name.clone(), form: wanted.form }),
+        None => Err(BackfillError::NoInput {
+            column: plan.contract.path().clone(),
+            input: wanted.name.to_owned(),
+        }),
+    };
+    wanted.iter().map(input).collect()
+}
+
+/// Returns the column's type as the server names it without length; of a domain, what it stands for.
+fn cast(session: &mut Session, contract: &Contract) -> Result<SqlText, BackfillError> {
+    let given = contract.sql_type(session.backend()).map(ToString::to_string).unwrap_or_default();
+    if session.backend() != Backend::Postgres {
+        return Ok(SqlText::stored(given));
+    }
+    let table = exact_literal(Backend::Postgres, &table(Backend::Postgres, contract.table()));
+    let column = exact_literal(Backend::Postgres, contract.column().as_str());
+    let found = session.value(&format!(
+        "WITH RECURSIVE ty AS ( \
+           SELECT a.atttypid AS oid FROM pg_catalog.pg_attribute a \
+           WHERE a.attrelid = to_regclass({table}) AND a.attname = {column} \
+           UNION SELECT t.typbasetype FROM ty JOIN pg_catalog.pg_type t ON t.oid = ty.oid \
+           WHERE t.typtype = 'd') \
+         SELECT pg_catalog.format_type(ty.oid, -1) FROM ty \
+         JOIN pg_catalog.pg_type t ON t.oid = ty.oid WHERE t.typtype <> 'd'"
+    ))?;
+    Ok(SqlText::stored(found.unwrap_or(given)))
 }
 
 /// Returns the columns of a unique key without NULL, the primary one first; none where there is no

@@ -17,6 +17,8 @@
 mod ahead;
 mod batch;
 mod chunk;
+mod code;
+mod computed;
 mod counts;
 mod error;
 mod estimate;
@@ -38,7 +40,9 @@ use std::{
     thread,
 };
 
+use self::{code::Filler, record::Record, worker::Worker};
 pub use self::{
+    code::{PerRow, RowFill, per_row},
     error::BackfillError,
     estimate::Estimate,
     job::{Job, Relation, Route},
@@ -47,7 +51,6 @@ pub use self::{
     repair::{Repair, Repaired},
     verify::{BadChunk, Recorded, Verification},
 };
-use self::{record::Record, worker::Worker};
 use super::{
     pace::{self, Limit},
     side_effects::Triggers,
@@ -121,6 +124,11 @@ pub enum Event {
         /// What the server said.
         why: String,
     },
+    /// Rows were changed by others while code computed their values, which was done anew.
+    Recomputed {
+        /// How many.
+        rows: u64,
+    },
     /// The connection broke and was made again.
     Reconnected,
 }
@@ -164,6 +172,7 @@ pub struct Backfill<'a> {
     url: &'a DatabaseUrl,
     open: OpenOptions,
     settings: Settings,
+    code: Option<Filler<'a>>,
 }
 
 /// What all workers of a run share.
@@ -171,11 +180,13 @@ struct Shared<'a> {
     listener: &'a Listener<'a>,
     stop: AtomicBool,
     pause: AtomicBool,
+    /// Computes the values, where SQL does not.
+    code: Option<Filler<'a>>,
 }
 
 impl<'a> Shared<'a> {
-    fn new(listener: &'a Listener<'a>) -> Self {
-        Self { listener, stop: AtomicBool::new(false), pause: AtomicBool::new(false) }
+    fn new(listener: &'a Listener<'a>, code: Option<Filler<'a>>) -> Self {
+        Self { listener, stop: AtomicBool::new(false), pause: AtomicBool::new(false), code }
     }
 
     fn tell(&self, event: &Event) {
@@ -195,16 +206,36 @@ impl<'a> Shared<'a> {
     }
 }
 
+/// Where the application's code panics, the other workers leave, too, after their batch.
+struct StopOnPanic<'a>(&'a Shared<'a>);
+
+impl Drop for StopOnPanic<'_> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.0.stop.store(true, Ordering::SeqCst);
+        }
+    }
+}
+
 impl<'a> Backfill<'a> {
     /// Prepares the backfill of a contract's column.
     pub fn new(contract: &'a Contract, url: &'a DatabaseUrl, open: OpenOptions) -> Self {
-        Self { contract, url, open, settings: Settings::default() }
+        Self { contract, url, open, settings: Settings::default(), code: None }
     }
 
     /// Runs it in another way than by default.
     #[must_use]
     pub fn settings(self, settings: Settings) -> Self {
         Self { settings, ..self }
+    }
+
+    /// Computes the values in this code, as a contract with `[old_rows] rust = "…"` wants it.
+    ///
+    /// The code runs outside of transactions. A row that others change meanwhile is not written: its
+    /// value is computed again.
+    #[must_use]
+    pub fn rust<F: RowFill>(self, fill: &'a F) -> Self {
+        Self { code: Some(Filler::new(fill)), ..self }
     }
 
     /// Fills the column, from the start or from where an earlier run stopped.
@@ -215,7 +246,7 @@ impl<'a> Backfill<'a> {
     /// way. Later: when the server refuses a batch for good; all batches before it stay.
     pub fn run(&self, listener: &Listener<'_>) -> Result<Outcome, BackfillError> {
         let mut session = Session::open(self.url, &self.open)?;
-        let job = Job::read(self.contract, &mut session, &self.settings)?;
+        let job = self.job(&mut session)?;
         let workers = self.settings.workers.get();
         if workers > 1 && job.fill.backend == crate::backend::Backend::Sqlite {
             return Err(BackfillError::OneWriter);
@@ -223,13 +254,14 @@ impl<'a> Backfill<'a> {
         let record = Record::new(job.fill.backend, self.contract.path());
         record.create(&mut session)?;
         let resumed = pass::begin(&record, &mut session, &job, &self.settings)?;
-        let shared = Shared::new(listener);
+        let shared = Shared::new(listener, self.code);
         shared.tell(&Event::Began {
             rows: job.plan.facts.rows,
             resumed,
             notices: job.care.notices.clone(),
         });
         let work = |session| {
+            let _stop = StopOnPanic(&shared);
             let done = Worker::new(&job, &record, &self.settings, &shared, session)
                 .and_then(|mut worker| worker.work());
             if done.is_err() {
@@ -255,9 +287,14 @@ impl<'a> Backfill<'a> {
     /// Reads what a run would work on, and estimates what it may take. Only asks.
     pub fn look(&self) -> Result<(Job, Estimate), BackfillError> {
         let mut session = Session::open(self.url, &self.open)?;
-        let job = Job::read(self.contract, &mut session, &self.settings)?;
+        let job = self.job(&mut session)?;
         let estimate = Estimate::of(&job, &mut session)?;
         Ok((job, estimate))
+    }
+
+    fn job(&self, session: &mut Session) -> Result<Job, BackfillError> {
+        let wanted = self.code.map(Filler::wanted);
+        Job::read(self.contract, session, &self.settings, wanted.as_deref())
     }
 
     /// Asks all workers of a job, on whatever machine, to pause, to leave or to go on.

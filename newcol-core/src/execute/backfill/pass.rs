@@ -12,7 +12,7 @@ use crate::{
     db::{DbError, Failure, Session},
     ident::TableName,
     plan::facts::Volatility,
-    render::text,
+    render::{backfill::Source, text},
 };
 
 /// Passes after which rows that are still found empty are an error: each one sees only what was
@@ -152,7 +152,12 @@ fn follow(
     if totals.parts_done < totals.parts {
         return Ok(Turn::Wait);
     }
-    let is_proven = found.phase == Phase::Proving && totals.filled_now == 0;
+    // Rows that changed faster than code computed them were left; SQL leaves none.
+    let left = match job.fill.source {
+        Source::Code { .. } => totals.differing,
+        Source::Sql(_) => 0,
+    };
+    let is_proven = found.phase == Phase::Proving && totals.filled_now == 0 && left == 0;
     if !is_proven {
         if found.pass >= MOST_PASSES {
             let column = record.column().clone();

@@ -121,6 +121,15 @@ impl Window {
 }
 
 impl Place {
+    /// Returns what is done with the part's rows.
+    pub(super) fn task(&self) -> Task {
+        match self {
+            Self::Windows { .. } => Task::Fill,
+            Self::Blocks { .. } => Task::Prove,
+            Self::Keys { task, .. } => *task,
+        }
+    }
+
     /// Reports whether nothing is left of the part.
     pub(super) fn is_done(&self) -> bool {
         match self {

@@ -413,13 +413,85 @@ impl Record {
 
     /// Asks for a part.
     fn part(&self, session: &mut Session, sql: &str) -> Result<Option<Part>, BackfillError> {
-        let found = session.query(sql)?;
-        let Some(row) = found.into_iter().next() else { return Ok(None) };
+        session.query(sql)?.into_iter().next().map(|row| self.part_of(row)).transpose()
+    }
+
+    /// Takes a part that is not done without locking it, for work outside of a transaction: the
+    /// worker's own, else one that nobody took, else one whose worker is gone or was not heard of
+    /// for long. `None` where there is none. Two may take the same one; [`Self::hold`] tells.
+    pub(super) fn reserve(
+        &self,
+        session: &mut Session,
+        worker: &str,
+    ) -> Result<Option<Part>, BackfillError> {
+        /// Seconds: a batch of code is far shorter, unless one row takes that long.
+        const HEARD_OF: u32 = 60;
+        let (key, mine) = (&self.key, exact_literal(self.backend, worker));
+        let own = format!(
+            "SELECT part, place FROM {PARTS} WHERE column_path = {key} AND done = 0 \
+             AND worker = {mine} ORDER BY claimed_at, part LIMIT 1"
+        );
+        if let Some(row) = session.query(&own)?.into_iter().next() {
+            return self.part_of(row).map(Some);
+        }
+        let now = self.now();
+        // Both lists show a user's own sessions without any privilege.
+        let (begin, gone, skip) = match self.backend {
+            Backend::Postgres => (
+                "BEGIN",
+                "worker NOT IN (SELECT pid::text FROM pg_catalog.pg_stat_activity)",
+                " FOR UPDATE SKIP LOCKED",
+            ),
+            Backend::Mysql => (
+                "BEGIN",
+                "CAST(worker AS unsigned) NOT IN (SELECT id FROM information_schema.processlist)",
+                " FOR UPDATE SKIP LOCKED",
+            ),
+            // One writer: whoever else took it is gone, or loses its batch.
+            Backend::Sqlite => ("BEGIN IMMEDIATE", "1 = 1", ""),
+        };
+        session.batch(begin)?;
+        let found = session.query(&format!(
+            "SELECT part, place FROM {PARTS} WHERE column_path = {key} AND done = 0 \
+             AND (worker IS NULL OR claimed_at < {now} - {HEARD_OF} OR {gone}) \
+             ORDER BY CASE WHEN worker IS NULL THEN 0 ELSE 1 END, claimed_at, part LIMIT 1{skip}"
+        ))?;
+        let part = found.into_iter().next().map(|row| self.part_of(row)).transpose();
+        let Ok(Some(part)) = part else {
+            session.batch("ROLLBACK")?;
+            return part;
+        };
+        session.batch(&format!(
+            "UPDATE {PARTS} SET worker = {mine}, claimed_at = {now} \
+             WHERE column_path = {key} AND part = {}; COMMIT",
+            part.number
+        ))?;
+        Ok(Some(part))
+    }
+
+    /// Locks a part that was reserved, and reports whether it is still as it was then.
+    pub(super) fn hold(
+        &self,
+        session: &mut Session,
+        part: &Part,
+        worker: &str,
+    ) -> Result<bool, DbError> {
+        let (key, mine) = (&self.key, exact_literal(self.backend, worker));
+        let found = session.value(&format!(
+            "SELECT place FROM {PARTS} WHERE column_path = {key} AND part = {} AND done = 0 \
+             AND worker = {mine}{}",
+            part.number,
+            self.for_update()
+        ))?;
+        Ok(found == Some(part.place.to_string()))
+    }
+
+    fn part_of(&self, row: Row) -> Result<Part, BackfillError> {
         let mut fields = row.into_iter().map(Option::unwrap_or_default);
         let number = fields.next().and_then(|text| text.parse().ok());
         let place = fields.next().unwrap_or_default();
         match (number, place.parse()) {
-            (Some(number), Ok(place)) => Ok(Some(Part { number, place })),
+            (Some(number), Ok(place)) => Ok(Part { number, place }),
             _ => Err(BackfillError::Record {
                 column: self.column.clone(),
                 what: format!("place `{place}`"),
@@ -427,13 +499,18 @@ impl Record {
         }
     }
 
-    /// Writes how far a locked part is.
-    pub(super) fn advance(&self, part: &Part, worker: &str, gain: Gain) -> String {
-        let now = match self.backend {
+    /// The server's clock in seconds.
+    fn now(&self) -> &'static str {
+        match self.backend {
             Backend::Postgres => "extract(epoch FROM clock_timestamp())::bigint",
             Backend::Mysql => "unix_timestamp()",
             Backend::Sqlite => "CAST(strftime('%s', 'now') AS integer)",
-        };
+        }
+    }
+
+    /// Writes how far a locked part is.
+    pub(super) fn advance(&self, part: &Part, worker: &str, gain: Gain) -> String {
+        let now = self.now();
         let (key, worker) = (&self.key, exact_literal(self.backend, worker));
         let place = exact_literal(self.backend, &part.place.to_string());
         let done = u8::from(part.place.is_done());

@@ -47,7 +47,7 @@ impl Backfill<'_> {
     fn ready_to_repair(&self, what: Repair) -> Result<(Job, Session), BackfillError> {
         let mut session = Session::open(self.url, &self.open)?;
         session.must_write()?;
-        let job = Job::read(self.contract, &mut session, &self.settings)?;
+        let job = Job::read(self.contract, &mut session, &self.settings, None)?;
         if what == Repair::Differing && job.fill.volatility != Volatility::Immutable {
             return Err(BackfillError::NotComparable { column: self.contract.path().clone() });
         }
@@ -75,7 +75,7 @@ impl Backfill<'_> {
         if bad.is_empty() {
             return Ok(repaired);
         }
-        let shared = Shared::new(listener);
+        let shared = Shared::new(listener, None);
         shared.tell(&Event::Began {
             rows: Some(bad.iter().map(|chunk| chunk.rows).sum()),
             resumed: None,

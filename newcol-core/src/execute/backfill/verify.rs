@@ -206,7 +206,7 @@ impl Backfill<'_> {
             super::Route::Blocks(_) => None,
             super::Route::Keys => job.last_key(&mut session)?,
         };
-        let shared = Shared::new(listener);
+        let shared = Shared::new(listener, None);
         shared.tell(&Event::Began {
             rows: job.plan.facts.rows,
             resumed: None,

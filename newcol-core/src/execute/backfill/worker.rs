@@ -9,6 +9,7 @@ use super::{
     BackfillError, Event, Order, Outcome, Phase, Settings, Shared,
     ahead::Ahead,
     batch::{Batch, Ran},
+    computed,
     job::Job,
     pass::{self, Turn},
     record::Record,
@@ -36,9 +37,11 @@ pub(super) struct Worker<'a> {
     /// What it is called in the record.
     pub(super) name: String,
     pub(super) tuners: BTreeMap<TableName, Tuned>,
+    /// Most rows whose values code computes in about a second.
+    pub(super) code_rows: u64,
     pub(super) ahead: Ahead,
     pub(super) settings: &'a Settings,
-    shared: &'a Shared<'a>,
+    pub(super) shared: &'a Shared<'a>,
     pace: Pace,
     phase: Phase,
     pass: u32,
@@ -71,6 +74,7 @@ impl<'a> Worker<'a> {
             session,
             name: String::new(),
             tuners: BTreeMap::new(),
+            code_rows: computed::FEWEST,
             ahead: Ahead::default(),
             settings,
             shared,
@@ -267,6 +271,10 @@ impl<'a> Worker<'a> {
     fn prepare(&mut self) -> Result<(), BackfillError> {
         let session = &mut self.session;
         sessions::ready_to_fill(session, &self.job.care)?;
+        if self.shared.code.is_some() && session.backend() == Backend::Postgres {
+            // Dates as types of Rust read them, whatever the server's setting.
+            session.batch("SET DateStyle = 'ISO'; SET IntervalStyle = 'iso_8601'")?;
+        }
         let name = match session.backend() {
             Backend::Postgres => session.value("SELECT pg_backend_pid()")?,
             Backend::Mysql => session.value("SELECT connection_id()")?,
