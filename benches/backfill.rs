@@ -1,6 +1,6 @@
 //! The backfill job against one plain `UPDATE`, on a server of its own: speed, log, growth, HOT.
 //!
-//! `cargo bench -p newcol-benches --bench backfill [-- <rows>...]`: each scenario fills the same
+//! `cargo bench -p newcol-benches --bench backfill [-- <rows or engines>...]`: each scenario fills the same
 //! table twice, once by one plain `UPDATE`, once by the job at full speed, in turn, from a vacuumed
 //! table right after a checkpoint; one table with the ratios is printed. The time of the job
 //! includes its proving pass, which the plain `UPDATE` does not have.
@@ -81,10 +81,14 @@ fn main() -> Result<(), Box<dyn Error>> {
          | log B/row | ratio | heap | plain | index | plain | HOT % |\n\
          |-|-|-:|-:|-:|-:|-:|-:|-:|-:|-:|-:|-:|-:|-:|"
     );
-    for backend in [Backend::Postgres, Backend::Mysql, Backend::Sqlite] {
+    let named: Vec<Backend> = std::env::args().filter_map(|arg| arg.parse().ok()).collect();
+    for backend in Backend::ALL.into_iter().filter(|b| named.is_empty() || named.contains(b)) {
         let want = Want::from(backend);
         let want = if backend == Backend::Sqlite { want } else { want.private() };
         let db = ScratchDb::new(want)?;
+        if backend == Backend::Postgres {
+            newcol_benches::as_in_production(db.url())?;
+        }
         for scenario in scenarios(backend, &sizes) {
             let mut costs = [Vec::new(), Vec::new()];
             for _ in 0..RUNS {

@@ -3,7 +3,10 @@
 use std::{fmt::Write as _, fs, io};
 
 use camino::Utf8Path;
-use newcol_core::schema::SchemaFile;
+use newcol_core::{
+    db::{DatabaseUrl, DbError, OpenOptions, Session},
+    schema::SchemaFile,
+};
 
 /// A small generator (SplitMix64): the same inputs on every machine and with every release.
 #[derive(Debug)]
@@ -96,4 +99,15 @@ pub fn project(root: &Utf8Path, tables: u64) -> io::Result<()> {
         write(&format!("{dir}/down.sql"), &format!("DROP TABLE table_{table:04};\n"))?;
     }
     Ok(())
+}
+
+/// Sets a private PostgreSQL server of the testkit, which is tuned for tests, to what a server in
+/// production has: every commit is synced, and pages are logged whole after a checkpoint.
+pub fn as_in_production(url: &str) -> Result<(), DbError> {
+    let url = DatabaseUrl::parse(url)?;
+    let mut session = Session::open(&url, &OpenOptions::write())?;
+    for setting in ["fsync = on", "full_page_writes = on", "max_wal_size = '4GB'"] {
+        session.batch(&format!("ALTER SYSTEM SET {setting}"))?;
+    }
+    session.query("SELECT pg_reload_conf()").map(drop)
 }

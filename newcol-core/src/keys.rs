@@ -23,7 +23,9 @@ pub struct KeyColumn {
 /// How the values of a column are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KeyKind {
-    /// As digits.
+    /// As digits, whole numbers only.
+    Integer,
+    /// As digits, with point and exponent.
     Number,
     /// As a string.
     Text,
@@ -55,10 +57,10 @@ impl KeyValue {
     /// Takes a value as the server printed it.
     pub fn of(kind: KeyKind, text: String) -> Result<Self, BadPlace> {
         match kind {
-            KeyKind::Number if is_number(&text) => Ok(Self::Number(text)),
+            KeyKind::Integer | KeyKind::Number if is_number(&text) => Ok(Self::Number(text)),
             KeyKind::Bytes if is_hex(&text) => Ok(Self::Bytes(text)),
             KeyKind::Text => Ok(Self::Text(text)),
-            KeyKind::Number | KeyKind::Bytes => Err(BadPlace(text)),
+            KeyKind::Integer | KeyKind::Number | KeyKind::Bytes => Err(BadPlace(text)),
         }
     }
 

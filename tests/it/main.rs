@@ -8,6 +8,7 @@
     reason = "helpers of tests are tests"
 )]
 
+mod backfill;
 mod bad_input;
 mod cases;
 mod desk;

@@ -78,18 +78,9 @@ impl Fill {
     /// The share is for PostgreSQL, where a page that is visited several times has room for its own
     /// rows: every visit updates some of them, and the next one finds the space of the dead ones.
     pub fn update(&self, range: Range<'_>, share: u32) -> SqlText {
-        let some = if share >= CERTAIN {
-            text::sql(self.backend, "", &[])
-        } else {
-            text::sql(
-                self.backend,
-                " AND random() * {certain} < {share}",
-                &[
-                    ("certain", Hole::Number(u64::from(CERTAIN))),
-                    ("share", Hole::Number(u64::from(share))),
-                ],
-            )
-        };
+        let some =
+            if share >= CERTAIN { String::new() } else { format!(" AND random() < 0.{share:06}") };
+        let some = SqlText::stored(some);
         text::sql(
             self.backend,
             "UPDATE {table} SET {set} WHERE {range} AND {pending}{some}",
@@ -121,27 +112,32 @@ impl Fill {
     /// those whose value is not what the expression yields. The last is NULL where the expression
     /// is not immutable.
     pub fn compare(&self, range: Range<'_>) -> SqlText {
-        let differs = if self.volatility == Volatility::Immutable {
-            let differs = self.differs();
-            text::sql(
-                self.backend,
-                "coalesce(sum(CASE WHEN {differs} THEN 1 ELSE 0 END), 0)",
-                &[("differs", Hole::Sql(&differs))],
-            )
-        } else {
-            text::sql(self.backend, "NULL", &[])
+        let differing = match self.volatility {
+            Volatility::Immutable => self.count_of(&self.differs()),
+            Volatility::Stable | Volatility::Volatile | Volatility::Unknown => {
+                text::sql(self.backend, "NULL", &[])
+            }
         };
         text::sql(
             self.backend,
-            "SELECT count(*), count(*) - count({column}), coalesce(sum(CASE WHEN {pending} THEN 1 ELSE 0 END), 0), {differs} FROM {table} WHERE {range}",
+            "SELECT count(*), count(*) - count({column}), {pending}, {differing} FROM {table} WHERE {range}",
             &[
                 ("column", Hole::Name(&self.column)),
-                ("pending", Hole::Sql(&self.pending())),
-                ("differs", Hole::Sql(&differs)),
+                ("pending", Hole::Sql(&self.count_of(&self.pending()))),
+                ("differing", Hole::Sql(&differing)),
                 ("table", Hole::Sql(&self.relation(range))),
                 ("range", Hole::Sql(&self.within(range))),
             ],
         )
+    }
+
+    /// Counts the rows for which a condition is true.
+    fn count_of(&self, condition: &SqlText) -> SqlText {
+        let template = match self.backend {
+            Backend::Postgres | Backend::Sqlite => "count(*) FILTER (WHERE {condition})",
+            Backend::Mysql => "coalesce(sum({condition}), 0)",
+        };
+        text::sql(self.backend, template, &[("condition", Hole::Sql(condition))])
     }
 
     /// Computes the column anew in the rows of a range whose value is not what the expression
@@ -173,13 +169,13 @@ impl Fill {
             // Blocks are read in their order.
             Range::Pages { .. } => text::sql(self.backend, "", &[]),
             Range::Keys { key, .. } => {
-                let names = self.names(key, "");
+                let names = self.order(key, "");
                 text::sql(self.backend, " ORDER BY {names}", &[("names", Hole::Sql(&names))])
             }
         };
         text::sql(
             self.backend,
-            "SELECT {shown} FROM {table} WHERE {range} AND {condition}{order} LIMIT {most}",
+            "SELECT {shown} FROM {table} AS keyed WHERE {range} AND {condition}{order} LIMIT {most}",
             &[
                 ("shown", Hole::Sql(&self.shown_or_place(key))),
                 ("table", Hole::Sql(&self.relation(range))),
@@ -236,12 +232,12 @@ impl Fill {
         let Range::Keys { key, .. } = range else { unreachable!("pages need no keys") };
         text::sql(
             self.backend,
-            "SELECT {shown} FROM {table} WHERE {range} ORDER BY {order} LIMIT 1 OFFSET {count}",
+            "SELECT {shown} FROM {table} AS keyed WHERE {range} ORDER BY {order} LIMIT 1 OFFSET {count}",
             &[
                 ("shown", Hole::Sql(&self.shown(key))),
                 ("table", Hole::Table(&self.table)),
                 ("range", Hole::Sql(&self.within(range))),
-                ("order", Hole::Sql(&self.names(key, ""))),
+                ("order", Hole::Sql(&self.order(key, ""))),
                 ("count", Hole::Number(count.saturating_sub(1))),
             ],
         )
@@ -251,11 +247,11 @@ impl Fill {
     pub fn last_key(&self, key: &[KeyColumn]) -> SqlText {
         text::sql(
             self.backend,
-            "SELECT {shown} FROM {table} ORDER BY {order} LIMIT 1",
+            "SELECT {shown} FROM {table} AS keyed ORDER BY {order} LIMIT 1",
             &[
                 ("shown", Hole::Sql(&self.shown(key))),
                 ("table", Hole::Table(&self.table)),
-                ("order", Hole::Sql(&self.names(key, " DESC"))),
+                ("order", Hole::Sql(&self.order(key, " DESC"))),
             ],
         )
     }
@@ -371,8 +367,12 @@ impl Fill {
         SqlText::stored(sql)
     }
 
-    fn names(&self, key: &[KeyColumn], order: &str) -> SqlText {
-        let names = key.iter().map(|column| text::name(self.backend, &column.name) + order);
+    /// The order of a key, of a table called `keyed`: a bare name would mean the text that is
+    /// [shown](Self::shown) under it, where 10 comes before 9.
+    fn order(&self, key: &[KeyColumn], direction: &str) -> SqlText {
+        let names = key
+            .iter()
+            .map(|column| format!("keyed.{}{direction}", text::name(self.backend, &column.name)));
         SqlText::stored(names.collect::<Vec<_>>().join(", "))
     }
 
@@ -390,10 +390,9 @@ impl Fill {
         let shown = key.iter().map(|column| {
             let name = text::name(self.backend, &column.name);
             match (self.backend, column.kind) {
-                // With a name of its own: ORDER BY would mean the text, not the column.
-                (Backend::Postgres, _) => format!("{name}::text AS newcol_shown"),
+                (Backend::Postgres, _) => format!("{name}::text"),
                 (Backend::Mysql, KeyKind::Bytes) => format!("hex({name})"),
-                (Backend::Mysql, KeyKind::Number | KeyKind::Text) => name,
+                (Backend::Mysql, KeyKind::Integer | KeyKind::Number | KeyKind::Text) => name,
                 (Backend::Sqlite, _) => format!("quote({name})"),
             }
         });

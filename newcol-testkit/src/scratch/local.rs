@@ -114,6 +114,9 @@ fn start(program: &Program, home: &Home) -> Result<Address, ScratchError> {
         disk
     };
     fill(program, &run, &data, service)?;
+    if program.version.product == Product::Postgres {
+        postgres::configure(&data)?;
+    }
     launch(program, home, &run, &data, None)
 }
 

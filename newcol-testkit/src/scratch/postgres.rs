@@ -1,6 +1,6 @@
 //! PostgreSQL: its programs, its settings, its databases and templates.
 
-use std::time::Duration;
+use std::{fs, io::Write, time::Duration};
 
 use camino::{Utf8Path, Utf8PathBuf};
 
@@ -200,6 +200,19 @@ pub(super) fn init_args(data: &Utf8Path) -> Vec<String> {
     args.map(str::to_owned).to_vec()
 }
 
+/// Writes our settings into the data directory, where `ALTER SYSTEM` of a test overrules them.
+pub(super) fn configure(data: &Utf8Path) -> Result<(), ScratchError> {
+    let path = data.join("postgresql.conf");
+    let mut lines = String::from("\n");
+    for setting in SETTINGS {
+        lines.push_str(setting);
+        lines.push('\n');
+    }
+    let file = fs::OpenOptions::new().append(true).open(&path);
+    file.and_then(|mut file| file.write_all(lines.as_bytes()))
+        .map_err(|source| ScratchError::file(&path, source))
+}
+
 /// Returns the arguments of `postgres`.
 pub(super) fn server_args(
     program: &Utf8Path,
@@ -208,10 +221,7 @@ pub(super) fn server_args(
 ) -> Vec<String> {
     let mut args = vec!["-D".to_owned(), data.to_string(), "-k".to_owned(), socket_dir.to_string()];
     // The socket's directory is closed to other users; nothing listens on a port.
-    let settings = [&["listen_addresses="], SETTINGS].concat();
-    for setting in settings {
-        args.extend(["-c".to_owned(), setting.to_owned()]);
-    }
+    args.extend(["-c".to_owned(), "listen_addresses=".to_owned()]);
     if has_stat_statements(program) {
         args.extend(["-c".to_owned(), "shared_preload_libraries=pg_stat_statements".to_owned()]);
     }

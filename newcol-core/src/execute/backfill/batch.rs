@@ -105,10 +105,13 @@ impl Worker<'_> {
         rows: u64,
         tries: u32,
     ) -> Result<Done, BackfillError> {
+        let workers = self.settings.workers.get();
         let tuned = self.tuned(&relation)?;
         let density = tuned.density;
-        // Blocks whose rows fill the batches of all visits.
-        let wide = rows.saturating_mul(1000 * u64::from(VISITS)) / density;
+        // Blocks whose rows fill a batch of each visit; of several workers, some batches: a revisit
+        // finds no space free while the batch of another is older than the visit before.
+        let batches = if workers == 1 { 1 } else { 4 };
+        let wide = rows.saturating_mul(1000 * batches * u64::from(VISITS)) / density;
         if window.is_fresh() {
             window = tuned.tuner.window(window.start, end, wide);
         }
@@ -178,7 +181,7 @@ impl Worker<'_> {
         let mut count = rows.max(1);
         let (to, gain, passed) = loop {
             let range = Range::Keys { key: &job.key, after: after.as_ref(), to: last.as_ref() };
-            let to = job.key_after(&mut self.session, range, count)?;
+            let to = self.end_of(range, count)?;
             let upper = to.as_ref().or(last.as_ref());
             let range = Range::Keys { key: &job.key, after: after.as_ref(), to: upper };
             if let Some((gain, passed)) = self.prove(range, rows, count == 1)? {
@@ -223,7 +226,7 @@ impl Worker<'_> {
     ) -> Result<Done, BackfillError> {
         let job = self.job.clone();
         let range = Range::Keys { key: &job.key, after: after.as_ref(), to: last.as_ref() };
-        let to = job.key_after(&mut self.session, range, rows)?;
+        let to = self.end_of(range, rows)?;
         let upper = to.as_ref().or(last.as_ref());
         let range = Range::Keys { key: &job.key, after: after.as_ref(), to: upper };
         let filled = self.session.execute(job.fill.update(range, CERTAIN).as_str())?;
@@ -231,6 +234,18 @@ impl Worker<'_> {
         let gain = Gain { filled, ..Gain::default() };
         // Where rows are filled already, the batch went past them all the same.
         Ok(Done { gain, passed: rows.max(filled), sized: rows })
+    }
+
+    /// Returns the key at which a batch of so many rows ends; `None` where it reaches the part's last
+    /// row.
+    fn end_of(&mut self, range: Range<'_>, rows: u64) -> Result<Option<KeyTuple>, BackfillError> {
+        let Range::Keys { key, after, to } = range else { return Ok(None) };
+        if let Some(end) = self.ahead.end(key, after, to, rows) {
+            return Ok(Some(end));
+        }
+        let end = self.job.key_after(&mut self.session, range, rows)?;
+        self.ahead.learn(after, end.as_ref(), rows);
+        Ok(end)
     }
 
     /// Returns how many of the rows that the last statement updated stayed on their page.

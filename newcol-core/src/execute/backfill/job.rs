@@ -281,7 +281,7 @@ fn key(
                    JOIN information_schema.columns c USING (table_schema, table_name, column_name) \
                    WHERE {of_table} AND non_unique = 0 GROUP BY index_name \
                    HAVING max(nullable = 'YES') = 0 AND max(sub_part IS NOT NULL) = 0 \
-                     AND max(c.data_type IN ('float', 'double')) = 0 \
+                     AND max(c.data_type IN ('float', 'double', 'bit')) = 0 \
                    ORDER BY index_name = 'PRIMARY' DESC, count(*), index_name LIMIT 1) \
                  ORDER BY s.seq_in_index"
             )
@@ -299,11 +299,14 @@ fn key(
 
 /// Values of a type are written so that they compare as they do in the index.
 fn kind(backend: Backend, ty: &str) -> KeyKind {
-    const NUMBERS: &[&str] =
-        &["tinyint", "smallint", "mediumint", "int", "bigint", "decimal", "year", "bit"];
+    const INTEGERS: &[&str] =
+        &["tinyint", "smallint", "mediumint", "int", "integer", "bigint", "year"];
     const BYTES: &[&str] = &["binary", "varbinary", "tinyblob", "blob", "mediumblob", "longblob"];
     match backend {
-        Backend::Mysql if NUMBERS.contains(&ty) => KeyKind::Number,
+        Backend::Postgres | Backend::Mysql | Backend::Sqlite if INTEGERS.contains(&ty) => {
+            KeyKind::Integer
+        }
+        Backend::Mysql if ty == "decimal" => KeyKind::Number,
         Backend::Mysql if BYTES.contains(&ty) => KeyKind::Bytes,
         Backend::Postgres | Backend::Mysql | Backend::Sqlite => KeyKind::Text,
     }

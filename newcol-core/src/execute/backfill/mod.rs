@@ -14,6 +14,7 @@
 //! Synchronous, with a thread and a connection for each worker. From async code, call it inside
 //! `tokio::task::spawn_blocking`.
 
+mod ahead;
 mod batch;
 mod chunk;
 mod counts;

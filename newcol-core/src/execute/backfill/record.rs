@@ -154,6 +154,14 @@ impl Record {
         if self.exists(session)? {
             return Ok(());
         }
+        match self.create_now(session) {
+            // Another run made them at the same time.
+            Err(_) if self.exists(session)? => Ok(()),
+            made => made,
+        }
+    }
+
+    fn create_now(&self, session: &mut Session) -> Result<(), DbError> {
         // A path is three names of at most 64 characters.
         let name = "varchar(200)";
         let time = match self.backend {
@@ -364,16 +372,35 @@ impl Record {
         worker: &str,
     ) -> Result<Option<Part>, BackfillError> {
         let (key, mine) = (&self.key, exact_literal(self.backend, worker));
-        let skip = match self.backend {
-            Backend::Postgres | Backend::Mysql => " FOR UPDATE SKIP LOCKED",
-            Backend::Sqlite => "",
+        let open = format!("FROM {PARTS} WHERE column_path = {key} AND done = 0");
+        let order = format!(
+            "ORDER BY CASE WHEN worker = {mine} THEN 0 WHEN worker IS NULL THEN 1 ELSE 2 END, \
+             claimed_at, part"
+        );
+        let row = match self.backend {
+            Backend::Postgres => session.query(&format!(
+                "SELECT part, place {open} {order} LIMIT 1 FOR UPDATE SKIP LOCKED"
+            ))?,
+            Backend::Sqlite => {
+                session.query(&format!("SELECT part, place {open} {order} LIMIT 1"))?
+            }
+            // It would lock every row that it sorts.
+            Backend::Mysql => {
+                let mut locked = Vec::new();
+                for row in session.query(&format!("SELECT part {open} {order} LIMIT 16"))? {
+                    let part = row.into_iter().next().flatten().unwrap_or_default();
+                    let part = exact_literal(self.backend, &part);
+                    locked = session.query(&format!(
+                        "SELECT part, place {open} AND part = {part} FOR UPDATE SKIP LOCKED"
+                    ))?;
+                    if !locked.is_empty() {
+                        break;
+                    }
+                }
+                locked
+            }
         };
-        let found = session.query(&format!(
-            "SELECT part, place FROM {PARTS} WHERE column_path = {key} AND done = 0 \
-             ORDER BY CASE WHEN worker = {mine} THEN 0 WHEN worker IS NULL THEN 1 ELSE 2 END, \
-             claimed_at, part LIMIT 1{skip}"
-        ))?;
-        let Some(row) = found.into_iter().next() else { return Ok(None) };
+        let Some(row) = row.into_iter().next() else { return Ok(None) };
         let mut fields = row.into_iter().map(Option::unwrap_or_default);
         let number = fields.next().and_then(|text| text.parse().ok());
         let place = fields.next().unwrap_or_default();

@@ -10,8 +10,8 @@ use super::place::Window;
 /// Blocks of the first window: its visits come soon after each other, while the pages are cached.
 pub(super) const FIRST_SIZE: u64 = 256;
 
-/// Blocks to which a window is made wider so that a visit fills a batch (16 MB).
-const WIDE: u64 = 2048;
+/// Blocks to which a window is made wider so that a visit fills its batches (32 MB).
+const WIDE: u64 = 4096;
 
 /// Blocks of the largest window (64 MB): a revisit later than that finds its pages evicted, and a
 /// checkpoint between two visits writes whole pages to the log again.

@@ -7,6 +7,7 @@ use std::{
 
 use super::{
     BackfillError, Event, Order, Outcome, Phase, Settings, Shared,
+    ahead::Ahead,
     batch::{Batch, Ran},
     job::Job,
     pass::{self, Turn},
@@ -31,7 +32,8 @@ pub(super) struct Worker<'a> {
     /// What it is called in the record.
     pub(super) name: String,
     pub(super) tuners: BTreeMap<TableName, Tuned>,
-    settings: &'a Settings,
+    pub(super) ahead: Ahead,
+    pub(super) settings: &'a Settings,
     shared: &'a Shared<'a>,
     pace: Pace,
     phase: Phase,
@@ -65,6 +67,7 @@ impl<'a> Worker<'a> {
             session,
             name: String::new(),
             tuners: BTreeMap::new(),
+            ahead: Ahead::default(),
             settings,
             shared,
             pace: Pace::new(settings.pace),

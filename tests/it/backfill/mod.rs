@@ -1,0 +1,4 @@
+//! Backfills on real servers.
+
+mod cost;
+mod death;
