@@ -97,11 +97,11 @@ fn in_transaction(
         Some(JobRecord { job, .. }) if job != fingerprint => {
             Err(BackfillError::Changed { column: record.column().clone() })
         }
-        Some(_) => {
+        Some(found) => {
             record.order(session, Order::Run)?;
             let totals = record.totals(session)?;
-            // Nothing is left of the last pass: one more look at every row, whatever it had found.
-            if totals.parts_done == totals.parts {
+            // The last run ended, well or not: one more look at every row.
+            if is_over(&found, &totals, job) {
                 record.recount(session)?;
                 let places = places(session, job, Phase::Proving, workers)?;
                 record.begin_pass(session, Phase::Proving, &places)?;
@@ -109,6 +109,28 @@ fn in_transaction(
             Ok(Some(totals))
         }
     }
+}
+
+/// Reports whether a job has come to its end, of whatever kind, so that nothing of it is left to do.
+fn is_over(found: &JobRecord, totals: &Totals, job: &Job) -> bool {
+    let is_passed = totals.parts_done == totals.parts;
+    found.phase == Phase::Done
+        || (is_passed && (found.pass >= MOST_PASSES || is_unfillable(found, totals, job)))
+}
+
+/// Reports whether a pass that has looked at every row found nothing to fill.
+fn is_proven(found: &JobRecord, totals: &Totals, job: &Job) -> bool {
+    // Rows that changed faster than code computed them were left; SQL leaves none.
+    let left = match job.fill.source {
+        Source::Code { .. } => totals.differing,
+        Source::Sql(_) => 0,
+    };
+    found.phase == Phase::Proving && totals.filled_now == 0 && left == 0
+}
+
+/// Reports whether such a pass has left rows of a required column NULL.
+fn is_unfillable(found: &JobRecord, totals: &Totals, job: &Job) -> bool {
+    is_proven(found, totals, job) && totals.empty > 0 && job.plan.contract.required()
 }
 
 /// Ends the pass once all its parts are done, and begins the next one where one is needed.
@@ -152,13 +174,7 @@ fn follow(
     if totals.parts_done < totals.parts {
         return Ok(Turn::Wait);
     }
-    // Rows that changed faster than code computed them were left; SQL leaves none.
-    let left = match job.fill.source {
-        Source::Code { .. } => totals.differing,
-        Source::Sql(_) => 0,
-    };
-    let is_proven = found.phase == Phase::Proving && totals.filled_now == 0 && left == 0;
-    if !is_proven {
+    if !is_proven(&found, &totals, job) {
         if found.pass >= MOST_PASSES {
             let column = record.column().clone();
             return Err(BackfillError::Endless { column, passes: found.pass });
@@ -168,7 +184,7 @@ fn follow(
         record.begin_pass(session, Phase::Proving, &places)?;
         return Ok(Turn::Go(Phase::Proving, found.pass + 1));
     }
-    if totals.empty > 0 && job.plan.contract.required() {
+    if is_unfillable(&found, &totals, job) {
         let rows = session.query(job.fill.empty_rows(&job.key, NAMED).as_str())?;
         let named = |row: Vec<Option<String>>| {
             let values: Vec<String> = row.into_iter().map(Option::unwrap_or_default).collect();
