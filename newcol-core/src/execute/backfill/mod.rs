@@ -215,8 +215,7 @@ impl<'a> Backfill<'a> {
             notices: job.care.notices.clone(),
         });
         let work = |session| {
-            let done = Worker::new(&job, &record, &self.settings, &shared, session)
-                .and_then(|mut worker| worker.work());
+            let done = Worker::new(&job, &record, &self.settings, &shared, session).work();
             if done.is_err() {
                 // The others finish their batch; what they did stays.
                 shared.stop.store(true, Ordering::SeqCst);
