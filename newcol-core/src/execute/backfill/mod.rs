@@ -262,8 +262,7 @@ impl<'a> Backfill<'a> {
         });
         let work = |session| {
             let _stop = StopOnPanic(&shared);
-            let done = Worker::new(&job, &record, &self.settings, &shared, session)
-                .and_then(|mut worker| worker.work());
+            let done = Worker::new(&job, &record, &self.settings, &shared, session).work();
             if done.is_err() {
                 // The others finish their batch; what they did stays.
                 shared.stop.store(true, Ordering::SeqCst);

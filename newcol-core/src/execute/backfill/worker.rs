@@ -67,8 +67,8 @@ impl<'a> Worker<'a> {
         settings: &'a Settings,
         shared: &'a Shared<'a>,
         session: Session,
-    ) -> Result<Self, BackfillError> {
-        let mut worker = Self {
+    ) -> Self {
+        Self {
             job: job.clone(),
             record,
             session,
@@ -84,13 +84,14 @@ impl<'a> Worker<'a> {
             looked: Instant::now(),
             order: Order::Run,
             lag: Lag::NotAsked,
-        };
-        worker.prepare()?;
-        Ok(worker)
+        }
     }
 
     /// Works until the job is over or somebody asks to stop.
     pub(super) fn work(&mut self) -> Result<Outcome, BackfillError> {
+        if let Err(error) = self.prepare() {
+            self.recover(error, 1)?;
+        }
         let mut tries = 0;
         loop {
             match self.step(tries) {
