@@ -135,9 +135,7 @@ impl FromValue for Vec<u8> {
         if !hex.len().is_multiple_of(2) || !hex.is_ascii() {
             return Err("it was not asked for as bytes".into());
         }
-        (0..hex.len() / 2)
-            .map(|at| Ok(u8::from_str_radix(&hex[at * 2..at * 2 + 2], 16)?))
-            .collect()
+        (0..hex.len() / 2).map(|at| Ok(u8::from_str_radix(&hex[at * 2..at * 2 + 2], 16)?)).collect()
     }
 }
 
@@ -326,8 +324,7 @@ mod tests {
             read([Some("a"), Some("7"), Some("1.5"), Some("t"), Some("00FF"), Some("x")]).unwrap();
         let image = Some(vec![0, 255]);
         let color = Parsed('x');
-        let wanted =
-            Thing { r#type: "a".to_owned(), size: 7, share: 1.5, on: true, image, color };
+        let wanted = Thing { r#type: "a".to_owned(), size: 7, share: 1.5, on: true, image, color };
         assert_eq!(thing, wanted);
     }
 

@@ -63,7 +63,13 @@ pub struct NoLiteral {
 impl Fill {
     /// Asks for the pending rows, each with a chance of `share`: columns of the key, the mark, and
     /// what the code reads. At most so many where that is given.
-    pub fn read(&self, key: &[KeyColumn], rows: Rows<'_>, share: u32, most: Option<u64>) -> SqlText {
+    pub fn read(
+        &self,
+        key: &[KeyColumn],
+        rows: Rows<'_>,
+        share: u32,
+        most: Option<u64>,
+    ) -> SqlText {
         let mut shown = Vec::new();
         if !key.is_empty() {
             shown.push(self.shown(key));
@@ -250,11 +256,9 @@ impl Fill {
     /// The mark as text.
     fn shown_mark(&self, key: &[KeyColumn]) -> SqlText {
         match self.backend {
-            Backend::Postgres => text::sql(
-                self.backend,
-                "concat(tableoid::oid, ' ', ctid, ' ', xmin)",
-                &[],
-            ),
+            Backend::Postgres => {
+                text::sql(self.backend, "concat(tableoid::oid, ' ', ctid, ' ', xmin)", &[])
+            }
             Backend::Mysql => {
                 text::sql(self.backend, "hex({mark})", &[("mark", Hole::Sql(&self.mark(key)))])
             }

@@ -270,7 +270,11 @@ impl Worker<'_> {
 
     /// Returns the key at which a batch of so many rows ends; `None` where it reaches the part's last
     /// row.
-    pub(super) fn end_of(&mut self, range: Range<'_>, rows: u64) -> Result<Option<KeyTuple>, BackfillError> {
+    pub(super) fn end_of(
+        &mut self,
+        range: Range<'_>,
+        rows: u64,
+    ) -> Result<Option<KeyTuple>, BackfillError> {
         let Range::Keys { key, after, to } = range else { return Ok(None) };
         if let Some(end) = self.ahead.end(key, after, to, rows) {
             return Ok(Some(end));
@@ -365,7 +369,11 @@ struct Done {
 }
 
 /// Returns the place after a batch that ended at a key, or at the part's last row.
-pub(super) fn passed_to(after: Option<KeyTuple>, last: Option<KeyTuple>, to: Option<KeyTuple>) -> Place {
+pub(super) fn passed_to(
+    after: Option<KeyTuple>,
+    last: Option<KeyTuple>,
+    to: Option<KeyTuple>,
+) -> Place {
     match to {
         Some(to) => {
             let done = Some(&to) == last.as_ref();

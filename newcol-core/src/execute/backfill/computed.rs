@@ -347,9 +347,7 @@ impl Stretch {
     fn range<'a>(&'a self, key: &'a [KeyColumn]) -> Range<'a> {
         match self {
             Self::Pages { relation, from, to } => Range::Pages { relation, from: *from, to: *to },
-            Self::Keys { after, to } => {
-                Range::Keys { key, after: after.as_ref(), to: to.as_ref() }
-            }
+            Self::Keys { after, to } => Range::Keys { key, after: after.as_ref(), to: to.as_ref() },
         }
     }
 }

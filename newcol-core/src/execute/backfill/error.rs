@@ -59,7 +59,9 @@ pub enum BackfillError {
         column: ColumnPath,
     },
     /// The code reads a column that is not there.
-    #[error("the code that fills `{column}` reads `{input}`, which is no other column of its table")]
+    #[error(
+        "the code that fills `{column}` reads `{input}`, which is no other column of its table"
+    )]
     NoInput {
         /// The column that is filled.
         column: ColumnPath,

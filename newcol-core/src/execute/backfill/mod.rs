@@ -40,6 +40,7 @@ use std::{
     thread,
 };
 
+use self::{code::Filler, record::Record, worker::Worker};
 pub use self::{
     code::{PerRow, RowFill, per_row},
     error::BackfillError,
@@ -50,7 +51,6 @@ pub use self::{
     repair::{Repair, Repaired},
     verify::{BadChunk, Recorded, Verification},
 };
-use self::{code::Filler, record::Record, worker::Worker};
 use super::{
     pace::{self, Limit},
     side_effects::Triggers,
