@@ -5,7 +5,8 @@ use std::{
     num::NonZeroU32,
     sync::{
         Mutex,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicU64, Ordering},
+        mpsc,
     },
     thread,
     time::Instant,
@@ -193,9 +194,13 @@ fn a_required_column_names_the_rows_without_a_value() {
     }
 }
 
-struct Odd(fn(&[User]) -> Result<Vec<Option<Value>>, BoxError>);
+/// Computes whole batches.
+struct Batch<F>(F);
 
-impl RowFill for Odd {
+impl<F> RowFill for Batch<F>
+where
+    F: Fn(&[User]) -> Result<Vec<Option<Value>>, BoxError> + Sync,
+{
     type Row = User;
 
     fn fill(&self, rows: &[User]) -> Result<Vec<Option<Value>>, BoxError> {
@@ -227,8 +232,8 @@ fn mistakes_of_the_code_are_told_with_the_row() {
     for backend in Backend::ALL {
         let Some((db, url)) = users(backend, "bigint", 3_000, false) else { return };
         let said = [
-            failed(&url, &Odd(|rows| Ok(vec![None; rows.len() - 1]))),
-            failed(&url, &Odd(|_| Err("no more quota".into()))),
+            failed(&url, &Batch(|rows: &[User]| Ok(vec![None; rows.len() - 1]))),
+            failed(&url, &Batch(|_: &[User]| Err("no more quota".into()))),
             failed(&url, &per_row(|user: &Misread| Ok(Some(user.name.to_string())))),
             failed(&url, &per_row(|user: &Misnamed| Ok(Some(user.nickname.clone())))),
         ];
@@ -245,7 +250,7 @@ fn mistakes_of_the_code_are_told_with_the_row() {
             ");
         }
         // Batches before the mistake stay.
-        let some = Odd(|rows| {
+        let some = Batch(|rows: &[User]| {
             if rows.iter().any(|user| user.name.as_deref() == Some("it's 2000")) {
                 return Err("2000 is odd".into());
             }
@@ -278,69 +283,67 @@ fn values_that_do_not_fit_are_refused() {
     }
 }
 
-/// Ends a thread also where the test fails.
-struct End<'a>(&'a AtomicBool);
-
-impl Drop for End<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::SeqCst);
-    }
-}
-
-/// Others change what the code reads all the time; at the end every value is that of the row.
+/// Others change what the code reads while it computes, batch by batch; at the end every value is
+/// that of the row.
 #[test]
 fn rows_that_change_underneath_are_computed_again() {
-    for (backend, key) in [
-        (Backend::Postgres, "bigint"),
-        (Backend::Postgres, "none"),
-        (Backend::Mysql, "bigint"),
-        (Backend::Mysql, "pair"),
-        (Backend::Sqlite, "text"),
-        (Backend::Sqlite, "pair"),
+    for (backend, key, by_key) in [
+        (Backend::Postgres, "bigint", false),
+        (Backend::Postgres, "none", false),
+        (Backend::Postgres, "pair", true),
+        (Backend::Mysql, "bigint", true),
+        (Backend::Mysql, "pair", true),
+        (Backend::Sqlite, "text", true),
+        (Backend::Sqlite, "pair", true),
     ] {
         let Some((db, url)) = users(backend, key, 4_000, false) else { return };
-        let (over, recomputed, changed) =
-            (AtomicBool::new(false), AtomicU64::new(0), AtomicU64::new(0));
+        let case = format!("{backend} by {key}, {by_key}");
+        let (contract, settings) = (contract("true"), Settings { by_key, ..settings(1) });
+        let (send, computing) = mpsc::channel();
+        let recomputed = AtomicU64::new(0);
         thread::scope(|scope| {
-            let _end = End(&over);
-            let (writer, over, changed) = (url.clone(), &over, &changed);
+            let writer = url.clone();
             scope.spawn(move || {
                 let mut session = Session::open(&writer, &OpenOptions::write()).unwrap();
-                let mut round = 0_u64;
-                while !over.load(Ordering::SeqCst) {
-                    round += 1;
+                for round in computing {
                     // Who knows the column keeps it true: rows that are filled change with it.
                     let badge = badge_in_sql(backend).replace("age", "(age + 1)");
                     let update = format!(
                         "UPDATE users SET badge = CASE WHEN badge IS NOT NULL THEN {badge} END, \
-                         age = age + 1 WHERE name LIKE '%{:02}'",
-                        round % 100
+                         age = age + 1 WHERE name LIKE '%{}'",
+                        round % 10
                     );
-                    if session.execute(&update).is_ok() {
-                        changed.fetch_add(1, Ordering::SeqCst);
-                    }
+                    // The other one of a deadlock may be this one.
+                    session.execute(&update).ok();
                 }
             });
-            let code =
-                Odd(|rows| Ok(rows.iter().map(|user| badge(user).map(Value::Text)).collect()));
-            let contract = contract("true");
+            let rounds = AtomicU64::new(0);
+            let code = Batch(|rows: &[User]| {
+                send.send(rounds.fetch_add(1, Ordering::SeqCst))?;
+                Ok(rows.iter().map(|user| badge(user).map(Value::Text)).collect())
+            });
             let job = Backfill::new(&contract, &url, OpenOptions::write())
-                .settings(settings(1))
+                .settings(settings.clone())
                 .rust(&code);
-            let outcome = job.run(&|event| {
+            done(job.run(&|event| {
                 if let Event::Recomputed { rows } = event {
                     recomputed.fetch_add(*rows, Ordering::SeqCst);
                 }
                 Answer::Go
-            });
-            done(outcome);
+            }));
+            drop(code);
+            drop(send);
         });
-        if wrong(&db) > 0 {
-            eprintln!("{:?}", db.rows("SELECT * FROM users WHERE badge IS DISTINCT FROM upper(name) || '/' || age LIMIT 5"));
+        assert_eq!(count(&db, &format!("badge <> {}", badge_in_sql(backend))), 0, "{case}");
+        if by_key || key != "none" {
+            assert!(recomputed.load(Ordering::SeqCst) > 0, "{case}");
         }
-        assert_eq!(wrong(&db), 0, "{backend} {key}");
-        eprintln!("{backend} {key}: {recomputed:?} recomputed, {changed:?} changes");
-        assert!(changed.load(Ordering::SeqCst) > 0, "{backend} {key}");
+        if !by_key {
+            // An UPDATE of another program moves a row to another block, also behind a pass.
+            let code = per_row(|user: &User| Ok(badge(user)));
+            done(fill(&contract, &url, settings, &code));
+        }
+        assert_eq!(wrong(&db), 0, "{case}");
     }
 }
 
