@@ -8,6 +8,7 @@
     reason = "helpers of tests are tests"
 )]
 
+mod backfill_faults;
 mod bad_input;
 mod cases;
 mod desk;

@@ -364,7 +364,8 @@ fn failed(error: &BackfillError, url: &DatabaseUrl) -> CliError {
         | BackfillError::Record { .. }
         | BackfillError::Key { .. }
         | BackfillError::Batch { .. }
-        | BackfillError::Endless { .. }
+        | BackfillError::Row { .. }
+        | BackfillError::Left { .. }
         | BackfillError::Database(_) => Exit::Failed,
     };
     CliError::of(exit, error).at(url.describe()).hint_maybe(error.hint())

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::{
     BackfillError,
+    blame::Tried,
     place::{Place, Window},
     record::{Gain, Part},
     tune::{Tuner, VISITS},
@@ -24,9 +25,23 @@ use crate::{
 /// Blocks from which the size of rows is estimated.
 const SAMPLE: u64 = 64;
 
-/// Tries after which a batch leaves out the rows that others hold (PostgreSQL); the proving pass
-/// comes back to them.
-const PATIENCE: u32 = 3;
+/// Tries after which a batch leaves out the rows that others hold; the proving pass comes back to
+/// them.
+const PATIENCE: u32 = 2;
+
+/// The same on MySQL and MariaDB, where a try waits for a second at least: with no wait at all,
+/// MariaDB 10.11 fails to skip locked rows ("Got error 1 during COMMIT").
+const PATIENCE_MYSQL: u32 = 1;
+
+/// Reports whether a batch that failed so often leaves out the rows that others hold.
+fn skips(backend: Backend, tries: u32) -> bool {
+    match backend {
+        Backend::Postgres => tries >= PATIENCE,
+        Backend::Mysql => tries >= PATIENCE_MYSQL,
+        // One writer holds all rows.
+        Backend::Sqlite => false,
+    }
+}
 
 /// What came of a try.
 pub(super) enum Ran {
@@ -54,6 +69,7 @@ pub(super) struct Batch {
 impl Worker<'_> {
     /// Runs a batch of about so many rows.
     pub(super) fn batch(&mut self, rows: u64, tries: u32) -> Result<Ran, BackfillError> {
+        let logged = self.log_written();
         let started = Instant::now();
         let begin = match self.session.backend() {
             Backend::Postgres | Backend::Mysql => "BEGIN",
@@ -70,12 +86,14 @@ impl Worker<'_> {
                 self.visit(&mut part, relation, end, window, rows, tries)?
             }
             Place::Blocks { relation, end, at } => {
-                self.prove_blocks(&mut part, relation, end, at, rows)?
+                self.prove_blocks(&mut part, relation, end, at, Asked { rows, tries })?
             }
             Place::Keys { after, last, .. } if self.is_proving() => {
-                self.prove_keys(&mut part, after, last, rows)?
+                self.prove_keys(&mut part, after, last, Asked { rows, tries })?
             }
-            Place::Keys { after, last, .. } => self.fill_keys(&mut part, after, last, rows)?,
+            Place::Keys { after, last, .. } => {
+                self.fill_keys(&mut part, after, last, Asked { rows, tries })?
+            }
         };
         let advance = self.record.advance(&part, &self.name, done.gain);
         let mut end = self.job.care.after.iter().map(SqlText::as_str).collect::<Vec<_>>();
@@ -83,13 +101,15 @@ impl Worker<'_> {
         let statement = started.elapsed();
         let started = Instant::now();
         self.session.batch(&format!("{}; COMMIT", end.join("; ")))?;
+        let commit = started.elapsed();
+        let wal = self.log_written().zip(logged).map(|(now, before)| now.saturating_sub(before));
         Ok(Ran::Batch(Batch {
             filled: done.gain.filled,
             passed: done.passed,
             sized: done.sized,
             statement,
-            commit: started.elapsed(),
-            wal: None,
+            commit,
+            wal,
             waiters: 0,
         }))
     }
@@ -118,10 +138,7 @@ impl Worker<'_> {
         let to = (window.at + blocks.max(1)).min(window.end());
         let range = Range::Pages { relation: &relation, from: window.at, to };
         let share = (chance * f64::from(CERTAIN)) as u32;
-        let fill = &self.job.fill;
-        let sql =
-            if tries < PATIENCE { fill.update(range, share) } else { fill.update_free(range) };
-        let filled = self.session.execute(sql.as_str())?;
+        let filled = self.update(range, share, tries)?;
         let hot = self.hot_rows(&relation, filled)?;
         let passed = (to - window.at) * density / 1000;
         let passed = if window.visit == 0 { passed } else { 0 };
@@ -149,14 +166,15 @@ impl Worker<'_> {
         relation: TableName,
         end: u64,
         at: u64,
-        rows: u64,
+        asked: Asked,
     ) -> Result<Done, BackfillError> {
+        let rows = asked.rows;
         let density = self.tuned(&relation)?.density.max(1);
         let mut blocks = (rows * 1000 / density).max(1);
         let (to, gain, passed) = loop {
             let to = (at + blocks).min(end);
             let range = Range::Pages { relation: &relation, from: at, to };
-            if let Some((gain, passed)) = self.prove(range, rows, to - at == 1)? {
+            if let Some((gain, passed)) = self.prove(range, asked, to - at == 1)? {
                 break (to, gain, passed);
             }
             blocks = (blocks / 4).max(1);
@@ -171,8 +189,9 @@ impl Worker<'_> {
         part: &mut Part,
         after: Option<KeyTuple>,
         last: Option<KeyTuple>,
-        rows: u64,
+        asked: Asked,
     ) -> Result<Done, BackfillError> {
+        let rows = asked.rows;
         let job = self.job.clone();
         let mut count = rows.max(1);
         let (to, gain, passed) = loop {
@@ -180,7 +199,7 @@ impl Worker<'_> {
             let to = job.key_after(&mut self.session, range, count)?;
             let upper = to.as_ref().or(last.as_ref());
             let range = Range::Keys { key: &job.key, after: after.as_ref(), to: upper };
-            if let Some((gain, passed)) = self.prove(range, rows, count == 1)? {
+            if let Some((gain, passed)) = self.prove(range, asked, count == 1)? {
                 break (to, gain, passed);
             }
             count = (count / 4).max(1);
@@ -194,26 +213,56 @@ impl Worker<'_> {
     fn prove(
         &mut self,
         range: Range<'_>,
-        rows: u64,
+        asked: Asked,
         smallest: bool,
-    ) -> Result<Option<(Gain, u64)>, DbError> {
+    ) -> Result<Option<(Gain, u64)>, BackfillError> {
         let counts = self.counts(range)?;
         if counts.pending == 0 {
             let Counts { rows, empty, differing, .. } = counts;
-            return Ok(Some((Gain { filled: 0, rows, empty, differing }, rows)));
+            return Ok(Some((Gain { rows, empty, differing, ..Gain::default() }, rows)));
         }
-        if counts.pending > rows && !smallest {
+        if counts.pending > asked.rows && !smallest {
             return Ok(None);
         }
-        self.session.execute(self.job.fill.update(range, CERTAIN).as_str())?;
+        let updated = self.update(range, CERTAIN, asked.tries)?;
         let after = self.counts(range)?;
         let filled = counts.pending.saturating_sub(after.pending);
-        let gain =
-            Gain { filled, rows: after.rows, empty: after.empty, differing: after.differing };
-        Ok(Some((gain, after.rows)))
+        let steady = matches!(self.job.fill.volatility, Volatility::Immutable | Volatility::Stable);
+        // What is pending now may have been inserted a moment ago.
+        let left = if steady && filled == 0 {
+            after.pending
+        } else if steady || skips(self.job.fill.backend, asked.tries) {
+            after.pending.min(counts.pending.saturating_sub(updated))
+        } else {
+            0
+        };
+        let Counts { rows, empty, differing, .. } = after;
+        Ok(Some((Gain { filled, rows, empty, differing, left }, rows)))
+    }
+
+    /// Updates the pending rows of a range; after some tries without those that others hold.
+    fn update(&mut self, range: Range<'_>, share: u32, tries: u32) -> Result<u64, BackfillError> {
+        self.tried = Some(Tried::of(range));
+        let job = &self.job;
+        let waits = !skips(job.fill.backend, tries);
+        let sql = match range {
+            _ if waits => job.fill.update(range, share),
+            Range::Pages { .. } | Range::Slots { .. } => job.fill.update_free(range),
+            Range::Keys { key, .. } => {
+                let free = self.session.query(job.fill.free_rows(range, key).as_str())?;
+                let free: Vec<KeyTuple> =
+                    free.into_iter().map(|row| job.tuple(row)).collect::<Result<_, _>>()?;
+                if free.is_empty() {
+                    return Ok(0);
+                }
+                job.fill.update_rows(key, &free)
+            }
+        };
+        Ok(self.session.execute(sql.as_str())?)
     }
 
     fn counts(&mut self, range: Range<'_>) -> Result<Counts, DbError> {
+        self.tried = Some(Tried::of(range));
         let rows = self.session.query(self.job.fill.compare(range).as_str())?;
         let mut numbers = rows.into_iter().flatten().map(|value| {
             // MySQL's sums are decimals.
@@ -228,14 +277,15 @@ impl Worker<'_> {
         part: &mut Part,
         after: Option<KeyTuple>,
         last: Option<KeyTuple>,
-        rows: u64,
+        asked: Asked,
     ) -> Result<Done, BackfillError> {
+        let rows = asked.rows;
         let job = self.job.clone();
         let range = Range::Keys { key: &job.key, after: after.as_ref(), to: last.as_ref() };
         let to = job.key_after(&mut self.session, range, rows)?;
         let upper = to.as_ref().or(last.as_ref());
         let range = Range::Keys { key: &job.key, after: after.as_ref(), to: upper };
-        let filled = self.session.execute(job.fill.update(range, CERTAIN).as_str())?;
+        let filled = self.update(range, CERTAIN, asked.tries)?;
         part.place = passed_to(after, last, to);
         let gain = Gain { filled, ..Gain::default() };
         // Where rows are filled already, the batch went past them all the same.
@@ -275,6 +325,7 @@ impl Worker<'_> {
         /// Bytes of a new value where it cannot be computed just to look at it.
         const UNKNOWN: u64 = 16;
         let fill: &Fill = &self.job.fill;
+        self.tried = Some(Tried::of(Range::Pages { relation, from: 0, to: SAMPLE }));
         let sampled = matches!(fill.volatility, Volatility::Immutable | Volatility::Stable);
         let sql =
             if sampled { fill.sample(relation, SAMPLE) } else { fill.count(relation, SAMPLE) };
@@ -296,6 +347,15 @@ impl Worker<'_> {
             counts: (0, 0),
         })
     }
+}
+
+/// What a batch is asked for.
+#[derive(Debug, Clone, Copy)]
+struct Asked {
+    /// About so many rows.
+    rows: u64,
+    /// How often it failed before.
+    tries: u32,
 }
 
 /// What a batch did.

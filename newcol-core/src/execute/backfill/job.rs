@@ -157,7 +157,16 @@ impl Job {
         Ok(bounds)
     }
 
-    fn tuple(&self, row: Vec<Option<String>>) -> Result<KeyTuple, BackfillError> {
+    /// Returns how a row is called in messages, from its key, or from its place where it has none.
+    pub(super) fn name(&self, row: Vec<Option<String>>) -> String {
+        if self.key.is_empty() {
+            return row.into_iter().flatten().collect::<Vec<_>>().join(", ");
+        }
+        // What cannot be written down is no key to name a row by.
+        self.tuple(row).map_or_else(|error| error.to_string(), |tuple| tuple.describe())
+    }
+
+    pub(super) fn tuple(&self, row: Vec<Option<String>>) -> Result<KeyTuple, BackfillError> {
         let values = self.key.iter().zip(row).map(|(column, value)| {
             let text = value.unwrap_or_default();
             match self.fill.backend {
@@ -270,11 +279,23 @@ fn key(
 
 /// Values of a type are written so that they compare as they do in the index.
 fn kind(backend: Backend, ty: &str) -> KeyKind {
-    const NUMBERS: &[&str] =
-        &["tinyint", "smallint", "mediumint", "int", "bigint", "decimal", "year", "bit"];
+    const NUMBERS: &[&str] = &[
+        "tinyint",
+        "smallint",
+        "mediumint",
+        "int",
+        "bigint",
+        "decimal",
+        "year",
+        "bit",
+        "enum",
+        "set",
+    ];
+    const INTEGERS: &[&str] = &["smallint", "integer", "bigint"];
     const BYTES: &[&str] = &["binary", "varbinary", "tinyblob", "blob", "mediumblob", "longblob"];
     match backend {
         Backend::Mysql if NUMBERS.contains(&ty) => KeyKind::Number,
+        Backend::Postgres if INTEGERS.contains(&ty) => KeyKind::Number,
         Backend::Mysql if BYTES.contains(&ty) => KeyKind::Bytes,
         Backend::Postgres | Backend::Mysql | Backend::Sqlite => KeyKind::Text,
     }

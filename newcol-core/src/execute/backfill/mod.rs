@@ -12,6 +12,7 @@
 //! `tokio::task::spawn_blocking`.
 
 mod batch;
+mod blame;
 mod error;
 mod estimate;
 mod job;
@@ -34,6 +35,7 @@ pub use self::{
     job::{Job, Relation, Route},
     receipt::Receipt,
     record::{FORMAT, JobRecord, Order, Phase, Totals, record_tables},
+    worker::Storing,
 };
 use self::{record::Record, worker::Worker};
 use super::{

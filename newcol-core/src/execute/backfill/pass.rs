@@ -1,5 +1,7 @@
 //! Passes over the table: how they begin, how one follows the other, and how the last one ends.
 
+use std::time::Duration;
+
 use super::{
     BackfillError, Outcome, Phase, Receipt, Settings, Totals,
     job::{Job, Route},
@@ -9,25 +11,50 @@ use super::{
 };
 use crate::{
     backend::{Backend, Product},
-    db::{DbError, Session},
+    db::{DbError, Failure, Session},
     ident::TableName,
     plan::facts::Volatility,
     render::text,
 };
 
-/// Passes after which rows that are still found empty are an error: each one sees only what was
-/// missed during the one before.
+/// Passes of a run after which rows that could not be filled are an error.
 const MOST_PASSES: u32 = 20;
+
+/// Passes of a run after which it ends though the last one filled rows: each filled all that it
+/// found, so these were inserted meanwhile, and whoever inserts them would never let it end.
+const ENOUGH_PASSES: u32 = 4;
 
 /// Rows that are named when they cannot be filled.
 const NAMED: u64 = 20;
+
+/// How long others get, times the number of passes, to let go of rows.
+const HELD: Duration = Duration::from_millis(250);
+
+/// How often a run tries to begin a job that others begin at the same time.
+const STARTS: u32 = 10;
+
+/// What a run brings to a turn.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Run {
+    /// The pass that it found.
+    pub(super) first: u32,
+    /// Its workers.
+    pub(super) workers: u32,
+}
 
 /// What a worker does that found nothing to claim.
 pub(super) enum Turn {
     /// Others are at work on this pass.
     Wait,
     /// A new pass has begun.
-    Go(Phase, u32),
+    Go {
+        /// What it does.
+        phase: Phase,
+        /// Its number.
+        pass: u32,
+        /// How long others get to let go of rows that the last pass could not fill.
+        wait: Duration,
+    },
     /// The job is over.
     Over(Outcome),
 }
@@ -40,25 +67,31 @@ pub(super) fn begin(
     settings: &Settings,
 ) -> Result<Option<Totals>, BackfillError> {
     let opening = if session.backend() == Backend::Sqlite { "BEGIN IMMEDIATE" } else { "BEGIN" };
-    session.batch(opening)?;
-    let begun = in_transaction(record, session, job, settings);
-    let end = if begun.is_ok() { "COMMIT" } else { "ROLLBACK" };
-    let ended = session.batch(end);
-    // Two starters: the other one has begun it.
-    let taken = |error: &BackfillError| match error {
-        BackfillError::Database(error) => {
-            error.sqlstate() == Some("23505") || error.errno() == Some(1062)
-        }
-        _ => false,
-    };
-    match begun {
-        Err(error) if taken(&error) => Ok(Some(record.totals(session)?)),
-        Err(error) => Err(error),
-        Ok(resumed) => {
-            ended?;
-            Ok(resumed)
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        session.batch(opening)?;
+        match in_transaction(record, session, job, settings) {
+            Ok(resumed) => {
+                session.batch("COMMIT")?;
+                return Ok(resumed);
+            }
+            Err(error) => {
+                session.batch("ROLLBACK")?;
+                if tries == STARTS || !is_contended(&error) {
+                    return Err(error);
+                }
+            }
         }
     }
+}
+
+/// Reports whether another run began the job at the same moment: then there is one to take up.
+fn is_contended(error: &BackfillError) -> bool {
+    let BackfillError::Database(error) = error else { return false };
+    error.sqlstate() == Some("23505")
+        || error.errno() == Some(1062)
+        || error.failure().is_some_and(Failure::is_deadlock)
 }
 
 fn in_transaction(
@@ -87,8 +120,9 @@ fn in_transaction(
         Some(found) => {
             record.order(session, Order::Run)?;
             let totals = record.totals(session)?;
-            // Done already: one more look at every row.
-            if found.phase == Phase::Done {
+            // Over already: one more look at every row, which may have been corrected meanwhile.
+            let is_over = totals.parts_done == totals.parts && found.phase != Phase::Filling;
+            if is_over {
                 let places = places(session, job, Phase::Proving, workers)?;
                 record.begin_pass(session, Phase::Proving, &places)?;
             }
@@ -102,63 +136,73 @@ pub(super) fn turn(
     record: &Record,
     session: &mut Session,
     job: &mut Job,
-    workers: u32,
+    run: Run,
 ) -> Result<Turn, BackfillError> {
     let opening = if session.backend() == Backend::Sqlite { "BEGIN IMMEDIATE" } else { "BEGIN" };
     session.batch(opening)?;
-    let next = follow(record, session, job, workers);
+    let next = follow(record, session, job, run);
     session.batch(if next.is_ok() { "COMMIT" } else { "ROLLBACK" })?;
-    match next? {
-        Turn::Over(Outcome::Done(receipt)) => {
-            analyze(session, job)?;
-            Ok(Turn::Over(Outcome::Done(receipt)))
-        }
-        turn => Ok(turn),
+    if let Ok((Turn::Over(Outcome::Done(_)), Last::Me)) = &next {
+        // All is done; a server that is busy with the table finds out by itself.
+        analyze(session, job).ok();
     }
+    next.map(|(turn, _)| turn)
+}
+
+/// Who ended the job.
+enum Last {
+    Me,
+    Another,
 }
 
 fn follow(
     record: &Record,
     session: &mut Session,
     job: &mut Job,
-    workers: u32,
-) -> Result<Turn, BackfillError> {
-    let Some(found) = record.lock(session)? else {
-        return Ok(Turn::Over(Outcome::Stopped(Totals::default())));
+    run: Run,
+) -> Result<(Turn, Last), BackfillError> {
+    let another = |turn| Ok((turn, Last::Another));
+    let Some(found) = record.try_lock(session)? else {
+        // Another worker is about to begin the next pass, which may take it a while.
+        return match record.read(session)? {
+            Some(_) => another(Turn::Wait),
+            None => another(Turn::Over(Outcome::Stopped(Totals::default()))),
+        };
     };
     let totals = record.totals(session)?;
     if let (Phase::Done, Some(receipt)) = (found.phase, &found.receipt)
         && let Ok(receipt) = receipt.parse::<Receipt>()
     {
-        return Ok(Turn::Over(Outcome::Done(receipt)));
+        return another(Turn::Over(Outcome::Done(receipt)));
     }
     if totals.parts_done < totals.parts {
-        return Ok(Turn::Wait);
+        return another(Turn::Wait);
     }
-    let is_proven = found.phase == Phase::Proving && totals.filled_now == 0;
+    let passes = (found.pass + 1).saturating_sub(run.first);
+    let is_proven = found.phase == Phase::Proving
+        && totals.left == 0
+        && (totals.filled_now == 0 || passes >= ENOUGH_PASSES);
     if !is_proven {
-        if found.pass >= MOST_PASSES {
+        if totals.left > 0 && passes >= MOST_PASSES {
             let column = record.column().clone();
-            return Err(BackfillError::Endless { column, passes: found.pass });
+            return Err(BackfillError::Left { column, rows: totals.left, passes });
         }
         job.refresh(session)?;
-        let places = places(session, job, Phase::Proving, workers)?;
+        let places = places(session, job, Phase::Proving, run.workers)?;
         record.begin_pass(session, Phase::Proving, &places)?;
-        return Ok(Turn::Go(Phase::Proving, found.pass + 1));
+        let next = found.pass + 1;
+        let wait = if totals.left > 0 { HELD * passes } else { Duration::ZERO };
+        return another(Turn::Go { phase: Phase::Proving, pass: next, wait });
     }
     if totals.empty > 0 && job.plan.contract.required() {
         let rows = session.query(job.fill.empty_rows(&job.key, NAMED).as_str())?;
-        let named = |row: Vec<Option<String>>| {
-            let values: Vec<String> = row.into_iter().map(Option::unwrap_or_default).collect();
-            values.join(", ")
-        };
-        let keys = rows.into_iter().map(named).collect();
-        return Ok(Turn::Over(Outcome::Unfillable { rows: totals.empty, keys, totals }));
+        let keys = rows.into_iter().map(|row| job.name(row)).collect();
+        return another(Turn::Over(Outcome::Unfillable { rows: totals.empty, keys, totals }));
     }
     let comparable = job.fill.volatility == Volatility::Immutable;
     let receipt = Receipt::of(&totals, found.pass, comparable);
     record.finish(session, &receipt.to_string())?;
-    Ok(Turn::Over(Outcome::Done(receipt)))
+    Ok((Turn::Over(Outcome::Done(receipt)), Last::Me))
 }
 
 /// Divides the table into parts for a pass.

@@ -2,15 +2,16 @@
 
 use std::{
     collections::BTreeMap,
-    thread,
+    fmt, thread,
     time::{Duration, Instant},
 };
 
 use super::{
     BackfillError, Event, Order, Outcome, Phase, Settings, Shared,
     batch::{Batch, Ran},
+    blame::{self, Tried},
     job::Job,
-    pass::{self, Turn},
+    pass::{self, Run, Turn},
     record::Record,
     tune::Tuner,
 };
@@ -21,6 +22,7 @@ use crate::{
         Lag, Limit, Next, Observation, Operator, Outcome as PaceOutcome, Pace, Signals,
     },
     ident::TableName,
+    plan::facts::Volatility,
 };
 
 /// How often a batch is tried that others hold up or the server cancels.
@@ -43,11 +45,15 @@ pub(super) struct Worker<'a> {
     /// What it is called in the record.
     pub(super) name: String,
     pub(super) tuners: BTreeMap<TableName, Tuned>,
+    /// What the last statement worked on.
+    pub(super) tried: Option<Tried>,
     settings: &'a Settings,
     shared: &'a Shared<'a>,
     pace: Pace,
     phase: Phase,
     pass: u32,
+    /// The pass that it found.
+    first: u32,
     looked: Instant,
     order: Order,
     lag: Lag,
@@ -77,11 +83,13 @@ impl<'a> Worker<'a> {
             session,
             name: String::new(),
             tuners: BTreeMap::new(),
+            tried: None,
             settings,
             shared,
             pace: Pace::new(settings.pace),
             phase: Phase::Filling,
             pass: 0,
+            first: 0,
             looked: Instant::now(),
             order: Order::Run,
             lag: Lag::NotAsked,
@@ -156,10 +164,11 @@ impl<'a> Worker<'a> {
 
     /// Goes on with the next pass, or waits for those who are still at work on this one.
     fn turn(&mut self) -> Result<Step, BackfillError> {
-        let workers = self.settings.workers.get();
-        match pass::turn(self.record, &mut self.session, &mut self.job, workers)? {
+        let run = Run { first: self.first, workers: self.settings.workers.get() };
+        match pass::turn(self.record, &mut self.session, &mut self.job, run)? {
             Turn::Over(outcome) => Ok(Step::Over(outcome)),
-            Turn::Go(phase, pass) => {
+            Turn::Go { phase, pass, wait } => {
+                self.rest(wait);
                 self.enter(phase, pass);
                 Ok(Step::Idle)
             }
@@ -179,6 +188,9 @@ impl<'a> Worker<'a> {
     fn enter(&mut self, phase: Phase, pass: u32) {
         if pass == self.pass {
             return;
+        }
+        if self.pass == 0 {
+            self.first = pass;
         }
         if phase != self.phase {
             self.pace = Pace::new(self.settings.pace);
@@ -214,6 +226,19 @@ impl<'a> Worker<'a> {
         Ok(Signals { lag: self.lag, horizon: None, operator })
     }
 
+    /// Reads how much log the server has written, where a budget wants to know (PostgreSQL).
+    ///
+    /// What other sessions write meanwhile counts as well: the budget is for the log, not for us.
+    pub(super) fn log_written(&mut self) -> Option<u64> {
+        if self.settings.pace.wal_per_second.is_none()
+            || self.session.backend() != Backend::Postgres
+        {
+            return None;
+        }
+        let written = self.session.value("SELECT pg_current_wal_insert_lsn() - '0/0'::pg_lsn");
+        written.ok().flatten()?.parse().ok()
+    }
+
     /// Asks how far the slowest replica is behind.
     fn read_lag(&mut self) -> Lag {
         if self.session.backend() != Backend::Postgres {
@@ -238,7 +263,7 @@ impl<'a> Worker<'a> {
         let BackfillError::Database(error) = error else { return Err(error) };
         let Some(failure) = error.failure() else { return Err(error.into()) };
         let why = failure.message.clone();
-        if failure.lost {
+        if failure.lost && tries < TRIES {
             self.reconnect(error)?;
             self.shared.tell(&Event::Reconnected);
             return Ok(());
@@ -248,6 +273,17 @@ impl<'a> Worker<'a> {
         let held = failure.is_lock_timeout() || failure.is_deadlock();
         let cancelled = matches!(failure.sqlstate.as_deref(), Some("57014" | "40001"))
             || matches!(failure.errno, Some(1317 | 1969 | 3024));
+        if blame::is_of_a_row(failure) {
+            if let Some((row, way)) = self.blame() {
+                let (column, source) = (self.record.column().clone(), Box::new(failure.clone()));
+                return Err(BackfillError::Row { column, row, way, source });
+            }
+            // It fails for a row that the application filled: only comparing needs it there.
+            if self.job.fill.volatility == Volatility::Immutable {
+                self.job.fill.volatility = Volatility::Stable;
+                return Ok(());
+            }
+        }
         if !(held || cancelled) || tries >= TRIES {
             return Err(BackfillError::Batch {
                 column: self.record.column().clone(),
@@ -335,6 +371,24 @@ impl<'a> Worker<'a> {
             Ok(Some(part)) => part.place.describe(),
             Ok(None) | Err(_) => "a place that could not be read".to_owned(),
         }
+    }
+}
+
+/// How far a value of a row comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Storing {
+    /// The expression itself fails.
+    Computed,
+    /// The column does not take what it yields.
+    Stored,
+}
+
+impl fmt::Display for Storing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Computed => "computed",
+            Self::Stored => "stored",
+        })
     }
 }
 
