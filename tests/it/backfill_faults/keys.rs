@@ -23,7 +23,7 @@ fn check(want: Want, columns: &str, values: &[&str]) {
         let outcome =
             case.run_telling(
                 |event| {
-                    if is_batch(event) && runs < 5 { Answer::Stop } else { Answer::Go }
+                    if is_batch(event) && runs < 2 { Answer::Stop } else { Answer::Go }
                 },
             );
         runs += 1;
@@ -37,7 +37,7 @@ fn check(want: Want, columns: &str, values: &[&str]) {
                 );
                 break;
             }
-            Outcome::Stopped(_) => assert!(runs <= 6, "{want} {columns}: it stops by itself"),
+            Outcome::Stopped(_) => assert!(runs <= 3, "{want} {columns}: it stops by itself"),
             other @ Outcome::Unfillable { .. } => panic!("{want} {columns}: {other:?}"),
         }
     }
@@ -109,12 +109,14 @@ fn texts_on_mysql() {
     let mut values = TEXTS.to_vec();
     values.retain(|value| *value != "' '");
     values.extend([r"'\\'", r"'a\\'", r"'\\x41'", "'b'", "'Z'"]);
-    for ty in
-        ["varchar(20)", "varchar(20) COLLATE utf8mb4_bin", "varchar(20) COLLATE utf8mb4_unicode_ci"]
-    {
-        check(Want::mysql(), &format!("id {ty} PRIMARY KEY"), &values);
-    }
-    let latin = ["'a'", "'B'", "'ä'", "'ß'", "'é'", "''"];
+    // Without case and accents these are one.
+    let plain = |value: &&str| !matches!(*value, "'ä'" | "'ß'" | "'🦀'");
+    let few: Vec<&str> = values.iter().copied().filter(plain).collect();
+    check(Want::mysql(), "id varchar(20) PRIMARY KEY", &few);
+    check(Want::mysql(), "id varchar(20) COLLATE utf8mb4_unicode_520_ci PRIMARY KEY", &few);
+    values.extend(["'B'", "'A'"]);
+    check(Want::mysql(), "id varchar(20) COLLATE utf8mb4_bin PRIMARY KEY", &values);
+    let latin = ["'a'", "'B'", "'ß'", "'é'", "''"];
     check(Want::mysql(), "id varchar(20) CHARACTER SET latin1 PRIMARY KEY", &latin);
     // Trailing spaces count here.
     let spaces = ["'a'", "'a '", "'a  '", "' a'", "''", "' '"];
@@ -184,10 +186,8 @@ fn keys_of_sqlite_without_rowid() {
 }
 
 #[test]
-fn numbers_times_and_uuids() {
-    let uuids = strings((0..40_u64).map(|n| {
-        format!("'{:08x}-0000-4000-8000-{:012x}'", n.wrapping_mul(2_654_435_761) % (1 << 32), n)
-    }));
+fn numbers_times_and_uuids_on_postgres() {
+    let uuids = uuids();
     for want in postgres() {
         check_owned(want, "id uuid PRIMARY KEY", &uuids);
         check(want, "id numeric PRIMARY KEY", &["'NaN'", "1.5", "-3", "1e30", "0.000001", "7"]);
@@ -221,6 +221,17 @@ fn numbers_times_and_uuids() {
         );
         check(want, "id int[] PRIMARY KEY", &["'{}'", "'{1,2}'", "'{NULL,3}'", "'{1}'"]);
     }
+}
+
+fn uuids() -> Vec<String> {
+    strings((0..40_u64).map(|n| {
+        format!("'{:08x}-0000-4000-8000-{:012x}'", n.wrapping_mul(2_654_435_761) % (1 << 32), n)
+    }))
+}
+
+#[test]
+fn numbers_times_and_uuids_on_mysql() {
+    let uuids = uuids();
     check_owned(Want::mysql(), "id char(36) PRIMARY KEY", &uuids);
     check_owned(Want::mysql(), "id uuid PRIMARY KEY", &uuids);
     check(
@@ -266,6 +277,10 @@ fn numbers_times_and_uuids() {
         &["x''", "x'00'", "x'0000'", "x'ff'", "x'5c27'", "'a '", "'a'"],
     );
     check(Want::mysql(), "id binary(16) PRIMARY KEY", &["x'00'", "x'ff'", "x'5c27'", "x'20'"]);
+}
+
+#[test]
+fn numbers_on_sqlite() {
     check(
         Want::sqlite(),
         "id integer PRIMARY KEY",

@@ -152,8 +152,9 @@ fn engines() -> [Want; 4] {
 fn numbered(rows: u32) -> String {
     format!(
         "INSERT INTO t (id, name) WITH RECURSIVE n (i) AS \
-         (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {rows}) \
-         SELECT i, concat('name ', i) FROM n"
+         (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 199) \
+         SELECT a.i * 200 + b.i + 1, concat('name ', a.i * 200 + b.i + 1) \
+         FROM n AS a CROSS JOIN n AS b WHERE a.i * 200 + b.i < {rows}"
     )
 }
 
