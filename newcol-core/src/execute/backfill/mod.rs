@@ -16,6 +16,7 @@
 
 mod ahead;
 mod batch;
+mod blame;
 mod chunk;
 mod code;
 mod computed;
@@ -50,6 +51,7 @@ pub use self::{
     record::{FORMAT, JobRecord, Order, Phase, Totals, record_tables},
     repair::{Repair, Repaired},
     verify::{BadChunk, Recorded, Verification},
+    worker::Storing,
 };
 use super::{
     pace::{self, Limit},
