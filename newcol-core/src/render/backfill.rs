@@ -186,6 +186,31 @@ impl Fill {
         )
     }
 
+    /// Asks whether any row of the whole table is pending, in one statement and so at one moment.
+    pub fn any_pending(&self) -> SqlText {
+        text::sql(
+            self.backend,
+            "SELECT EXISTS (SELECT 1 FROM {table} WHERE {pending})",
+            &[("table", Hole::Table(&self.table)), ("pending", Hole::Sql(&self.pending()))],
+        )
+    }
+
+    /// Fills pending rows of a relation wherever they lie, at most so many (PostgreSQL). Rows that
+    /// move meanwhile are found where they are then.
+    pub fn update_stragglers(&self, relation: &TableName, most: u64) -> SqlText {
+        let all = Range::Pages { relation, from: 0, to: 1 };
+        text::sql(
+            self.backend,
+            "UPDATE {table} SET {set} WHERE ctid = ANY(ARRAY(SELECT ctid FROM {table} WHERE {pending} LIMIT {most} FOR NO KEY UPDATE))",
+            &[
+                ("table", Hole::Sql(&self.relation(all))),
+                ("set", Hole::Sql(&self.set())),
+                ("pending", Hole::Sql(&self.pending())),
+                ("most", Hole::Number(most)),
+            ],
+        )
+    }
+
     /// Asks for four counts of a range: its rows, those that are NULL, those that are pending, and
     /// those whose value is not what the expression yields. The last is NULL where the expression
     /// is not immutable.

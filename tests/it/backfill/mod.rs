@@ -3,3 +3,4 @@
 mod again;
 mod cost;
 mod death;
+mod sweep;

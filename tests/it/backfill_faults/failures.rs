@@ -75,7 +75,9 @@ fn a_value_that_the_column_refuses_is_named() {
         let make = [table, &numbered(700), "UPDATE t SET name = 'short' WHERE id <> 311"];
         let correct = "UPDATE t SET name = 'fine' WHERE id = 311";
         let Some(failed) = check_row(want, body, &make, correct) else { continue };
-        let head: Vec<&str> = failed.lines().take(2).collect();
+        // MySQL counts the rows of the statement.
+        let head: Vec<&str> =
+            failed.lines().take(2).map(|line| line.split(" at row").next().unwrap()).collect();
         all.push_str(&format!("{want}: {}\n", head.join("\n")));
     }
     assert_snapshot!(all, @"
@@ -84,7 +86,7 @@ fn a_value_that_the_column_refuses_is_named() {
     PostgreSQL 13: `t.c` cannot be stored for the row with key 311
     because: value too long for type character varying(5)
     MySQL: `t.c` cannot be stored for the row with key 311
-    because: Data too long for column 'c' at row 311
+    because: Data too long for column 'c'
     SQLite: `t.c` cannot be stored for the row with key 311
     because: CHECK constraint failed: length(c) < 6
     ");

@@ -585,7 +585,7 @@ fn reading_is_all_it_needs_on_postgres() {
     exit code: 101
     ----- stdout -----
     ----- stderr -----
-    error: `SELECT "id"::text FROM "users" AS keyed ORDER BY keyed."id" DESC LIMIT 1` failed on [DATABASE_URL]
+    error: `SELECT "id"::text FROM "users" ORDER BY "users"."id" DESC LIMIT 1` failed on [DATABASE_URL]
       --> [HERE]
       because: permission denied for table users
     "#);

@@ -351,7 +351,7 @@ fn key(
                    JOIN information_schema.columns c USING (table_schema, table_name, column_name) \
                    WHERE {of_table} AND non_unique = 0 GROUP BY index_name \
                    HAVING max(nullable = 'YES') = 0 AND max(sub_part IS NOT NULL) = 0 \
-                     AND max(c.data_type IN ('float', 'double', 'bit')) = 0 \
+                     AND max(c.data_type IN ('float', 'double')) = 0 \
                    ORDER BY index_name = 'PRIMARY' DESC, count(*), index_name LIMIT 1) \
                  ORDER BY s.seq_in_index"
             )

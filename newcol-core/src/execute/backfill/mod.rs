@@ -30,6 +30,7 @@ mod receipt;
 mod record;
 mod repair;
 mod sessions;
+mod sweep;
 mod tune;
 mod verify;
 mod walk;

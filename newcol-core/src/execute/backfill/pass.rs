@@ -7,6 +7,7 @@ use super::{
     job::{Job, Route},
     place::{Place, Task, Window},
     record::{JobRecord, Order, Record},
+    sweep,
     tune::{FIRST_SIZE, MAX_SIZE},
 };
 use crate::{
@@ -40,6 +41,13 @@ pub(super) struct Run {
     pub(super) first: u32,
     /// Its workers.
     pub(super) workers: u32,
+}
+
+impl Run {
+    /// Returns how many passes it has made.
+    fn passes(&self, found: &JobRecord) -> u32 {
+        (found.pass + 1).saturating_sub(self.first)
+    }
 }
 
 /// What a worker does that found nothing to claim.
@@ -170,9 +178,15 @@ pub(super) fn turn(
     job: &mut Job,
     run: Run,
 ) -> Result<Turn, BackfillError> {
+    let seen = record.read(session)?;
+    let totals = record.totals(session)?;
+    let is_last = seen.is_some_and(|seen| {
+        totals.parts_done == totals.parts && is_proven(&seen, &totals, job, run.passes(&seen))
+    });
+    let is_missing = is_last && sweep::sweep(record, session, job, &totals)?;
     let opening = if session.backend() == Backend::Sqlite { "BEGIN IMMEDIATE" } else { "BEGIN" };
     session.batch(opening)?;
-    let next = follow(record, session, job, run);
+    let next = follow(record, session, job, run, is_missing);
     let ended = session.batch(if next.is_ok() { "COMMIT" } else { "ROLLBACK" });
     let (turn, last) = next?;
     ended?;
@@ -194,6 +208,7 @@ fn follow(
     session: &mut Session,
     job: &mut Job,
     run: Run,
+    is_missing: bool,
 ) -> Result<(Turn, Last), BackfillError> {
     let another = |turn| Ok((turn, Last::Another));
     let Some(found) = record.try_lock(session)? else {
@@ -212,8 +227,8 @@ fn follow(
     if totals.parts_done < totals.parts {
         return another(Turn::Wait);
     }
-    let passes = (found.pass + 1).saturating_sub(run.first);
-    if !is_proven(&found, &totals, job, passes) {
+    let passes = run.passes(&found);
+    if is_missing || !is_proven(&found, &totals, job, passes) {
         let rows = left(&totals, job);
         if rows > 0 && passes >= MOST_PASSES {
             let column = record.column().clone();

@@ -313,6 +313,12 @@ impl Record {
         session.batch(&format!("UPDATE {JOBS} SET pass = 0 WHERE column_path = {key}"))
     }
 
+    /// Returns the statement that adds rows that were filled outside of the parts.
+    pub(super) fn add(&self, filled: u64) -> String {
+        let key = &self.key;
+        format!("UPDATE {JOBS} SET filled = filled + {filled} WHERE column_path = {key}")
+    }
+
     /// Begins a pass with these parts, in the place of those of the pass before, whose sums move to
     /// the job.
     pub(super) fn begin_pass(
