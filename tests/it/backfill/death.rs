@@ -164,7 +164,7 @@ fn a_batch_that_ends_its_session_is_not_tried_for_ever() {
 fn two_machines_may_start_at_once() {
     for backend in [Backend::Postgres, Backend::Mysql, Backend::Sqlite] {
         let Some(arena) = Arena::new(backend, Server::Shared) else { return };
-        for _ in 0..4 {
+        for _ in 0..8 {
             arena.reset(FEW_DOUBLINGS, Old::Trigger);
             let runs = [0, 1].map(|machine| arena.start(machine, arena.db.url(), &[]));
             for mut run in runs {

@@ -4,7 +4,7 @@ use super::{
     BackfillError, Outcome, Phase, Receipt, Settings, Totals,
     job::{Job, Route},
     place::{Place, Task, Window},
-    record::{JobRecord, Order, Record},
+    record::{JobRecord, Order, Record, STARTS},
     tune::{FIRST_SIZE, MAX_SIZE},
 };
 use crate::{
@@ -18,9 +18,6 @@ use crate::{
 /// Passes after which rows that are still found empty are an error: each one sees only what was
 /// missed during the one before.
 const MOST_PASSES: u32 = 20;
-
-/// How often a start is tried that another one gets in the way of.
-const STARTS: u32 = 5;
 
 /// Rows that are named when they cannot be filled.
 const NAMED: u64 = 20;
