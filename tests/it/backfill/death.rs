@@ -101,32 +101,37 @@ fn sqlite_survives_kills_at_random_moments() {
 
 #[test]
 fn postgres_survives_the_end_of_a_client_between_any_two_statements() {
-    sweep(Backend::Postgres, End::Kill);
+    sweep(Backend::Postgres, End::Kill, &[]);
 }
 
 #[test]
 fn mariadb_survives_the_end_of_a_client_between_any_two_statements() {
-    sweep(Backend::Mysql, End::Kill);
+    sweep(Backend::Mysql, End::Kill, &[]);
 }
 
 #[test]
 fn postgres_survives_a_broken_connection_before_any_statement() {
-    sweep(Backend::Postgres, End::Before);
+    sweep(Backend::Postgres, End::Before, &[]);
 }
 
 #[test]
 fn postgres_survives_a_broken_connection_before_any_answer() {
-    sweep(Backend::Postgres, End::After);
+    sweep(Backend::Postgres, End::After, &[]);
+}
+
+#[test]
+fn postgres_by_key_survives_a_broken_connection_before_any_answer() {
+    sweep(Backend::Postgres, End::After, &["--by-key"]);
 }
 
 #[test]
 fn mariadb_survives_a_broken_connection_before_any_statement() {
-    sweep(Backend::Mysql, End::Before);
+    sweep(Backend::Mysql, End::Before, &[]);
 }
 
 #[test]
 fn mariadb_survives_a_broken_connection_before_any_answer() {
-    sweep(Backend::Mysql, End::After);
+    sweep(Backend::Mysql, End::After, &[]);
 }
 
 #[test]
@@ -159,7 +164,7 @@ fn a_batch_that_ends_its_session_is_not_tried_for_ever() {
 fn two_machines_may_start_at_once() {
     for backend in [Backend::Postgres, Backend::Mysql, Backend::Sqlite] {
         let Some(arena) = Arena::new(backend, Server::Shared) else { return };
-        for _ in 0..4 {
+        for _ in 0..8 {
             arena.reset(FEW_DOUBLINGS, Old::Trigger);
             let runs = [0, 1].map(|machine| arena.start(machine, arena.db.url(), &[]));
             for mut run in runs {
@@ -363,12 +368,12 @@ fn end_session(arena: &Arena) -> bool {
 }
 
 /// Ends the talk at one statement after the other, each time in a backfill of its own.
-fn sweep(backend: Backend, end: End) {
+fn sweep(backend: Backend, end: End, way: &[&str]) {
     let Some(arena) = Arena::new(backend, Server::Shared) else { return };
     let whole = {
         arena.reset(FEW_DOUBLINGS, Old::Trigger);
         let relay = Relay::new(backend, arena.db.url(), end, 0);
-        let status = arena.start(0, &relay.url, &[]).wait();
+        let status = arena.start(0, &relay.url, way).wait();
         assert!(status.success(), "{}", arena.words());
         arena.check();
         relay.statements()
@@ -380,7 +385,7 @@ fn sweep(backend: Backend, end: End) {
     while at <= whole {
         arena.reset(FEW_DOUBLINGS, Old::Trigger);
         let relay = Relay::new(backend, arena.db.url(), end, at);
-        let mut run = arena.start(0, &relay.url, &[]);
+        let mut run = arena.start(0, &relay.url, way);
         if end == End::Kill {
             let reached =
                 wait_for("the statement", LIMIT, || match (relay.reached(), run.over()) {

@@ -6,7 +6,7 @@ use super::{
     BackfillError, Outcome, Phase, Receipt, Settings, Totals,
     job::{Job, Route},
     place::{Place, Task, Window},
-    record::{JobRecord, Order, Record},
+    record::{JobRecord, Order, Record, STARTS},
     sweep,
     tune::{FIRST_SIZE, MAX_SIZE},
 };
@@ -30,9 +30,6 @@ const NAMED: u64 = 20;
 
 /// How long others get, times the number of passes, to let go of rows.
 const HELD: Duration = Duration::from_millis(250);
-
-/// How often a run tries to begin a job that others begin at the same time.
-const STARTS: u32 = 10;
 
 /// What a run brings to a turn.
 #[derive(Debug, Clone, Copy)]

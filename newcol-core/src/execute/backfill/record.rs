@@ -18,6 +18,9 @@ use crate::{
 /// Version of the tables' form: raised when an older tool would misread them.
 pub const FORMAT: u32 = 1;
 
+/// How often a start is tried that another one gets in the way of; each time that one got further.
+pub(super) const STARTS: u32 = 5;
+
 const JOBS: &str = "__newcol_backfill";
 const PARTS: &str = "__newcol_backfill_part";
 
@@ -157,11 +160,17 @@ impl Record {
         if self.exists(session)? {
             return Ok(());
         }
-        self.create_missing(session).or_else(|error| match error.sqlstate() {
-            // PostgreSQL looks first and makes then: another run came between.
-            Some("23505" | "42P07") => self.create_missing(session),
-            _ => Err(error),
-        })
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            match self.create_missing(session) {
+                // PostgreSQL looks first and makes then: another run came between.
+                Err(error)
+                    if tries < STARTS
+                        && matches!(error.sqlstate(), Some("23505" | "42P07" | "42710")) => {}
+                made => return made,
+            }
+        }
     }
 
     fn create_missing(&self, session: &mut Session) -> Result<(), DbError> {

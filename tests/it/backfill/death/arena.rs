@@ -239,7 +239,7 @@ impl Arena {
         files.iter().map(|path| std::fs::read_to_string(path).unwrap()).collect()
     }
 
-    /// Reports whether any of the runs of this round began to work.
+    /// Returns what the runs of this round reported to programs.
     pub(super) fn reported(&self) -> Reported {
         let mut reported = Reported::default();
         let logs = self.logs("events");
