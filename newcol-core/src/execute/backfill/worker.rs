@@ -18,9 +18,7 @@ use super::{
 use crate::{
     backend::Backend,
     db::{DbError, Session},
-    execute::pace::{
-        Lag, Limit, Next, Observation, Operator, Outcome as PaceOutcome, Pace, Signals,
-    },
+    execute::pace::{Lag, Next, Observation, Operator, Outcome as PaceOutcome, Pace, Signals},
     ident::TableName,
     plan::facts::Volatility,
 };
@@ -124,7 +122,8 @@ impl<'a> Worker<'a> {
         let rows = match decision.next {
             Next::Batch { rows } => rows,
             Next::Recheck => {
-                if is_hold(decision.limit) && !decision.pause.is_zero() {
+                // Whoever wants to stop is asked here: a rest may be long.
+                if !decision.pause.is_zero() {
                     self.shared.tell(&Event::Waiting(decision.limit));
                 }
                 let signals = self.signals()?;
@@ -396,9 +395,4 @@ enum Step {
     Worked,
     Idle,
     Over(Outcome),
-}
-
-/// Limits that stop the work until they change, as opposed to those that only slow it down.
-fn is_hold(limit: Limit) -> bool {
-    matches!(limit, Limit::Paused | Limit::LostSignal | Limit::ReplicaLag)
 }
