@@ -82,9 +82,8 @@ impl Job {
             kept: care.assign.clone(),
         };
         let key = key(session, &plan.facts, contract.table())?;
-        let by_blocks = backend == Backend::Postgres
-            && session.server().at_least(14, 0)
-            && (!settings.by_key || key.is_empty());
+        let by_blocks =
+            backend == Backend::Postgres && session.server().at_least(14, 0) && !settings.by_key;
         let route = if by_blocks {
             Route::Blocks(relations(session, contract.table(), contract.column())?)
         } else if key.is_empty() {
@@ -238,7 +237,9 @@ fn key(
                  AND i.indimmediate AND i.indpred IS NULL AND i.indexprs IS NULL \
                  AND NOT EXISTS (SELECT FROM pg_catalog.pg_attribute a \
                    WHERE a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey) \
-                     AND NOT a.attnotnull) \
+                     AND (NOT a.attnotnull OR EXISTS (SELECT FROM pg_catalog.pg_constraint c \
+                       WHERE c.conrelid = i.indrelid AND c.contype = 'n' \
+                         AND NOT c.convalidated AND a.attnum = ANY (c.conkey)))) \
                ORDER BY i.indisprimary DESC, i.indnkeyatts, i.indexrelid LIMIT 1) i \
              CROSS JOIN LATERAL unnest(i.indkey) WITH ORDINALITY AS k (number, place) \
              JOIN pg_catalog.pg_attribute a \
