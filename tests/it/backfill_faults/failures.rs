@@ -340,6 +340,44 @@ fn tables_without_a_key() {
     }
 }
 
+/// From 18 on a column may be called NOT NULL before it is.
+#[test]
+fn a_key_that_may_still_hold_null_is_none() {
+    let make = [
+        &TABLE.replace("int PRIMARY KEY", "int UNIQUE"),
+        "INSERT INTO t VALUES (NULL, 'x', NULL)",
+        "ALTER TABLE t ADD CONSTRAINT id_there NOT NULL id NOT VALID",
+        &numbered(20),
+    ];
+    let Some(case) = Case::new(Want::postgres().version(18), REQUIRED, &make) else { return };
+    let case = case.with(Settings { by_key: true, ..small() });
+    assert!(case.fails().contains("it has no unique key without NULL"));
+    // The server takes no change of that row, so it is named.
+    let case = case.with(small());
+    let failed = case.fails();
+    assert!(failed.starts_with("`t.c` cannot be stored for the row with key (0,1)"), "{failed}");
+    case.db.run(&["DELETE FROM t WHERE id IS NULL"]).unwrap();
+    assert_eq!(case.done().filled, 20);
+}
+
+/// What was written down in the order of one key says nothing of another.
+#[test]
+fn a_key_that_changes_meanwhile_is_noticed() {
+    let make = [TABLE, &numbered(100)];
+    let Some(case) = Case::new(Want::postgres().version(18), REQUIRED, &make) else { return };
+    let case = case.with(Settings { by_key: true, ..small() });
+    let stop = |event: &Event| if is_batch(event) { Answer::Stop } else { Answer::Go };
+    drop(case.run_telling(stop).unwrap());
+    case.db
+        .run(&["ALTER TABLE t DROP CONSTRAINT t_pkey", "ALTER TABLE t ADD PRIMARY KEY (name, id)"])
+        .unwrap();
+    let failed = case.fails();
+    assert!(failed.contains("holds an unknown place `keys n20 n100 0`"), "{failed}");
+    assert!(failed.contains("--restart"), "{failed}");
+    let case = case.with(Settings { by_key: true, restart: true, ..small() });
+    assert_eq!(case.done().filled, 80);
+}
+
 #[test]
 fn sqlite_has_one_writer() {
     let case = Case::new(Want::sqlite(), UPPER, &[TABLE]).unwrap();

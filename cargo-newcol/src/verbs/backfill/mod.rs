@@ -139,6 +139,7 @@ struct DoneJson {
     rows: Option<u64>,
     empty: Option<u64>,
     differing: Option<u64>,
+    late: Option<u64>,
     unfillable: Vec<String>,
 }
 
@@ -301,6 +302,7 @@ fn ended(out: &mut Output, args: &BackfillArgs, outcome: &Outcome) -> Exit {
         rows: None,
         empty: None,
         differing: None,
+        late: None,
         unfillable: Vec::new(),
     };
     match outcome {
@@ -312,6 +314,7 @@ fn ended(out: &mut Output, args: &BackfillArgs, outcome: &Outcome) -> Exit {
                     rows: Some(receipt.rows),
                     empty: Some(receipt.empty),
                     differing: receipt.differing,
+                    late: Some(receipt.late),
                     ..stopped(&Totals { filled: receipt.filled, ..Totals::default() })
                 },
             );
@@ -323,6 +326,12 @@ fn ended(out: &mut Output, args: &BackfillArgs, outcome: &Outcome) -> Exit {
                 "`{column}` is filled: {} rows by this job, {} rows looked at, {} NULL{also}",
                 receipt.filled, receipt.rows, receipt.empty
             ));
+            if receipt.late > 0 {
+                out.warn(&format!(
+                    "{} of these rows were inserted empty while it ran, and more may come: programs that do not know the column are at work",
+                    receipt.late
+                ));
+            }
             out.next_steps(&[format!("release the next stage: `cargo newcol next {column}`")]);
             Exit::Done
         }
@@ -350,8 +359,8 @@ fn ended(out: &mut Output, args: &BackfillArgs, outcome: &Outcome) -> Exit {
                 out.say(&format!("  {key}"));
             }
             out.next_steps(&[
-                "correct these rows, or the fill in the contract, then run the same command again"
-                    .to_owned(),
+                "correct these rows, then run the same command again".to_owned(),
+                "or correct the fill in the contract, then begin anew with `--restart`".to_owned(),
             ]);
             Exit::Findings
         }

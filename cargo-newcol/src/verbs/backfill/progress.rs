@@ -3,7 +3,10 @@
 use std::sync::Mutex;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use newcol_core::execute::backfill::{Event, Phase};
+use newcol_core::execute::{
+    backfill::{Event, Phase},
+    pace::Limit,
+};
 use serde::Serialize;
 
 use crate::output::Output;
@@ -19,6 +22,8 @@ pub(in crate::verbs) struct Progress<'a> {
 struct State<'a> {
     out: &'a mut Output,
     rows: Option<u64>,
+    /// What was waited for when last said.
+    waiting: Option<Limit>,
 }
 
 #[derive(Debug, Serialize)]
@@ -38,7 +43,7 @@ impl<'a> Progress<'a> {
         let target =
             if out.draws() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         let bar = ProgressBar::with_draw_target(None, target);
-        Self { bar, reason, state: Mutex::new(State { out, rows: None }) }
+        Self { bar, reason, state: Mutex::new(State { out, rows: None, waiting: None }) }
     }
 
     pub(in crate::verbs) fn show(&self, event: &Event) {
@@ -71,8 +76,16 @@ impl<'a> Progress<'a> {
             Event::Batch { passed, limit, .. } => {
                 self.bar.inc(*passed);
                 self.bar.set_message(limit.name());
+                state.waiting = None;
             }
-            Event::Waiting(limit) => self.bar.set_message(format!("waiting: {limit}")),
+            Event::Waiting(limit) => {
+                self.bar.set_message(format!("waiting: {limit}"));
+                // Where no line is drawn, a job that stands still says why once.
+                if self.bar.is_hidden() && stands_still(*limit) && state.waiting != Some(*limit) {
+                    state.waiting = Some(*limit);
+                    state.out.status(&format!("waiting: {limit}"));
+                }
+            }
             Event::Retry { tries, why } => {
                 self.bar.set_message(format!("try {}: {why}", tries + 1));
             }
@@ -87,6 +100,11 @@ impl<'a> Progress<'a> {
     pub(in crate::verbs) fn end(self) {
         self.bar.finish_and_clear();
     }
+}
+
+/// Limits that stop the work until they change, as opposed to those that only slow it down.
+fn stands_still(limit: Limit) -> bool {
+    matches!(limit, Limit::Paused | Limit::LostSignal | Limit::ReplicaLag)
 }
 
 fn style(sized: bool) -> ProgressStyle {

@@ -85,6 +85,7 @@ impl Worker<'_> {
             self.session.batch("ROLLBACK")?;
             return Ok(Ran::Nothing);
         };
+        self.check(&part.place)?;
         let done = match part.place.clone() {
             Place::Windows { relation, end, window } => {
                 self.visit(&mut part, relation, end, window, rows, tries)?
@@ -116,6 +117,20 @@ impl Worker<'_> {
             wal,
             waiters: 0,
         }))
+    }
+
+    /// Refuses a place in the order of another key than the table has now.
+    fn check(&self, place: &Place) -> Result<(), BackfillError> {
+        let Place::Keys { after, last, .. } = place else { return Ok(()) };
+        let columns = self.job.key.len();
+        let fits = |tuple: &KeyTuple| tuple.0.len() == columns;
+        if after.iter().chain(last).all(fits) {
+            return Ok(());
+        }
+        Err(BackfillError::Record {
+            column: self.record.column().clone(),
+            what: format!("place `{place}`"),
+        })
     }
 
     /// Updates some rows of a window.

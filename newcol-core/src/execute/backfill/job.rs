@@ -218,7 +218,7 @@ fn route(
     settings: &Settings,
 ) -> Result<Route, BackfillError> {
     let has_blocks = session.backend() == Backend::Postgres && session.server().at_least(14, 0);
-    if has_blocks && (!settings.by_key || key.is_empty()) {
+    if has_blocks && !settings.by_key {
         let relations = relations(session, contract.table(), contract.column())?;
         if key.is_empty() || relations.iter().all(|relation| relation.readable) {
             return Ok(Route::Blocks(relations));
@@ -328,7 +328,9 @@ fn key(
                  AND i.indimmediate AND i.indpred IS NULL AND i.indexprs IS NULL \
                  AND NOT EXISTS (SELECT FROM pg_catalog.pg_attribute a \
                    WHERE a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey) \
-                     AND NOT a.attnotnull) \
+                     AND (NOT a.attnotnull OR EXISTS (SELECT FROM pg_catalog.pg_constraint c \
+                       WHERE c.conrelid = i.indrelid AND c.contype = 'n' \
+                         AND NOT c.convalidated AND a.attnum = ANY (c.conkey)))) \
                ORDER BY i.indisprimary DESC, i.indnkeyatts, i.indexrelid LIMIT 1) i \
              CROSS JOIN LATERAL unnest(i.indkey) WITH ORDINALITY AS k (number, place) \
              JOIN pg_catalog.pg_attribute a \

@@ -125,7 +125,8 @@ impl<'a> Worker<'a> {
         let rows = match decision.next {
             Next::Batch { rows } => rows,
             Next::Recheck => {
-                if decision.limit.is_hold() && !decision.pause.is_zero() {
+                // Whoever wants to stop is asked here: a rest may be long.
+                if !decision.pause.is_zero() {
                     self.shared.tell(&Event::Waiting(decision.limit));
                 }
                 let signals = self.signals()?;
