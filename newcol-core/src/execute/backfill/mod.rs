@@ -252,8 +252,8 @@ impl<'a> Backfill<'a> {
     /// }
     ///
     /// /// A function of the application.
-    /// fn domain(email: &str) -> Option<&str> {
-    ///     email.split_once('@').map(|(_, domain)| domain)
+    /// fn domain(email: &str) -> Option<String> {
+    ///     email.split_once('@').map(|(_, domain)| domain.to_lowercase())
     /// }
     ///
     /// let text = "
