@@ -64,12 +64,14 @@ impl KeyValue {
         }
     }
 
-    /// Takes a value as `quote()` of SQLite prints it.
+    /// Takes a value as `quote()` of SQLite prints it, a text as `t` and its bytes.
     pub fn of_quoted(text: &str) -> Result<Self, BadPlace> {
         let bad = || BadPlace(text.to_owned());
-        if let Some(rest) = text.strip_prefix('\'') {
-            let inner = rest.strip_suffix('\'').ok_or_else(bad)?;
-            return Ok(Self::Text(inner.replace("''", "'")));
+        if let Some(hex) = text.strip_prefix('t') {
+            return unhex(hex)
+                .and_then(|b| String::from_utf8(b).ok())
+                .map(Self::Text)
+                .ok_or_else(bad);
         }
         if let Some(rest) = text.strip_prefix("X'") {
             let inner = rest.strip_suffix('\'').ok_or_else(bad)?;
@@ -94,6 +96,12 @@ impl KeyTuple {
 fn is_number(text: &str) -> bool {
     text.chars().all(|c| c.is_ascii_digit() || matches!(c, '-' | '+' | '.' | 'e' | 'E'))
         && text.parse::<f64>().is_ok()
+}
+
+fn unhex(text: &str) -> Option<Vec<u8>> {
+    let bytes = text.as_bytes().chunks(2);
+    let byte = |pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
+    if is_hex(text) { bytes.map(byte).collect() } else { None }
 }
 
 fn is_hex(text: &str) -> bool {
@@ -177,7 +185,10 @@ mod tests {
         for text in ["", "n", "n1;drop", "nx", "b0", "bzz", "x", "n1//n2", "n--1", "n1-2", "t%ff"] {
             assert!(text.parse::<KeyTuple>().is_err(), "{text:?}");
         }
-        assert_eq!(KeyValue::of_quoted("'it''s'").unwrap(), KeyValue::Text("it's".to_owned()));
+        assert_eq!(
+            KeyValue::of_quoted("t697427730000").unwrap(),
+            KeyValue::Text("it's\0\0".to_owned())
+        );
         assert_eq!(KeyValue::of_quoted("X'00FF'").unwrap(), KeyValue::Bytes("00FF".to_owned()));
         assert!(KeyValue::of_quoted("NULL").is_err());
     }

@@ -9,6 +9,7 @@
 )]
 
 mod backfill;
+mod backfill_faults;
 mod backfill_rust;
 mod bad_input;
 mod cases;

@@ -3,6 +3,7 @@
 use camino::Utf8PathBuf;
 use clap::{Args, ValueEnum};
 use newcol_core::{
+    contract::{Contract, OldRows},
     db::{Access, DatabaseUrl, OpenOptions},
     execute::{
         backfill::{
@@ -151,7 +152,11 @@ pub(crate) fn run(ctx: &Context, out: &mut Output, args: &VerifyArgs) -> Result<
         application_name: Some("cargo newcol".to_owned()),
         pg_env: ctx.pg_env(),
     };
-    let backfill = Backfill::new(&column.contract, &url, open).settings(settings(args));
+    let job = Backfill::new(&column.contract, &url, open).settings(settings(args));
+    let failed = |error: BackfillError| backfill::failed(&error, &url);
+    if let Some(what) = args.repair {
+        job.check_repair(what.repair()).map_err(failed)?;
+    }
     let progress = Progress::new(out, "newcol-verify-event");
     let paused = args.pause_file.as_ref().map(|file| ctx.cwd().join(file));
     let listener = |event: &Event| {
@@ -164,17 +169,17 @@ pub(crate) fn run(ctx: &Context, out: &mut Output, args: &VerifyArgs) -> Result<
             Answer::Go
         }
     };
-    let done = backfill.verify(&listener).and_then(|found| match args.repair {
+    let done = job.verify(&listener).and_then(|found| match args.repair {
         Some(what) if found.is_whole => {
             let Repaired { filled, replaced, now } =
-                backfill.repair(&found, what.repair(), &listener)?;
+                job.repair(&found, what.repair(), &listener)?;
             Ok((now, Some(RepairedJson { filled, replaced })))
         }
         Some(_) | None => Ok((found, None)),
     });
     progress.end();
-    let (found, repaired) = done.map_err(|error: BackfillError| backfill::failed(&error, &url))?;
-    Ok(show(out, args, &url, &found, repaired))
+    let (found, repaired) = done.map_err(failed)?;
+    Ok(show(out, &column.contract, &url, &found, repaired))
 }
 
 fn question(args: &VerifyArgs, repair: RepairArg, url: &DatabaseUrl) -> String {
@@ -204,12 +209,12 @@ fn settings(args: &VerifyArgs) -> Settings {
 
 fn show(
     out: &mut Output,
-    args: &VerifyArgs,
+    contract: &Contract,
     url: &DatabaseUrl,
     found: &Verification,
     repaired: Option<RepairedJson>,
 ) -> Exit {
-    let (column, required) = (args.column.to_string(), found.is_required);
+    let (column, required) = (contract.path().to_string(), found.is_required);
     let (state, exit) = match (found.is_filled(), found.is_whole) {
         (false, true) => ("pending", Exit::Findings),
         (true, true) => ("filled", Exit::Done),
@@ -254,7 +259,7 @@ fn show(
             found.bad.len() - SHOWN
         ));
     }
-    out.next_steps(&next(found, &column));
+    out.next_steps(&next(found, contract));
     exit
 }
 
@@ -299,18 +304,24 @@ fn record(found: &Verification) -> String {
     }
 }
 
-fn next(found: &Verification, column: &str) -> Vec<String> {
+fn next(found: &Verification, contract: &Contract) -> Vec<String> {
     let mut steps = Vec::new();
     if !found.is_whole {
         steps.push("run the same command again: it begins anew".to_owned());
     }
     if found.pending > 0 {
-        steps.push(match found.recorded {
-            Recorded::Done(_) => "fill them with `--repair`".to_owned(),
-            Recorded::Nothing
-            | Recorded::Unfinished(_)
-            | Recorded::Other
-            | Recorded::Newer { .. } => format!("fill them: `cargo newcol backfill {column}`"),
+        steps.push(match (&contract.answers().old_rows, &found.recorded) {
+            (OldRows::Rust(path), _) => format!("fill them from the application, with `{path}`"),
+            (OldRows::Sql(_) | OldRows::Unfilled, Recorded::Done(_)) => {
+                "fill them with `--repair`".to_owned()
+            }
+            (
+                OldRows::Sql(_) | OldRows::Unfilled,
+                Recorded::Nothing
+                | Recorded::Unfinished(_)
+                | Recorded::Other
+                | Recorded::Newer { .. },
+            ) => format!("fill them: `cargo newcol backfill {}`", contract.path()),
         });
     }
     if found.is_required && found.empty > found.pending {

@@ -182,8 +182,10 @@ fn failure(error: &Error) -> Failure {
             Some(tokio_postgres::error::ErrorPosition::Original(at)) => Some(*at),
             Some(tokio_postgres::error::ErrorPosition::Internal { .. }) | None => None,
         };
-        // Class 57P: the server shut this connection.
-        let lost = said.code().code().starts_with("57P");
+        // Class 57P: the server shut this connection; 25P: it did for a session or a transaction
+        // that took too long.
+        let code = said.code().code();
+        let lost = code.starts_with("57P") || matches!(code, "25P03" | "25P04");
         return Failure {
             message: said.message().to_owned(),
             sqlstate: Some(said.code().code().to_owned()),

@@ -88,6 +88,17 @@ pub enum Range<'a> {
         /// Block after the last one.
         to: u64,
     },
+    /// Rows of one block by their number in it (PostgreSQL 14 and later).
+    Slots {
+        /// The relation.
+        relation: &'a TableName,
+        /// The block.
+        block: u64,
+        /// First number.
+        from: u64,
+        /// Number after the last one.
+        to: u64,
+    },
     /// Rows by a unique key.
     Keys {
         /// The key.
@@ -128,6 +139,48 @@ impl Fill {
                 ("table", Hole::Sql(&self.relation(range))),
                 ("set", Hole::Sql(&self.set())),
                 ("range", Hole::Sql(&self.within(range))),
+                ("pending", Hole::Sql(&self.pending())),
+            ],
+        )
+    }
+
+    /// Locks those pending rows of a range that nobody holds, and asks for their keys (PostgreSQL,
+    /// MySQL, MariaDB).
+    pub fn free_rows(&self, range: Range<'_>, key: &[KeyColumn]) -> SqlText {
+        let lock = match self.backend {
+            Backend::Postgres => "FOR NO KEY UPDATE",
+            Backend::Mysql | Backend::Sqlite => "FOR UPDATE",
+        };
+        text::sql(
+            self.backend,
+            "SELECT {shown} FROM {table} WHERE {range} AND {pending} {lock} SKIP LOCKED",
+            &[
+                ("shown", Hole::Sql(&self.shown(key))),
+                ("table", Hole::Sql(&self.relation(range))),
+                ("range", Hole::Sql(&self.within(range))),
+                ("pending", Hole::Sql(&self.pending())),
+                ("lock", Hole::Words(lock)),
+            ],
+        )
+    }
+
+    /// Fills those of these rows that are pending.
+    pub fn update_rows(&self, key: &[KeyColumn], rows: &[KeyTuple]) -> SqlText {
+        let rows: Vec<SqlText> = rows
+            .iter()
+            .map(|tuple| {
+                let values = key.iter().zip(&tuple.0).map(|(c, v)| constant(self.backend, c, v));
+                SqlText::stored(format!("({})", values.collect::<Vec<_>>().join(", ")))
+            })
+            .collect();
+        text::sql(
+            self.backend,
+            "UPDATE {table} SET {set} WHERE ({key}) IN ({rows}) AND {pending}",
+            &[
+                ("table", Hole::Table(&self.table)),
+                ("set", Hole::Sql(&self.set())),
+                ("key", Hole::Sql(&self.names(key))),
+                ("rows", Hole::Sql(&text::join(&rows, ", "))),
                 ("pending", Hole::Sql(&self.pending())),
             ],
         )
@@ -192,7 +245,7 @@ impl Fill {
         };
         let order = match range {
             // Blocks are read in their order.
-            Range::Pages { .. } => text::sql(self.backend, "", &[]),
+            Range::Pages { .. } | Range::Slots { .. } => text::sql(self.backend, "", &[]),
             Range::Keys { key, .. } => {
                 let order = self.order(key, "");
                 text::sql(self.backend, " ORDER BY {order}", &[("order", Hole::Sql(&order))])
@@ -200,7 +253,7 @@ impl Fill {
         };
         text::sql(
             self.backend,
-            "SELECT {shown} FROM {table} AS keyed WHERE {range} AND {condition}{order} LIMIT {most}",
+            "SELECT {shown} FROM {table} WHERE {range} AND {condition}{order} LIMIT {most}",
             &[
                 ("shown", Hole::Sql(&self.shown_or_place(key))),
                 ("table", Hole::Sql(&self.relation(range))),
@@ -226,18 +279,66 @@ impl Fill {
         )
     }
 
-    /// Asks for the average size in bytes of what the expression yields on the first pages, and how
-    /// many rows these have (PostgreSQL).
-    pub fn sample(&self, relation: &TableName, pages: u64) -> SqlText {
-        let range = self.within(Range::Pages { relation, from: 0, to: pages });
+    /// Asks for the keys of the rows of a range that are NULL; without a key, for their places.
+    pub fn named(&self, range: Range<'_>, key: &[KeyColumn]) -> SqlText {
         text::sql(
             self.backend,
-            "SELECT coalesce(avg(pg_column_size(CAST({fill} AS {type}))), 0)::bigint, count(*) FROM ONLY {table} WHERE {range}",
+            "SELECT {shown} FROM {table} WHERE {range} AND {column} IS NULL",
             &[
+                ("shown", Hole::Sql(&self.shown_or_place(key))),
+                ("table", Hole::Sql(&self.relation(range))),
+                ("range", Hole::Sql(&self.within(range))),
+                ("column", Hole::Name(&self.column)),
+            ],
+        )
+    }
+
+    /// Computes what the rows of a range that are NULL would get, and changes nothing.
+    pub fn compute(&self, range: Range<'_>) -> SqlText {
+        let value = match self.backend {
+            Backend::Postgres => {
+                let holes = [("fill", Hole::Expr(self.expr())), ("type", Hole::Type(&self.ty))];
+                text::sql(self.backend, "CAST({fill} AS {type})", &holes)
+            }
+            Backend::Mysql | Backend::Sqlite => self.sql("{fill}"),
+        };
+        text::sql(
+            self.backend,
+            "SELECT count({value}) FROM {table} WHERE {range} AND {column} IS NULL",
+            &[
+                ("value", Hole::Sql(&value)),
+                ("table", Hole::Sql(&self.relation(range))),
+                ("range", Hole::Sql(&self.within(range))),
+                ("column", Hole::Name(&self.column)),
+            ],
+        )
+    }
+
+    /// Asks how many rows a range has.
+    pub fn row_count(&self, range: Range<'_>) -> SqlText {
+        text::sql(
+            self.backend,
+            "SELECT count(*) FROM {table} WHERE {range}",
+            &[
+                ("table", Hole::Sql(&self.relation(range))),
+                ("range", Hole::Sql(&self.within(range))),
+            ],
+        )
+    }
+
+    /// Asks for the average size in bytes of what the expression yields for some rows on the first
+    /// pages, and how many rows these have (PostgreSQL).
+    pub fn sample(&self, relation: &TableName, pages: u64) -> SqlText {
+        let pages = Range::Pages { relation, from: 0, to: pages };
+        text::sql(
+            self.backend,
+            "SELECT coalesce((SELECT avg(pg_column_size(value)) FROM (SELECT CAST({fill} AS {type}) AS value FROM {table} WHERE {range} AND {column} IS NULL LIMIT 50) AS sampled), 0)::bigint, count(*) FROM {table} WHERE {range}",
+            &[
+                ("column", Hole::Name(&self.column)),
                 ("fill", Hole::Expr(self.expr())),
                 ("type", Hole::Type(&self.ty)),
-                ("table", Hole::Table(relation)),
-                ("range", Hole::Sql(&range)),
+                ("table", Hole::Sql(&self.relation(pages))),
+                ("range", Hole::Sql(&self.within(pages))),
             ],
         )
     }
@@ -257,7 +358,7 @@ impl Fill {
         let Range::Keys { key, .. } = range else { unreachable!("pages need no keys") };
         text::sql(
             self.backend,
-            "SELECT {shown} FROM {table} AS keyed WHERE {range} ORDER BY {order} LIMIT 1 OFFSET {count}",
+            "SELECT {shown} FROM {table} WHERE {range} ORDER BY {order} LIMIT 1 OFFSET {count}",
             &[
                 ("shown", Hole::Sql(&self.shown(key))),
                 ("table", Hole::Table(&self.table)),
@@ -272,7 +373,7 @@ impl Fill {
     pub fn last_key(&self, key: &[KeyColumn]) -> SqlText {
         text::sql(
             self.backend,
-            "SELECT {shown} FROM {table} AS keyed ORDER BY {order} LIMIT 1",
+            "SELECT {shown} FROM {table} ORDER BY {order} LIMIT 1",
             &[
                 ("shown", Hole::Sql(&self.shown(key))),
                 ("table", Hole::Table(&self.table)),
@@ -345,8 +446,11 @@ impl Fill {
 
     pub(super) fn relation(&self, range: Range<'_>) -> SqlText {
         match range {
-            Range::Pages { relation, .. } => {
-                text::sql(self.backend, "ONLY {table}", &[("table", Hole::Table(relation))])
+            Range::Pages { relation, .. } | Range::Slots { relation, .. } => {
+                // The expression may name the table, whose partitions have other names.
+                let holes =
+                    [("relation", Hole::Table(relation)), ("name", Hole::Name(&self.table.name))];
+                text::sql(self.backend, "ONLY {relation} AS {name}", &holes)
             }
             Range::Keys { .. } => {
                 text::sql(self.backend, "{table}", &[("table", Hole::Table(&self.table))])
@@ -360,6 +464,15 @@ impl Fill {
                 self.backend,
                 "ctid >= '({from},0)' AND ctid < '({to},0)'",
                 &[("from", Hole::Number(from)), ("to", Hole::Number(to))],
+            ),
+            Range::Slots { block, from, to, .. } => text::sql(
+                self.backend,
+                "ctid >= '({block},{from})' AND ctid < '({block},{to})'",
+                &[
+                    ("block", Hole::Number(block)),
+                    ("from", Hole::Number(from)),
+                    ("to", Hole::Number(to)),
+                ],
             ),
             Range::Keys { key, after, to } => {
                 let mut terms = Vec::new();
@@ -410,12 +523,17 @@ impl Fill {
         SqlText::stored(sql)
     }
 
-    /// The order of a key, of a table called `keyed`: a bare name would mean the text that is
-    /// [shown](Self::shown) under it, where 10 comes before 9.
+    fn names(&self, key: &[KeyColumn]) -> SqlText {
+        let names = key.iter().map(|column| text::name(self.backend, &column.name));
+        SqlText::stored(names.collect::<Vec<_>>().join(", "))
+    }
+
+    /// With the table's name: a bare one would mean the key's text where that is what is selected,
+    /// and texts have another order.
     fn order(&self, key: &[KeyColumn], direction: &str) -> SqlText {
-        let names = key
-            .iter()
-            .map(|column| format!("keyed.{}{direction}", text::name(self.backend, &column.name)));
+        let table = text::name(self.backend, &self.table.name);
+        let name = |column: &KeyColumn| text::name(self.backend, &column.name);
+        let names = key.iter().map(|column| format!("{table}.{}{direction}", name(column)));
         SqlText::stored(names.collect::<Vec<_>>().join(", "))
     }
 
@@ -433,11 +551,19 @@ impl Fill {
         let shown = key.iter().map(|column| {
             let name = text::name(self.backend, &column.name);
             match (self.backend, column.kind) {
-                // With a name of its own: ORDER BY would mean the text, not the column.
-                (Backend::Postgres, _) => format!("{name}::text AS newcol_shown"),
+                (Backend::Postgres, _) => format!("{name}::text"),
                 (Backend::Mysql, KeyKind::Bytes) => format!("hex({name})"),
+                // These compare and sort as numbers, and print otherwise.
+                (Backend::Mysql, KeyKind::Number)
+                    if matches!(column.ty.as_str(), "enum" | "set" | "bit") =>
+                {
+                    format!("{name} + 0")
+                }
                 (Backend::Mysql, KeyKind::Integer | KeyKind::Number | KeyKind::Text) => name,
-                (Backend::Sqlite, _) => format!("quote({name})"),
+                // `quote` ends a text at a NUL.
+                (Backend::Sqlite, _) => format!(
+                    "CASE typeof({name}) WHEN 'text' THEN 't' || hex({name}) ELSE quote({name}) END"
+                ),
             }
         });
         SqlText::stored(shown.collect::<Vec<_>>().join(", "))
@@ -456,6 +582,10 @@ pub(super) fn constant(backend: Backend, column: &KeyColumn, value: &KeyValue) -
         (KeyValue::Number(number), _) => number.clone(),
         (KeyValue::Text(text), Backend::Postgres) => {
             format!("CAST({} AS {})", text::exact_literal(backend, text), column.ty)
+        }
+        (KeyValue::Text(text), Backend::Sqlite) if text.contains('\0') => {
+            let hex: Vec<String> = text.bytes().map(|byte| format!("{byte:02x}")).collect();
+            format!("CAST(x'{}' AS TEXT)", hex.concat())
         }
         (KeyValue::Text(text), _) => text::exact_literal(backend, text),
         (KeyValue::Bytes(hex), _) => format!("x'{hex}'"),

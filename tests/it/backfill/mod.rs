@@ -1,3 +1,5 @@
 //! Backfills on real servers.
 
+mod again;
+mod cost;
 mod death;

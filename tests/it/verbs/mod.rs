@@ -9,6 +9,7 @@ mod next;
 mod plan;
 mod status;
 mod undo;
+mod verify;
 
 use newcol_testkit::project::Project;
 

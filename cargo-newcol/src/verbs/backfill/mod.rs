@@ -377,11 +377,12 @@ pub(super) fn failed(error: &BackfillError, url: &DatabaseUrl) -> CliError {
         | BackfillError::Key { .. }
         | BackfillError::Batch { .. }
         | BackfillError::Look { .. }
-        | BackfillError::Endless { .. }
         | BackfillError::Input { .. }
         | BackfillError::Code { .. }
         | BackfillError::Values { .. }
         | BackfillError::Value { .. }
+        | BackfillError::Row { .. }
+        | BackfillError::Left { .. }
         | BackfillError::Database(_) => Exit::Failed,
     };
     CliError::of(exit, error).at(url.describe()).hint_maybe(error.hint())

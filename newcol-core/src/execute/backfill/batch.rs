@@ -4,8 +4,9 @@ use std::time::{Duration, Instant};
 
 use super::{
     BackfillError,
+    blame::Tried,
     counts::Counts,
-    place::{Place, Window},
+    place::{Place, Task, Window},
     record::{Gain, Part},
     tune::{Tuner, VISITS},
     worker::{Tuned, Worker},
@@ -25,9 +26,23 @@ use crate::{
 /// Blocks from which the size of rows is estimated.
 const SAMPLE: u64 = 64;
 
-/// Tries after which a batch leaves out the rows that others hold (PostgreSQL); the proving pass
-/// comes back to them.
-pub(super) const PATIENCE: u32 = 3;
+/// Tries after which a batch leaves out the rows that others hold; the proving pass comes back to
+/// them.
+pub(super) const PATIENCE: u32 = 2;
+
+/// The same on MySQL and MariaDB, where a try waits for a second at least: with no wait at all,
+/// MariaDB 10.11 fails to skip locked rows ("Got error 1 during COMMIT").
+const PATIENCE_MYSQL: u32 = 1;
+
+/// Reports whether a batch that failed so often leaves out the rows that others hold.
+fn skips(backend: Backend, tries: u32) -> bool {
+    match backend {
+        Backend::Postgres => tries >= PATIENCE,
+        Backend::Mysql => tries >= PATIENCE_MYSQL,
+        // One writer holds all rows.
+        Backend::Sqlite => false,
+    }
+}
 
 /// What came of a try.
 pub(super) enum Ran {
@@ -58,6 +73,7 @@ impl Worker<'_> {
         if let Some(code) = self.shared.code {
             return self.computed_batch(code, rows, tries);
         }
+        let logged = self.log_written();
         let started = Instant::now();
         let begin = match self.session.backend() {
             Backend::Postgres | Backend::Mysql => "BEGIN",
@@ -74,12 +90,14 @@ impl Worker<'_> {
                 self.visit(&mut part, relation, end, window, rows, tries)?
             }
             Place::Blocks { relation, end, at } => {
-                self.prove_blocks(&mut part, relation, end, at, rows)?
+                self.prove_blocks(&mut part, relation, end, at, Asked { rows, tries })?
             }
-            Place::Keys { after, last, .. } if self.is_proving() => {
-                self.prove_keys(&mut part, after, last, rows)?
+            Place::Keys { task: Task::Prove, after, last, .. } => {
+                self.prove_keys(&mut part, after, last, Asked { rows, tries })?
             }
-            Place::Keys { after, last, .. } => self.fill_keys(&mut part, after, last, rows)?,
+            Place::Keys { task: Task::Fill, after, last, .. } => {
+                self.fill_keys(&mut part, after, last, Asked { rows, tries })?
+            }
         };
         let advance = self.record.advance(&part, &self.name, done.gain);
         let mut end = self.job.care.after.iter().map(SqlText::as_str).collect::<Vec<_>>();
@@ -87,13 +105,15 @@ impl Worker<'_> {
         let statement = started.elapsed();
         let started = Instant::now();
         self.session.batch(&format!("{}; COMMIT", end.join("; ")))?;
+        let commit = started.elapsed();
+        let wal = self.log_written().zip(logged).map(|(now, before)| now.saturating_sub(before));
         Ok(Ran::Batch(Batch {
             filled: done.gain.filled,
             passed: done.passed,
             sized: done.sized,
             statement,
-            commit: started.elapsed(),
-            wal: None,
+            commit,
+            wal,
             waiters: 0,
         }))
     }
@@ -110,13 +130,7 @@ impl Worker<'_> {
     ) -> Result<Done, BackfillError> {
         let visit = self.next_visit(&relation, end, window, rows)?;
         let range = Range::Pages { relation: &relation, from: visit.window.at, to: visit.to };
-        let fill = &self.job.fill;
-        let sql = if tries < PATIENCE {
-            fill.update(range, visit.share)
-        } else {
-            fill.update_free(range)
-        };
-        let filled = self.session.execute(sql.as_str())?;
+        let filled = self.update(range, visit.share, tries)?;
         let passed = visit.passed;
         let is_cut = visit.is_cut();
         part.place = self.end_visit(relation, end, visit, filled)?;
@@ -185,14 +199,15 @@ impl Worker<'_> {
         relation: TableName,
         end: u64,
         at: u64,
-        rows: u64,
+        asked: Asked,
     ) -> Result<Done, BackfillError> {
+        let rows = asked.rows;
         let density = self.tuned(&relation)?.density.max(1);
         let mut blocks = (rows * 1000 / density).max(1);
         let (to, gain, passed) = loop {
             let to = (at + blocks).min(end);
             let range = Range::Pages { relation: &relation, from: at, to };
-            if let Some((gain, passed)) = self.prove(range, rows, to - at == 1)? {
+            if let Some((gain, passed)) = self.prove(range, asked, to - at == 1)? {
                 break (to, gain, passed);
             }
             blocks = (blocks / 4).max(1);
@@ -207,8 +222,9 @@ impl Worker<'_> {
         part: &mut Part,
         after: Option<KeyTuple>,
         last: Option<KeyTuple>,
-        rows: u64,
+        asked: Asked,
     ) -> Result<Done, BackfillError> {
+        let rows = asked.rows;
         let job = self.job.clone();
         let mut count = rows.max(1);
         let (to, gain, passed) = loop {
@@ -216,13 +232,13 @@ impl Worker<'_> {
             let to = self.end_of(range, count)?;
             let upper = to.as_ref().or(last.as_ref());
             let range = Range::Keys { key: &job.key, after: after.as_ref(), to: upper };
-            if let Some((gain, passed)) = self.prove(range, rows, count == 1)? {
+            if let Some((gain, passed)) = self.prove(range, asked, count == 1)? {
                 break (to, gain, passed);
             }
             count = (count / 4).max(1);
         };
         let sized = if to.is_none() { passed } else { passed.max(rows) };
-        part.place = passed_to(after, last, to);
+        part.place = passed_to(Task::Prove, after, last, to);
         Ok(Done { gain, passed, sized })
     }
 
@@ -230,23 +246,53 @@ impl Worker<'_> {
     fn prove(
         &mut self,
         range: Range<'_>,
-        rows: u64,
+        asked: Asked,
         smallest: bool,
-    ) -> Result<Option<(Gain, u64)>, DbError> {
+    ) -> Result<Option<(Gain, u64)>, BackfillError> {
+        self.tried = Some(Tried::of(range));
         let counts = Counts::read(&mut self.session, &self.job.fill, range)?;
         if counts.pending == 0 {
             let Counts { rows, empty, differing, .. } = counts;
-            return Ok(Some((Gain { filled: 0, rows, empty, differing }, rows)));
+            return Ok(Some((Gain { rows, empty, differing, ..Gain::default() }, rows)));
         }
-        if counts.pending > rows && !smallest {
+        if counts.pending > asked.rows && !smallest {
             return Ok(None);
         }
-        self.session.execute(self.job.fill.update(range, CERTAIN).as_str())?;
+        let updated = self.update(range, CERTAIN, asked.tries)?;
         let after = Counts::read(&mut self.session, &self.job.fill, range)?;
         let filled = counts.pending.saturating_sub(after.pending);
-        let gain =
-            Gain { filled, rows: after.rows, empty: after.empty, differing: after.differing };
-        Ok(Some((gain, after.rows)))
+        let steady = matches!(self.job.fill.volatility, Volatility::Immutable | Volatility::Stable);
+        // What is pending now may have been inserted a moment ago.
+        let left = if steady && filled == 0 {
+            after.pending
+        } else if steady || skips(self.job.fill.backend, asked.tries) {
+            after.pending.min(counts.pending.saturating_sub(updated))
+        } else {
+            0
+        };
+        let Counts { rows, empty, differing, .. } = after;
+        Ok(Some((Gain { filled, rows, empty, differing, left }, rows)))
+    }
+
+    /// Updates the pending rows of a range; after some tries without those that others hold.
+    fn update(&mut self, range: Range<'_>, share: u32, tries: u32) -> Result<u64, BackfillError> {
+        self.tried = Some(Tried::of(range));
+        let job = &self.job;
+        let waits = !skips(job.fill.backend, tries);
+        let sql = match range {
+            _ if waits => job.fill.update(range, share),
+            Range::Pages { .. } | Range::Slots { .. } => job.fill.update_free(range),
+            Range::Keys { key, .. } => {
+                let free = self.session.query(job.fill.free_rows(range, key).as_str())?;
+                let free: Vec<KeyTuple> =
+                    free.into_iter().map(|row| job.tuple(row)).collect::<Result<_, _>>()?;
+                if free.is_empty() {
+                    return Ok(0);
+                }
+                job.fill.update_rows(key, &free)
+            }
+        };
+        Ok(self.session.execute(sql.as_str())?)
     }
 
     fn fill_keys(
@@ -254,15 +300,16 @@ impl Worker<'_> {
         part: &mut Part,
         after: Option<KeyTuple>,
         last: Option<KeyTuple>,
-        rows: u64,
+        asked: Asked,
     ) -> Result<Done, BackfillError> {
+        let rows = asked.rows;
         let job = self.job.clone();
         let range = Range::Keys { key: &job.key, after: after.as_ref(), to: last.as_ref() };
         let to = self.end_of(range, rows)?;
         let upper = to.as_ref().or(last.as_ref());
         let range = Range::Keys { key: &job.key, after: after.as_ref(), to: upper };
-        let filled = self.session.execute(job.fill.update(range, CERTAIN).as_str())?;
-        part.place = passed_to(after, last, to);
+        let filled = self.update(range, CERTAIN, asked.tries)?;
+        part.place = passed_to(Task::Fill, after, last, to);
         let gain = Gain { filled, ..Gain::default() };
         // Where rows are filled already, the batch went past them all the same.
         Ok(Done { gain, passed: rows.max(filled), sized: rows })
@@ -317,6 +364,7 @@ impl Worker<'_> {
         /// Bytes of a new value where it cannot be computed just to look at it.
         const UNKNOWN: u64 = 16;
         let fill: &Fill = &self.job.fill;
+        self.tried = Some(Tried::of(Range::Pages { relation, from: 0, to: SAMPLE }));
         let sampled = matches!(fill.volatility, Volatility::Immutable | Volatility::Stable);
         let sql =
             if sampled { fill.sample(relation, SAMPLE) } else { fill.count(relation, SAMPLE) };
@@ -361,6 +409,15 @@ impl Visit {
     }
 }
 
+/// What a batch is asked for.
+#[derive(Debug, Clone, Copy)]
+struct Asked {
+    /// About so many rows.
+    rows: u64,
+    /// How often it failed before.
+    tries: u32,
+}
+
 /// What a batch did.
 struct Done {
     gain: Gain,
@@ -370,6 +427,7 @@ struct Done {
 
 /// Returns the place after a batch that ended at a key, or at the part's last row.
 pub(super) fn passed_to(
+    task: Task,
     after: Option<KeyTuple>,
     last: Option<KeyTuple>,
     to: Option<KeyTuple>,
@@ -377,9 +435,9 @@ pub(super) fn passed_to(
     match to {
         Some(to) => {
             let done = Some(&to) == last.as_ref();
-            Place::Keys { after: Some(to), last, done }
+            Place::Keys { task, after: Some(to), last, done }
         }
-        None => Place::Keys { after, last, done: true },
+        None => Place::Keys { task, after, last, done: true },
     }
 }
 

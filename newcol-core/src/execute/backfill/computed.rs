@@ -15,7 +15,7 @@ use super::{
     batch::{Batch, PATIENCE, Ran, Visit, joined, passed_to},
     code::{Failed, Filler},
     counts::Counts,
-    place::Place,
+    place::{Place, Task},
     record::{Gain, Part},
     worker::Worker,
 };
@@ -170,13 +170,13 @@ impl Worker<'_> {
                 let step = Step::To(Place::Blocks { relation, end, at: to });
                 Ok(Ahead { stretch, share: CERTAIN, step })
             }
-            Place::Keys { after, last, .. } => {
+            Place::Keys { task, after, last, .. } => {
                 let job = self.job.clone();
                 let range = Range::Keys { key: &job.key, after: after.as_ref(), to: last.as_ref() };
                 let to = self.end_of(range, rows)?;
                 let upper = to.clone().or_else(|| last.clone());
                 let stretch = Stretch::Keys { after: after.clone(), to: upper };
-                let step = Step::To(passed_to(after, last, to));
+                let step = Step::To(passed_to(task, after, last, to));
                 Ok(Ahead { stretch, share: CERTAIN, step })
             }
         }
@@ -277,6 +277,7 @@ impl Worker<'_> {
             self.session.batch("ROLLBACK")?;
             return Ok(Applied::Lost);
         }
+        let is_proving = part.place.task() == Task::Prove;
         let mut gain = Gain::default();
         for statement in &statements {
             gain.filled += self.session.execute(statement.as_str())?;
@@ -287,7 +288,7 @@ impl Worker<'_> {
         let filled = gain.filled;
         let mut sizes = (asked.rows.max(filled), asked.rows);
         if !again {
-            if self.is_proving() {
+            if is_proving {
                 let counts = Counts::read(&mut self.session, &job.fill, range)?;
                 (gain.rows, gain.empty) = (counts.rows, counts.empty);
                 if missed > 0 && !job.key.is_empty() {
@@ -306,7 +307,7 @@ impl Worker<'_> {
                     self.end_visit(relation.clone(), *end, *visit, filled)?
                 }
             };
-            if self.is_proving() && part.place.is_done() {
+            if is_proving && part.place.is_done() {
                 sizes.1 = gain.rows;
             }
         }

@@ -1,7 +1,8 @@
 //! Why a backfill could not begin, or stopped.
 
+use super::Storing;
 use crate::{
-    db::{DbError, facts::FactsError},
+    db::{DbError, Failure, facts::FactsError},
     execute::side_effects::Refusal,
     ident::ColumnPath,
     keys::BadPlace,
@@ -159,7 +160,7 @@ pub enum BackfillError {
         source: BadPlace,
     },
     /// A batch was rolled back more often than it is worth trying.
-    #[error("a batch of `{column}` was rolled back {tries} times; it is at {place}")]
+    #[error("a batch of `{column}` was rolled back{}; it is at {place}", times(*.tries))]
     Batch {
         /// The column.
         column: ColumnPath,
@@ -171,7 +172,7 @@ pub enum BackfillError {
         source: Box<DbError>,
     },
     /// A part of the table could not be read.
-    #[error("could not look at {place} of `{column}`")]
+    #[error("could not look at `{column}` in {place}")]
     Look {
         /// The column.
         column: ColumnPath,
@@ -188,19 +189,37 @@ pub enum BackfillError {
         /// The column.
         column: ColumnPath,
     },
-    /// Rows are made faster than they are filled.
-    #[error(
-        "after {passes} passes rows of `{column}` are still found empty: programs that do not know the column insert them"
-    )]
-    Endless {
+    /// The expression fails for a row, or what it yields cannot be stored.
+    #[error("`{column}` cannot be {way} for the row with key {row}")]
+    Row {
         /// The column.
         column: ColumnPath,
+        /// The row's key.
+        row: String,
+        /// What failed.
+        way: Storing,
+        /// What the server says.
+        source: Box<Failure>,
+    },
+    /// Rows have a value and do not take it.
+    #[error(
+        "after {passes} passes {rows} rows of `{column}` are still empty: other sessions hold them, or something undoes the change"
+    )]
+    Left {
+        /// The column.
+        column: ColumnPath,
+        /// How many.
+        rows: u64,
         /// Passes over the table.
         passes: u32,
     },
     /// A question failed.
     #[error(transparent)]
     Database(#[from] DbError),
+}
+
+fn times(tries: u32) -> String {
+    if tries > 1 { format!(" {tries} times") } else { String::new() }
 }
 
 impl BackfillError {
@@ -243,12 +262,19 @@ impl BackfillError {
             Self::Batch { source, .. } => source.hint().or_else(|| {
                 Some("see what the server says, then run the same command again: it goes on where it stopped".to_owned())
             }),
+            Self::Look { source, .. } if source.sqlstate() == Some("42501") => {
+                Some("use the URL of a role that may read every row of the table".to_owned())
+            }
             Self::Look { source, .. } => source.hint(),
             Self::NotComparable { .. } => {
                 Some("leave values as they are: `--repair` fills what is NULL".to_owned())
             }
-            Self::Endless { .. } => Some(
-                "let a default or a trigger serve them (`old_writers` in the contract), or stop them, then run the same command again"
+            Self::Row { .. } => Some(
+                "correct the row, or the fill in the contract (then begin anew with `--restart`), and run the same command again"
+                    .to_owned(),
+            ),
+            Self::Left { .. } => Some(
+                "let long transactions on the table end, see what its triggers do to an UPDATE, then run the same command again"
                     .to_owned(),
             ),
             Self::Database(source) => source.hint(),

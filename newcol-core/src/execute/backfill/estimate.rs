@@ -1,6 +1,7 @@
 //! What a job may take and write, judged from the table's size: nothing is changed to find out.
 
 use super::{
+    blame::is_of_a_row,
     job::{Job, Route},
     place::Window,
     tune::{Tuner, VISITS},
@@ -32,8 +33,9 @@ pub struct Estimate {
 impl Estimate {
     pub(super) fn of(job: &Job, session: &mut Session) -> Result<Self, DbError> {
         let rows = job.plan.facts.rows;
-        let seconds = rows.map(|rows| (rows / FAST, rows / SLOW + 1));
-        let nothing = Self { rows, table: None, grown: None, log: None, seconds };
+        let seconds = |rows| (rows / FAST, rows / SLOW + 1);
+        let nothing =
+            Self { rows, table: None, grown: None, log: None, seconds: rows.map(seconds) };
         let Route::Blocks(relations) = &job.route else { return Ok(nothing) };
         let Some(largest) = relations.iter().max_by_key(|relation| relation.blocks) else {
             return Ok(nothing);
@@ -48,7 +50,14 @@ impl Estimate {
         } else {
             fill.count(&largest.name, SAMPLE)
         };
-        let row = session.query(sql.as_str())?.into_iter().next().unwrap_or_default();
+        // An expression that fails for some row is the run's to report, which finds the row.
+        let answer = match session.query(sql.as_str()) {
+            Err(error) if asked && error.failure().is_some_and(is_of_a_row) => {
+                session.query(fill.count(&largest.name, SAMPLE).as_str())?
+            }
+            answer => answer?,
+        };
+        let row = answer.into_iter().next().unwrap_or_default();
         let mut numbers = row.into_iter().map(|v| v.and_then(|v| v.parse::<u64>().ok()));
         let added = numbers.next().flatten().unwrap_or(16);
         let seen = numbers.next().flatten().unwrap_or_default().max(1);
@@ -70,7 +79,7 @@ impl Estimate {
             table: Some(table),
             grown: Some((table as f64 * moved * f64::from(window.growth) / 1000.0) as u64),
             log: Some((rows as f64 * per_row) as u64),
-            seconds,
+            seconds: Some(seconds(rows)),
         })
     }
 }

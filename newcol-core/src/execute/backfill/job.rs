@@ -184,6 +184,15 @@ impl Job {
         Ok(bounds)
     }
 
+    /// Returns how a row is called in messages, from its key, or from its place where it has none.
+    pub(super) fn name(&self, row: Vec<Option<String>>) -> String {
+        if self.key.is_empty() {
+            return row.into_iter().flatten().collect::<Vec<_>>().join(", ");
+        }
+        // What cannot be written down is no key to name a row by.
+        self.tuple(row).map_or_else(|error| error.to_string(), |tuple| tuple.describe())
+    }
+
     pub(super) fn tuple(&self, row: Vec<Option<String>>) -> Result<KeyTuple, BackfillError> {
         let values = self.key.iter().zip(row).map(|(column, value)| {
             let text = value.unwrap_or_default();
@@ -362,12 +371,13 @@ fn key(
 fn kind(backend: Backend, ty: &str) -> KeyKind {
     const INTEGERS: &[&str] =
         &["tinyint", "smallint", "mediumint", "int", "integer", "bigint", "year"];
+    const NUMBERS: &[&str] = &["decimal", "bit", "enum", "set"];
     const BYTES: &[&str] = &["binary", "varbinary", "tinyblob", "blob", "mediumblob", "longblob"];
     match backend {
         Backend::Postgres | Backend::Mysql | Backend::Sqlite if INTEGERS.contains(&ty) => {
             KeyKind::Integer
         }
-        Backend::Mysql if ty == "decimal" => KeyKind::Number,
+        Backend::Mysql if NUMBERS.contains(&ty) => KeyKind::Number,
         Backend::Mysql if BYTES.contains(&ty) => KeyKind::Bytes,
         Backend::Postgres | Backend::Mysql | Backend::Sqlite => KeyKind::Text,
     }

@@ -16,6 +16,7 @@
 
 mod ahead;
 mod batch;
+mod blame;
 mod chunk;
 mod code;
 mod computed;
@@ -50,6 +51,7 @@ pub use self::{
     record::{FORMAT, JobRecord, Order, Phase, Totals, record_tables},
     repair::{Repair, Repaired},
     verify::{BadChunk, Recorded, Verification},
+    worker::Storing,
 };
 use super::{
     pace::{self, Limit},
@@ -315,8 +317,7 @@ impl<'a> Backfill<'a> {
         });
         let work = |session| {
             let _stop = StopOnPanic(&shared);
-            let done = Worker::new(&job, &record, &self.settings, &shared, session)
-                .and_then(|mut worker| worker.work());
+            let done = Worker::new(&job, &record, &self.settings, &shared, session).work();
             if done.is_err() {
                 // The others finish their batch; what they did stays.
                 shared.stop.store(true, Ordering::SeqCst);

@@ -1,33 +1,60 @@
 //! Passes over the table: how they begin, how one follows the other, and how the last one ends.
 
+use std::time::Duration;
+
 use super::{
     BackfillError, Outcome, Phase, Receipt, Settings, Totals,
     job::{Job, Route},
-    place::{Place, Window},
+    place::{Place, Task, Window},
     record::{JobRecord, Order, Record},
     tune::{FIRST_SIZE, MAX_SIZE},
 };
 use crate::{
     backend::{Backend, Product},
-    db::{DbError, Session},
+    db::{DbError, Failure, Session},
     ident::TableName,
     plan::facts::Volatility,
     render::{backfill::Source, text},
 };
 
-/// Passes after which rows that are still found empty are an error: each one sees only what was
-/// missed during the one before.
+/// Passes of a run after which rows that could not be filled are an error.
 const MOST_PASSES: u32 = 20;
+
+/// Passes of a run after which it ends though the last one filled rows: each filled all that it
+/// found, so these were inserted meanwhile, and whoever inserts them would never let it end.
+const ENOUGH_PASSES: u32 = 4;
 
 /// Rows that are named when they cannot be filled.
 const NAMED: u64 = 20;
+
+/// How long others get, times the number of passes, to let go of rows.
+const HELD: Duration = Duration::from_millis(250);
+
+/// How often a run tries to begin a job that others begin at the same time.
+const STARTS: u32 = 10;
+
+/// What a run brings to a turn.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Run {
+    /// The pass that it found.
+    pub(super) first: u32,
+    /// Its workers.
+    pub(super) workers: u32,
+}
 
 /// What a worker does that found nothing to claim.
 pub(super) enum Turn {
     /// Others are at work on this pass.
     Wait,
     /// A new pass has begun.
-    Go(Phase, u32),
+    Go {
+        /// What it does.
+        phase: Phase,
+        /// Its number.
+        pass: u32,
+        /// How long others get to let go of rows that the last pass could not fill.
+        wait: Duration,
+    },
     /// The job is over.
     Over(Outcome),
 }
@@ -39,26 +66,36 @@ pub(super) fn begin(
     job: &Job,
     settings: &Settings,
 ) -> Result<Option<Totals>, BackfillError> {
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        match try_begin(record, session, job, settings) {
+            Err(BackfillError::Database(error)) if tries < STARTS && is_race(&error) => {}
+            begun => return begun,
+        }
+    }
+}
+
+/// Two starters: one of them has begun the job, and the other takes it up.
+fn is_race(error: &DbError) -> bool {
+    error.sqlstate() == Some("23505")
+        || error.errno() == Some(1062)
+        || error.failure().is_some_and(Failure::is_deadlock)
+}
+
+fn try_begin(
+    record: &Record,
+    session: &mut Session,
+    job: &Job,
+    settings: &Settings,
+) -> Result<Option<Totals>, BackfillError> {
     let opening = if session.backend() == Backend::Sqlite { "BEGIN IMMEDIATE" } else { "BEGIN" };
     session.batch(opening)?;
     let begun = in_transaction(record, session, job, settings);
-    let end = if begun.is_ok() { "COMMIT" } else { "ROLLBACK" };
-    let ended = session.batch(end);
-    // Two starters: the other one has begun it.
-    let taken = |error: &BackfillError| match error {
-        BackfillError::Database(error) => {
-            error.sqlstate() == Some("23505") || error.errno() == Some(1062)
-        }
-        _ => false,
-    };
-    match begun {
-        Err(error) if taken(&error) => Ok(Some(record.totals(session)?)),
-        Err(error) => Err(error),
-        Ok(resumed) => {
-            ended?;
-            Ok(resumed)
-        }
-    }
+    let ended = session.batch(if begun.is_ok() { "COMMIT" } else { "ROLLBACK" });
+    let begun = begun?;
+    ended?;
+    Ok(begun)
 }
 
 fn in_transaction(
@@ -87,8 +124,9 @@ fn in_transaction(
         Some(found) => {
             record.order(session, Order::Run)?;
             let totals = record.totals(session)?;
-            // Done already: one more look at every row.
-            if found.phase == Phase::Done {
+            // The last run ended, well or not: one more look at every row.
+            if is_over(&found, &totals, job) {
+                record.recount(session)?;
                 let places = places(session, job, Phase::Proving, workers)?;
                 record.begin_pass(session, Phase::Proving, &places)?;
             }
@@ -97,73 +135,106 @@ fn in_transaction(
     }
 }
 
+/// Reports whether a job has come to its end, of whatever kind, so that nothing of it is left to do.
+fn is_over(found: &JobRecord, totals: &Totals, job: &Job) -> bool {
+    let is_passed = totals.parts_done == totals.parts;
+    found.phase == Phase::Done || (is_passed && is_unfillable(found, totals, job, 0))
+}
+
+/// Returns how many rows the pass could not fill although there is a value for them.
+fn left(totals: &Totals, job: &Job) -> u64 {
+    match job.fill.source {
+        // They changed faster than code computed them.
+        Source::Code { .. } => totals.differing,
+        Source::Sql(_) => totals.left,
+    }
+}
+
+/// Reports whether the pass has looked at every row and found nothing to fill, or nothing but what
+/// was inserted meanwhile.
+fn is_proven(found: &JobRecord, totals: &Totals, job: &Job, passes: u32) -> bool {
+    found.phase == Phase::Proving
+        && left(totals, job) == 0
+        && (totals.filled_now == 0 || passes >= ENOUGH_PASSES)
+}
+
+/// Reports whether such a pass has left rows of a required column NULL.
+fn is_unfillable(found: &JobRecord, totals: &Totals, job: &Job, passes: u32) -> bool {
+    is_proven(found, totals, job, passes) && totals.empty > 0 && job.plan.contract.required()
+}
+
 /// Ends the pass once all its parts are done, and begins the next one where one is needed.
 pub(super) fn turn(
     record: &Record,
     session: &mut Session,
     job: &mut Job,
-    workers: u32,
+    run: Run,
 ) -> Result<Turn, BackfillError> {
     let opening = if session.backend() == Backend::Sqlite { "BEGIN IMMEDIATE" } else { "BEGIN" };
     session.batch(opening)?;
-    let next = follow(record, session, job, workers);
-    session.batch(if next.is_ok() { "COMMIT" } else { "ROLLBACK" })?;
-    match next? {
-        Turn::Over(Outcome::Done(receipt)) => {
-            analyze(session, job)?;
-            Ok(Turn::Over(Outcome::Done(receipt)))
-        }
-        turn => Ok(turn),
+    let next = follow(record, session, job, run);
+    let ended = session.batch(if next.is_ok() { "COMMIT" } else { "ROLLBACK" });
+    let (turn, last) = next?;
+    ended?;
+    if let (Turn::Over(Outcome::Done(_)), Last::Me) = (&turn, last) {
+        // All is done; a server that is busy with the table finds out by itself.
+        analyze(session, job).ok();
     }
+    Ok(turn)
+}
+
+/// Who ended the job.
+enum Last {
+    Me,
+    Another,
 }
 
 fn follow(
     record: &Record,
     session: &mut Session,
     job: &mut Job,
-    workers: u32,
-) -> Result<Turn, BackfillError> {
-    let Some(found) = record.lock(session)? else {
-        return Ok(Turn::Over(Outcome::Stopped(Totals::default())));
+    run: Run,
+) -> Result<(Turn, Last), BackfillError> {
+    let another = |turn| Ok((turn, Last::Another));
+    let Some(found) = record.try_lock(session)? else {
+        // Another worker is about to begin the next pass, which may take it a while.
+        return match record.read(session)? {
+            Some(_) => another(Turn::Wait),
+            None => another(Turn::Over(Outcome::Stopped(Totals::default()))),
+        };
     };
     let totals = record.totals(session)?;
     if let (Phase::Done, Some(receipt)) = (found.phase, &found.receipt)
         && let Ok(receipt) = receipt.parse::<Receipt>()
     {
-        return Ok(Turn::Over(Outcome::Done(receipt)));
+        return another(Turn::Over(Outcome::Done(receipt)));
     }
     if totals.parts_done < totals.parts {
-        return Ok(Turn::Wait);
+        return another(Turn::Wait);
     }
-    // Rows that changed faster than code computed them were left; SQL leaves none.
-    let left = match job.fill.source {
-        Source::Code { .. } => totals.differing,
-        Source::Sql(_) => 0,
-    };
-    let is_proven = found.phase == Phase::Proving && totals.filled_now == 0 && left == 0;
-    if !is_proven {
-        if found.pass >= MOST_PASSES {
+    let passes = (found.pass + 1).saturating_sub(run.first);
+    if !is_proven(&found, &totals, job, passes) {
+        let rows = left(&totals, job);
+        if rows > 0 && passes >= MOST_PASSES {
             let column = record.column().clone();
-            return Err(BackfillError::Endless { column, passes: found.pass });
+            return Err(BackfillError::Left { column, rows, passes });
         }
         job.refresh(session)?;
-        let places = places(session, job, Phase::Proving, workers)?;
+        let places = places(session, job, Phase::Proving, run.workers)?;
         record.begin_pass(session, Phase::Proving, &places)?;
-        return Ok(Turn::Go(Phase::Proving, found.pass + 1));
+        let next = found.pass + 1;
+        let wait = if rows > 0 { HELD * passes } else { Duration::ZERO };
+        return another(Turn::Go { phase: Phase::Proving, pass: next, wait });
     }
-    if totals.empty > 0 && job.plan.contract.required() {
+    if is_unfillable(&found, &totals, job, passes) {
         let rows = session.query(job.fill.empty_rows(&job.key, NAMED).as_str())?;
-        let named = |row: Vec<Option<String>>| {
-            let values: Vec<String> = row.into_iter().map(Option::unwrap_or_default).collect();
-            values.join(", ")
-        };
-        let keys = rows.into_iter().map(named).collect();
-        return Ok(Turn::Over(Outcome::Unfillable { rows: totals.empty, keys, totals }));
+        let keys = rows.into_iter().map(|row| job.name(row)).collect();
+        return another(Turn::Over(Outcome::Unfillable { rows: totals.empty, keys, totals }));
     }
     let comparable = job.fill.volatility == Volatility::Immutable;
     let receipt = Receipt::of(&totals, found.pass, comparable);
     record.finish(session, &receipt.to_string())?;
-    Ok(Turn::Over(Outcome::Done(receipt)))
+    Ok((Turn::Over(Outcome::Done(receipt)), Last::Me))
 }
 
 /// Divides the table into parts for a pass.
@@ -190,16 +261,21 @@ fn places(
         }
         Route::Keys => {
             let Some(last) = job.last_key(session)? else { return Ok(Vec::new()) };
+            let task = match phase {
+                Phase::Filling => Task::Fill,
+                Phase::Proving | Phase::Done => Task::Prove,
+            };
             let mut after = None;
             let mut places = Vec::new();
             for bound in job.bounds(session, &last, workers)? {
                 places.push(Place::Keys {
+                    task,
                     after: after.replace(bound.clone()),
                     last: Some(bound),
                     done: false,
                 });
             }
-            places.push(Place::Keys { after, last: Some(last), done: false });
+            places.push(Place::Keys { task, after, last: Some(last), done: false });
             Ok(places)
         }
     }

@@ -29,6 +29,8 @@ pub(super) enum Place {
     },
     /// Rows in the order of a key.
     Keys {
+        /// What is done with them.
+        task: Task,
         /// Key of the last row done, or of the row before the part.
         after: Option<KeyTuple>,
         /// Key of the part's last row.
@@ -36,6 +38,28 @@ pub(super) enum Place {
         /// Whether that row is done.
         done: bool,
     },
+}
+
+/// What is done with the rows of a part: it is stored with the place, because a worker may not have
+/// heard yet that another one began the next pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Task {
+    /// They are filled.
+    Fill,
+    /// They are looked at, and filled where they were missed.
+    Prove,
+}
+
+impl Task {
+    const ALL: [Self; 2] = [Self::Fill, Self::Prove];
+
+    /// Returns the stored word.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Fill => "fill",
+            Self::Prove => "prove",
+        }
+    }
 }
 
 /// A run of blocks that is visited several times before the next one begins.
@@ -97,6 +121,15 @@ impl Window {
 }
 
 impl Place {
+    /// Returns what is done with the part's rows.
+    pub(super) fn task(&self) -> Task {
+        match self {
+            Self::Windows { .. } => Task::Fill,
+            Self::Blocks { .. } => Task::Prove,
+            Self::Keys { task, .. } => *task,
+        }
+    }
+
     /// Reports whether nothing is left of the part.
     pub(super) fn is_done(&self) -> bool {
         match self {
@@ -135,8 +168,9 @@ impl fmt::Display for Place {
                 write!(f, "windows {name} {end} {start} {size} {visit} {visits} {growth} {at}")
             }
             Self::Blocks { relation, end, at } => write!(f, "blocks {} {end} {at}", name(relation)),
-            Self::Keys { after, last, done } => {
-                write!(f, "keys {} {} {}", key(after), key(last), u8::from(*done))
+            Self::Keys { task, after, last, done } => {
+                let (task, done) = (task.name(), u8::from(*done));
+                write!(f, "keys {task} {} {} {done}", key(after), key(last))
             }
         }
     }
@@ -182,8 +216,9 @@ fn read(text: &str) -> Option<Place> {
         ("blocks", [relation, end, at]) => {
             Some(Place::Blocks { relation: name(relation)?, end: number(end)?, at: number(at)? })
         }
-        ("keys", [after, last, done]) => {
-            Some(Place::Keys { after: key(after)?, last: key(last)?, done: *done == "1" })
+        ("keys", [task, after, last, done]) => {
+            let task = Task::ALL.into_iter().find(|known| known.name() == *task)?;
+            Some(Place::Keys { task, after: key(after)?, last: key(last)?, done: *done == "1" })
         }
         _ => None,
     }
@@ -205,12 +240,19 @@ mod tests {
         for place in [
             Place::Windows { relation: relation.clone(), end: 4096, window },
             Place::Blocks { relation, end: 10, at: 0 },
-            Place::Keys { after: None, last: Some(key.clone()), done: false },
-            Place::Keys { after: Some(key), last: None, done: true },
+            Place::Keys { task: Task::Fill, after: None, last: Some(key.clone()), done: false },
+            Place::Keys { task: Task::Prove, after: Some(key), last: None, done: true },
         ] {
             assert_eq!(place.to_string().parse::<Place>().unwrap(), place);
         }
-        for text in ["", "windows", "blocks a 1", "keys - x 0", "windows a 1 1 0 0 1 1000 1"] {
+        for text in [
+            "",
+            "windows",
+            "blocks a 1",
+            "keys fill - x 0",
+            "keys - - 0",
+            "windows a 1 1 0 0 1 1000 1",
+        ] {
             assert!(text.parse::<Place>().is_err(), "{text}");
         }
     }

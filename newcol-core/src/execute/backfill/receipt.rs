@@ -17,6 +17,9 @@ pub struct Receipt {
     pub differing: Option<u64>,
     /// Rows that the job filled.
     pub filled: u64,
+    /// Of those, filled by the last pass: programs that do not know the column had inserted them
+    /// since the pass before, and insert more.
+    pub late: u64,
     /// Passes over the table.
     pub passes: u32,
     /// Version of the tool.
@@ -30,6 +33,7 @@ impl Receipt {
             empty: totals.empty,
             differing: comparable.then_some(totals.differing),
             filled: totals.filled,
+            late: totals.filled_now,
             passes,
             by: env!("CARGO_PKG_VERSION").to_owned(),
         }
@@ -37,13 +41,13 @@ impl Receipt {
 }
 
 impl fmt::Display for Receipt {
-    /// Writes the stored form: `rows=5 empty=0 differing=0 filled=5 passes=2 by=0.1.0`.
+    /// Writes the stored form: `rows=5 empty=0 differing=0 filled=5 late=0 passes=2 by=0.1.0`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { rows, empty, differing, filled, passes, by } = self;
+        let Self { rows, empty, differing, filled, late, passes, by } = self;
         let differing = differing.map_or("unknown".to_owned(), |rows| rows.to_string());
         write!(
             f,
-            "rows={rows} empty={empty} differing={differing} filled={filled} passes={passes} by={by}"
+            "rows={rows} empty={empty} differing={differing} filled={filled} late={late} passes={passes} by={by}"
         )
     }
 }
@@ -70,6 +74,7 @@ impl FromStr for Receipt {
                     rows => Some(rows.parse().ok()?),
                 },
                 filled: field("filled")?.parse().ok()?,
+                late: field("late")?.parse().ok()?,
                 passes: field("passes")?.parse().ok()?,
                 by: field("by")?.to_owned(),
             })
@@ -86,7 +91,8 @@ mod tests {
     fn a_receipt_is_read_as_it_was_written() {
         for differing in [None, Some(7)] {
             let by = "0.1.0".to_owned();
-            let receipt = Receipt { rows: 5, empty: 1, differing, filled: 4, passes: 2, by };
+            let receipt =
+                Receipt { rows: 5, empty: 1, differing, filled: 4, late: 1, passes: 2, by };
             assert_eq!(receipt.to_string().parse::<Receipt>().unwrap(), receipt);
         }
         assert!("rows=5".parse::<Receipt>().is_err());

@@ -101,6 +101,8 @@ pub struct Totals {
     pub empty: u64,
     /// Of those, not what the expression yields.
     pub differing: u64,
+    /// Rows that this pass could not fill although there is a value for them.
+    pub left: u64,
     /// Parts of the pass.
     pub parts: u64,
     /// Parts that are done.
@@ -116,6 +118,7 @@ pub(super) struct Gain {
     pub(super) rows: u64,
     pub(super) empty: u64,
     pub(super) differing: u64,
+    pub(super) left: u64,
 }
 
 /// A part that this session has locked.
@@ -154,33 +157,46 @@ impl Record {
         if self.exists(session)? {
             return Ok(());
         }
-        match self.create_now(session) {
-            // Another run made them at the same time.
-            Err(_) if self.exists(session)? => Ok(()),
-            made => made,
-        }
+        self.create_missing(session).or_else(|error| match error.sqlstate() {
+            // PostgreSQL looks first and makes then: another run came between.
+            Some("23505" | "42P07") => self.create_missing(session),
+            _ => Err(error),
+        })
     }
 
-    fn create_now(&self, session: &mut Session) -> Result<(), DbError> {
-        // A path is three names of at most 64 characters.
-        let name = "varchar(200)";
+    fn create_missing(&self, session: &mut Session) -> Result<(), DbError> {
+        // A path is three names of at most 64 characters, and case tells them apart.
+        let name = match self.backend {
+            Backend::Postgres | Backend::Sqlite => "varchar(200)",
+            Backend::Mysql => "varchar(200) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin",
+        };
         let time = match self.backend {
             Backend::Postgres => "timestamptz NOT NULL DEFAULT now()",
             Backend::Mysql | Backend::Sqlite => "timestamp NOT NULL DEFAULT CURRENT_TIMESTAMP",
         };
-        session.batch(&format!(
+        let jobs = format!(
             "CREATE TABLE IF NOT EXISTS {JOBS} (column_path {name} NOT NULL PRIMARY KEY, \
              format integer NOT NULL, made_by varchar(32) NOT NULL, job varchar(64) NOT NULL, \
              phase varchar(16) NOT NULL, pass integer NOT NULL, wanted varchar(16) NOT NULL, \
              filled bigint NOT NULL, batches bigint NOT NULL, started_at {time}, receipt text)"
-        ))?;
-        session.batch(&format!(
+        );
+        // `empty` is a word of MySQL.
+        let parts = format!(
             "CREATE TABLE IF NOT EXISTS {PARTS} (column_path {name} NOT NULL, \
              part bigint NOT NULL, place text NOT NULL, done integer NOT NULL, \
              worker varchar(64), claimed_at bigint NOT NULL, batches bigint NOT NULL, \
-             filled bigint NOT NULL, rows_seen bigint NOT NULL, empty bigint NOT NULL, \
-             differing bigint NOT NULL, PRIMARY KEY (column_path, part))"
-        ))
+             filled bigint NOT NULL, rows_seen bigint NOT NULL, rows_empty bigint NOT NULL, \
+             differing bigint NOT NULL, rows_left bigint NOT NULL, PRIMARY KEY (column_path, part))"
+        );
+        for sql in [jobs, parts] {
+            // Another run may make it at the same time, which PostgreSQL calls a duplicate.
+            if let Err(error) = session.batch(&sql)
+                && !matches!(error.sqlstate(), Some("23505" | "42P07"))
+            {
+                return Err(error);
+            }
+        }
+        Ok(())
     }
 
     fn exists(&self, session: &mut Session) -> Result<bool, DbError> {
@@ -210,6 +226,14 @@ impl Record {
     /// As [`Self::read`], and keeps others from changing the job until the transaction ends.
     pub(super) fn lock(&self, session: &mut Session) -> Result<Option<JobRecord>, BackfillError> {
         self.row(session, self.for_update())
+    }
+
+    /// As [`Self::lock`], without waiting: `None` also where another worker has locked it.
+    pub(super) fn try_lock(
+        &self,
+        session: &mut Session,
+    ) -> Result<Option<JobRecord>, BackfillError> {
+        self.row(session, self.skip_locked())
     }
 
     fn row(&self, session: &mut Session, end: &str) -> Result<Option<JobRecord>, BackfillError> {
@@ -283,6 +307,12 @@ impl Record {
         session.execute(&format!("UPDATE {JOBS} SET wanted = '{order}' WHERE column_path = {key}"))
     }
 
+    /// Counts passes from the start again.
+    pub(super) fn recount(&self, session: &mut Session) -> Result<(), DbError> {
+        let key = &self.key;
+        session.batch(&format!("UPDATE {JOBS} SET pass = 0 WHERE column_path = {key}"))
+    }
+
     /// Begins a pass with these parts, in the place of those of the pass before, whose sums move to
     /// the job.
     pub(super) fn begin_pass(
@@ -301,11 +331,11 @@ impl Record {
         for (chunk, places) in places.chunks(500).enumerate() {
             let values = places.iter().enumerate().map(|(at, place)| {
                 let place = exact_literal(self.backend, &place.to_string());
-                format!("({key}, {}, {place}, 0, 0, 0, 0, 0, 0, 0)", chunk * 500 + at)
+                format!("({key}, {}, {place}, 0, 0, 0, 0, 0, 0, 0, 0)", chunk * 500 + at)
             });
             session.batch(&format!(
                 "INSERT INTO {PARTS} (column_path, part, place, done, claimed_at, batches, filled, \
-                 rows_seen, empty, differing) VALUES {}",
+                 rows_seen, rows_empty, differing, rows_left) VALUES {}",
                 values.collect::<Vec<_>>().join(", ")
             ))?;
         }
@@ -337,8 +367,8 @@ impl Record {
     pub(super) fn totals(&self, session: &mut Session) -> Result<Totals, DbError> {
         let key = &self.key;
         let rows = session.query(&format!(
-            "SELECT coalesce(sum(filled), 0), coalesce(sum(rows_seen), 0), coalesce(sum(empty), 0), \
-             coalesce(sum(differing), 0), count(*), coalesce(sum(done), 0), \
+            "SELECT coalesce(sum(filled), 0), coalesce(sum(rows_seen), 0), coalesce(sum(rows_empty), 0), \
+             coalesce(sum(differing), 0), coalesce(sum(rows_left), 0), count(*), coalesce(sum(done), 0), \
              coalesce(sum(batches), 0), \
              (SELECT filled FROM {JOBS} WHERE column_path = {key}), \
              (SELECT batches FROM {JOBS} WHERE column_path = {key}) \
@@ -349,7 +379,7 @@ impl Record {
             .flatten()
             .map(|value| value.and_then(|text| text.parse().ok()).unwrap_or_default())
             .collect();
-        let [now, rows, empty, differing, parts, parts_done, batches, before, batches_before] =
+        let [now, rows, empty, differing, left, parts, parts_done, batches, before, batches_before] =
             numbers.try_into().unwrap_or_default();
         Ok(Totals {
             filled: before + now,
@@ -357,6 +387,7 @@ impl Record {
             rows,
             empty,
             differing,
+            left,
             parts,
             parts_done,
             batches: batches_before + batches,
@@ -372,35 +403,42 @@ impl Record {
         worker: &str,
     ) -> Result<Option<Part>, BackfillError> {
         let (key, mine) = (&self.key, exact_literal(self.backend, worker));
-        let open = format!("FROM {PARTS} WHERE column_path = {key} AND done = 0");
+        let free = format!("FROM {PARTS} WHERE column_path = {key} AND done = 0");
         let order = format!(
             "ORDER BY CASE WHEN worker = {mine} THEN 0 WHEN worker IS NULL THEN 1 ELSE 2 END, \
              claimed_at, part"
         );
-        let row = match self.backend {
-            Backend::Postgres => session.query(&format!(
-                "SELECT part, place {open} {order} LIMIT 1 FOR UPDATE SKIP LOCKED"
-            ))?,
+        match self.backend {
+            Backend::Postgres => self.part(
+                session,
+                &format!("SELECT part, place {free} {order} LIMIT 1 FOR UPDATE SKIP LOCKED"),
+            ),
             Backend::Sqlite => {
-                session.query(&format!("SELECT part, place {open} {order} LIMIT 1"))?
+                self.part(session, &format!("SELECT part, place {free} {order} LIMIT 1"))
             }
-            // It would lock every row that it sorts.
+            // InnoDB locks all rows that it sorts, so that other workers would find none.
             Backend::Mysql => {
-                let mut locked = Vec::new();
-                for row in session.query(&format!("SELECT part {open} {order} LIMIT 16"))? {
-                    let part = row.into_iter().next().flatten().unwrap_or_default();
-                    let part = exact_literal(self.backend, &part);
-                    locked = session.query(&format!(
-                        "SELECT part, place {open} AND part = {part} FOR UPDATE SKIP LOCKED"
-                    ))?;
-                    if !locked.is_empty() {
-                        break;
+                for row in session.query(&format!("SELECT part {free} {order}"))? {
+                    let number = row.into_iter().next().flatten().unwrap_or_default();
+                    let number = exact_literal(self.backend, &number);
+                    let taken = self.part(
+                        session,
+                        &format!(
+                            "SELECT part, place {free} AND part = {number} FOR UPDATE SKIP LOCKED"
+                        ),
+                    )?;
+                    if taken.is_some() {
+                        return Ok(taken);
                     }
                 }
-                locked
+                Ok(None)
             }
-        };
-        row.into_iter().next().map(|row| self.part(row)).transpose()
+        }
+    }
+
+    /// Asks for a part.
+    fn part(&self, session: &mut Session, sql: &str) -> Result<Option<Part>, BackfillError> {
+        session.query(sql)?.into_iter().next().map(|row| self.part_of(row)).transpose()
     }
 
     /// Takes a part that is not done without locking it, for work outside of a transaction: the
@@ -419,7 +457,7 @@ impl Record {
              AND worker = {mine} ORDER BY claimed_at, part LIMIT 1"
         );
         if let Some(row) = session.query(&own)?.into_iter().next() {
-            return self.part(row).map(Some);
+            return self.part_of(row).map(Some);
         }
         let now = self.now();
         // Both lists show a user's own sessions without any privilege.
@@ -443,7 +481,7 @@ impl Record {
              AND (worker IS NULL OR claimed_at < {now} - {HEARD_OF} OR {gone}) \
              ORDER BY CASE WHEN worker IS NULL THEN 0 ELSE 1 END, claimed_at, part LIMIT 1{skip}"
         ))?;
-        let part = found.into_iter().next().map(|row| self.part(row)).transpose();
+        let part = found.into_iter().next().map(|row| self.part_of(row)).transpose();
         let Ok(Some(part)) = part else {
             session.batch("ROLLBACK")?;
             return part;
@@ -473,7 +511,7 @@ impl Record {
         Ok(found == Some(part.place.to_string()))
     }
 
-    fn part(&self, row: Row) -> Result<Part, BackfillError> {
+    fn part_of(&self, row: Row) -> Result<Part, BackfillError> {
         let mut fields = row.into_iter().map(Option::unwrap_or_default);
         let number = fields.next().and_then(|text| text.parse().ok());
         let place = fields.next().unwrap_or_default();
@@ -501,14 +539,21 @@ impl Record {
         let (key, worker) = (&self.key, exact_literal(self.backend, worker));
         let place = exact_literal(self.backend, &part.place.to_string());
         let done = u8::from(part.place.is_done());
-        let Gain { filled, rows, empty, differing } = gain;
+        let Gain { filled, rows, empty, differing, left } = gain;
         format!(
             "UPDATE {PARTS} SET place = {place}, done = {done}, worker = {worker}, \
              claimed_at = {now}, batches = batches + 1, filled = filled + {filled}, \
-             rows_seen = rows_seen + {rows}, empty = empty + {empty}, \
-             differing = differing + {differing} WHERE column_path = {key} AND part = {}",
+             rows_seen = rows_seen + {rows}, rows_empty = rows_empty + {empty}, \
+             differing = differing + {differing}, rows_left = rows_left + {left} WHERE column_path = {key} AND part = {}",
             part.number
         )
+    }
+
+    fn skip_locked(&self) -> &'static str {
+        match self.backend {
+            Backend::Postgres | Backend::Mysql => " FOR UPDATE SKIP LOCKED",
+            Backend::Sqlite => "",
+        }
     }
 
     fn for_update(&self) -> &'static str {

@@ -35,6 +35,25 @@ pub struct Repaired {
 }
 
 impl Backfill<'_> {
+    /// Finds out whether a repair would be refused, before the long look at the table. Only asks.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::repair`].
+    pub fn check_repair(&self, what: Repair) -> Result<(), BackfillError> {
+        self.ready_to_repair(what).map(drop)
+    }
+
+    fn ready_to_repair(&self, what: Repair) -> Result<(Job, Session), BackfillError> {
+        let mut session = Session::open(self.url, &self.open)?;
+        session.must_write()?;
+        let job = Job::read(self.contract, &mut session, &self.settings, None)?;
+        if what == Repair::Differing && job.fill.volatility != Volatility::Immutable {
+            return Err(BackfillError::NotComparable { column: self.contract.path().clone() });
+        }
+        Ok((job, session))
+    }
+
     /// Fills the bad chunks that [`Self::verify`] found, and looks at them again.
     ///
     /// # Errors
@@ -46,12 +65,7 @@ impl Backfill<'_> {
         what: Repair,
         listener: &Listener<'_>,
     ) -> Result<Repaired, BackfillError> {
-        let mut session = Session::open(self.url, &self.open)?;
-        session.must_write()?;
-        let job = Job::read(self.contract, &mut session, &self.settings, None)?;
-        if what == Repair::Differing && job.fill.volatility != Volatility::Immutable {
-            return Err(BackfillError::NotComparable { column: self.contract.path().clone() });
-        }
+        let (job, session) = self.ready_to_repair(what)?;
         let mut repaired = Repaired { filled: 0, replaced: 0, now: found.clone() };
         let wanted = |chunk: &BadChunk| match what {
             Repair::Pending => chunk.pending > 0,
@@ -67,7 +81,7 @@ impl Backfill<'_> {
             resumed: None,
             notices: job.care.notices.clone(),
         });
-        shared.tell(&Event::Pass { phase: Phase::Filling, pass: 1 });
+        shared.tell(&Event::Pass { phase: Phase::Filling, pass: 2 });
         let mut walk = Walk::new(&job, session, &self.settings, &shared)?;
         for chunk in &bad {
             if change(&mut walk, chunk, what, &mut repaired)? == Ended::Stopped {
@@ -75,7 +89,7 @@ impl Backfill<'_> {
                 return Ok(repaired);
             }
         }
-        shared.tell(&Event::Pass { phase: Phase::Proving, pass: 2 });
+        shared.tell(&Event::Pass { phase: Phase::Proving, pass: 3 });
         let mut walk = Walk::new(&job, self.reading_session()?, &self.settings, &shared)?;
         repaired.now.bad = others;
         for chunk in &bad {

@@ -26,14 +26,16 @@ pub(super) const NAP: Duration = Duration::from_millis(50);
 /// Makes the settings of a session that fills.
 pub(super) fn ready_to_fill(session: &mut Session, care: &Care) -> Result<(), DbError> {
     match session.backend() {
-        // While we wait for a row, others wait for the rows we hold: not for long. The last
-        // commits may be lost with the server, rows and record alike.
+        // While we wait for a row, others wait for the rows we hold: not for long. A server that
+        // dies may lose the batch under way and no other; replicas need not hear of it first.
         Backend::Postgres => session.batch(
-            "SET lock_timeout = '100ms'; SET synchronous_commit = off; \
+            "SET lock_timeout = '100ms'; SET synchronous_commit = local; \
              SET idle_in_transaction_session_timeout = '60s'",
         )?,
+        // A machine that vanished must not hold rows for hours.
         Backend::Mysql => session.batch(
-            "SET SESSION innodb_lock_wait_timeout = 1, SESSION lock_wait_timeout = 1; \
+            "SET SESSION innodb_lock_wait_timeout = 1, SESSION lock_wait_timeout = 1, \
+               SESSION wait_timeout = 60; \
              SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
         )?,
         Backend::Sqlite => {}
@@ -59,8 +61,13 @@ pub(super) fn ready_to_look(session: &mut Session) -> Result<(), DbError> {
     }
 }
 
-/// Opens a session in the place of one whose connection is lost; `None` if that cannot be had.
-pub(super) fn reconnect(session: &Session, shared: &Shared<'_>) -> Option<Session> {
+/// Opens a session in the place of one whose connection is lost, and makes it ready, also where the
+/// new one is lost at once: servers start and stop. `None` if that cannot be had.
+pub(super) fn reconnect(
+    session: &Session,
+    shared: &Shared<'_>,
+    ready: &dyn Fn(&mut Session) -> Result<(), DbError>,
+) -> Result<Option<Session>, DbError> {
     let mut wait = NAP;
     for _ in 0..CONNECTS {
         shared.rest(wait);
@@ -68,11 +75,19 @@ pub(super) fn reconnect(session: &Session, shared: &Shared<'_>) -> Option<Sessio
         if shared.is_stopped() {
             break;
         }
-        if let Ok(session) = session.again() {
-            return Some(session);
+        let Ok(mut session) = session.again() else { continue };
+        match ready(&mut session) {
+            Ok(()) => return Ok(Some(session)),
+            Err(error) if is_lost(&error) => {}
+            Err(error) => return Err(error),
         }
     }
-    None
+    Ok(None)
+}
+
+/// Reports whether the connection is gone.
+pub(super) fn is_lost(error: &DbError) -> bool {
+    error.failure().is_some_and(|failure| failure.lost)
 }
 
 /// Reports whether a failed transaction did nothing and may go well the next time: others held it

@@ -15,7 +15,10 @@ use super::{
 use crate::{
     backend::Backend,
     db::{Access, DbError, Session},
-    execute::pace::{self, Lag, Next, Observation, Operator, Outcome, Pace, Signals},
+    execute::{
+        pace::{self, Lag, Next, Observation, Operator, Outcome, Pace, Signals},
+        side_effects::Care,
+    },
     render::{backfill::Range, text::SqlText},
 };
 
@@ -24,6 +27,15 @@ use crate::{
 enum Purpose {
     Look,
     Change,
+}
+
+impl Purpose {
+    fn prepare(self, session: &mut Session, care: &Care) -> Result<(), DbError> {
+        match self {
+            Self::Look => sessions::ready_to_look(session),
+            Self::Change => sessions::ready_to_fill(session, care),
+        }
+    }
 }
 
 /// What came of a piece.
@@ -71,7 +83,7 @@ impl<'a> Walk<'a> {
         };
         let pace = Pace::new(settings);
         let mut walk = Self { job, session, shared, settings, pace, purpose, density: (1, 1) };
-        walk.prepare()?;
+        walk.purpose.prepare(&mut walk.session, &walk.job.care)?;
         Ok(walk)
     }
 
@@ -210,8 +222,9 @@ impl<'a> Walk<'a> {
         let Some(failure) = error.failure() else { return Err(error.into()) };
         let why = failure.message.clone();
         if failure.lost {
-            self.session = sessions::reconnect(&self.session, self.shared).ok_or(error)?;
-            self.prepare()?;
+            let (purpose, care) = (self.purpose, self.job.care.clone());
+            let ready = |session: &mut Session| purpose.prepare(session, &care);
+            self.session = sessions::reconnect(&self.session, self.shared, &ready)?.ok_or(error)?;
             self.shared.tell(&Event::Reconnected);
             return Ok(());
         }
@@ -236,12 +249,5 @@ impl<'a> Walk<'a> {
         let signals = self.signals();
         self.pace.observe(&conflict, &signals);
         Ok(())
-    }
-
-    fn prepare(&mut self) -> Result<(), DbError> {
-        match self.purpose {
-            Purpose::Look => sessions::ready_to_look(&mut self.session),
-            Purpose::Change => sessions::ready_to_fill(&mut self.session, &self.job.care),
-        }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    fmt,
     time::{Duration, Instant},
 };
 
@@ -9,9 +10,10 @@ use super::{
     BackfillError, Event, Order, Outcome, Phase, Settings, Shared,
     ahead::Ahead,
     batch::{Batch, Ran},
+    blame::{self, Tried},
     computed,
     job::Job,
-    pass::{self, Turn},
+    pass::{self, Run, Turn},
     record::Record,
     sessions::{self, NAP, TRIES},
     tune::Tuner,
@@ -21,7 +23,12 @@ use crate::{
     db::{DbError, Session},
     execute::pace::{Lag, Next, Observation, Operator, Outcome as PaceOutcome, Pace, Signals},
     ident::TableName,
+    plan::facts::Volatility,
 };
+
+/// How often a connection may be lost without a batch in between: more often than a failover or
+/// two, the batch may be what ends it.
+const LOSSES: u32 = 10;
 
 /// How often the record is asked what is wanted.
 const LOOK: Duration = Duration::from_millis(250);
@@ -33,6 +40,8 @@ pub(super) struct Worker<'a> {
     /// What it is called in the record.
     pub(super) name: String,
     pub(super) tuners: BTreeMap<TableName, Tuned>,
+    /// What the last statement worked on.
+    pub(super) tried: Option<Tried>,
     /// Most rows whose values code computes in about a second.
     pub(super) code_rows: u64,
     pub(super) ahead: Ahead,
@@ -41,6 +50,8 @@ pub(super) struct Worker<'a> {
     pace: Pace,
     phase: Phase,
     pass: u32,
+    /// The pass that it found.
+    first: u32,
     looked: Instant,
     order: Order,
     lag: Lag,
@@ -63,8 +74,8 @@ impl<'a> Worker<'a> {
         settings: &'a Settings,
         shared: &'a Shared<'a>,
         session: Session,
-    ) -> Result<Self, BackfillError> {
-        let mut worker = Self {
+    ) -> Self {
+        Self {
             job: job.clone(),
             record,
             session,
@@ -72,21 +83,24 @@ impl<'a> Worker<'a> {
             tuners: BTreeMap::new(),
             code_rows: computed::FEWEST,
             ahead: Ahead::default(),
+            tried: None,
             settings,
             shared,
             pace: Pace::new(settings.pace),
             phase: Phase::Filling,
             pass: 0,
+            first: 0,
             looked: Instant::now(),
             order: Order::Run,
             lag: Lag::NotAsked,
-        };
-        worker.prepare()?;
-        Ok(worker)
+        }
     }
 
     /// Works until the job is over or somebody asks to stop.
     pub(super) fn work(&mut self) -> Result<Outcome, BackfillError> {
+        if let Err(error) = self.prepare() {
+            self.recover(error, 1)?;
+        }
         let mut tries = 0;
         loop {
             match self.step(tries) {
@@ -151,10 +165,11 @@ impl<'a> Worker<'a> {
 
     /// Goes on with the next pass, or waits for those who are still at work on this one.
     fn turn(&mut self) -> Result<Step, BackfillError> {
-        let workers = self.settings.workers.get();
-        match pass::turn(self.record, &mut self.session, &mut self.job, workers)? {
+        let run = Run { first: self.first, workers: self.settings.workers.get() };
+        match pass::turn(self.record, &mut self.session, &mut self.job, run)? {
             Turn::Over(outcome) => Ok(Step::Over(outcome)),
-            Turn::Go(phase, pass) => {
+            Turn::Go { phase, pass, wait } => {
+                self.rest(wait);
                 self.enter(phase, pass);
                 Ok(Step::Idle)
             }
@@ -166,14 +181,13 @@ impl<'a> Worker<'a> {
         }
     }
 
-    pub(super) fn is_proving(&self) -> bool {
-        self.phase == Phase::Proving
-    }
-
     /// Notices a new pass: looking costs less than filling, so the pace begins anew.
     fn enter(&mut self, phase: Phase, pass: u32) {
-        if pass == self.pass {
+        if (phase, pass) == (self.phase, self.pass) {
             return;
+        }
+        if self.pass == 0 {
+            self.first = pass;
         }
         if phase != self.phase {
             self.pace = Pace::new(self.settings.pace);
@@ -209,28 +223,55 @@ impl<'a> Worker<'a> {
         Ok(Signals { lag: self.lag, horizon: None, operator })
     }
 
+    /// Reads how much log the server has written, where a budget wants to know (PostgreSQL).
+    ///
+    /// What other sessions write meanwhile counts as well: the budget is for the log, not for us.
+    pub(super) fn log_written(&mut self) -> Option<u64> {
+        if self.settings.pace.wal_per_second.is_none()
+            || self.session.backend() != Backend::Postgres
+        {
+            return None;
+        }
+        let written = self.session.value("SELECT pg_current_wal_insert_lsn() - '0/0'::pg_lsn");
+        written.ok().flatten()?.parse().ok()
+    }
+
     /// Decides whether a failed batch is tried again, and gets ready for that.
     fn recover(&mut self, error: BackfillError, tries: u32) -> Result<(), BackfillError> {
         let BackfillError::Database(error) = error else { return Err(error) };
         let Some(failure) = error.failure() else { return Err(error.into()) };
         let why = failure.message.clone();
         if failure.lost {
-            self.reconnect(error)?;
-            self.shared.tell(&Event::Reconnected);
-            return Ok(());
+            if tries > LOSSES {
+                return Err(self.gave_up(error, tries));
+            }
+            return self.reconnect(error);
         }
-        // Nothing is lost by it: the transaction has failed already.
-        self.session.batch("ROLLBACK").ok();
+        // A killed session may say first that its statement was.
+        if let Err(gone) = self.session.batch("ROLLBACK")
+            && sessions::is_lost(&gone)
+        {
+            return self.reconnect(gone);
+        }
+        if blame::is_of_a_row(failure) {
+            if let Some((row, way)) = self.blame() {
+                let (column, source) = (self.record.column().clone(), Box::new(failure.clone()));
+                return Err(BackfillError::Row { column, row, way, source });
+            }
+            // It fails for a row that the application filled: only comparing needs it there.
+            if self.job.fill.volatility == Volatility::Immutable {
+                self.job.fill.volatility = Volatility::Stable;
+                return Ok(());
+            }
+        }
         if !sessions::is_passing(failure) || tries >= TRIES {
-            return Err(BackfillError::Batch {
-                column: self.record.column().clone(),
-                tries,
-                place: self.place(),
-                source: Box::new(error),
-            });
+            return Err(self.gave_up(error, tries));
         }
         self.shared.tell(&Event::Retry { tries, why });
-        let signals = self.signals()?;
+        let signals = match self.signals() {
+            Ok(signals) => signals,
+            Err(error) => return self.recover(error, tries + 1),
+        };
         self.pace.observe(
             &Observation {
                 outcome: PaceOutcome::Conflict,
@@ -244,9 +285,19 @@ impl<'a> Worker<'a> {
         Ok(())
     }
 
+    fn gave_up(&mut self, error: DbError, tries: u32) -> BackfillError {
+        let column = self.record.column().clone();
+        BackfillError::Batch { column, tries, place: self.place(), source: Box::new(error) }
+    }
+
+    /// Connects anew, also where the new connection is lost at once: servers start and stop.
     fn reconnect(&mut self, first: DbError) -> Result<(), BackfillError> {
-        self.session = sessions::reconnect(&self.session, self.shared).ok_or(first)?;
-        self.prepare()
+        let care = self.job.care.clone();
+        let ready = |session: &mut Session| sessions::ready_to_fill(session, &care);
+        self.session = sessions::reconnect(&self.session, self.shared, &ready)?.ok_or(first)?;
+        self.prepare()?;
+        self.shared.tell(&Event::Reconnected);
+        Ok(())
     }
 
     /// Waits, and looks from time to time whether it is to stop.
@@ -278,6 +329,24 @@ impl<'a> Worker<'a> {
             Ok(Some(part)) => part.place.describe(),
             Ok(None) | Err(_) => "a place that could not be read".to_owned(),
         }
+    }
+}
+
+/// How far a value of a row comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Storing {
+    /// The expression itself fails.
+    Computed,
+    /// The column does not take what it yields.
+    Stored,
+}
+
+impl fmt::Display for Storing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Computed => "computed",
+            Self::Stored => "stored",
+        })
     }
 }
 

@@ -87,12 +87,7 @@ impl Settings {
     /// Larger batches without rests, for a server that has nothing else to do; the limits that
     /// protect others stay.
     pub fn full_speed() -> Self {
-        Self {
-            target: FULL_SPEED_TARGET,
-            duty: 100,
-            first_rows: 10 * FIRST_ROWS,
-            ..Self::default()
-        }
+        Self { target: FULL_SPEED_TARGET, duty: 100, ..Self::default() }
     }
 
     /// Moves what is out of its range to the nearest end.

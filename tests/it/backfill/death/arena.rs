@@ -259,6 +259,12 @@ impl Arena {
         reported
     }
 
+    /// Reports whether a transaction of SQLite is under way, or was when its program died.
+    pub(super) fn has_journal(&self) -> bool {
+        let journal = std::fs::metadata(format!("{}-journal", self.db.url()));
+        self.backend == Backend::Sqlite && journal.is_ok_and(|file| file.len() > 0)
+    }
+
     /// Asks one question with numbers for an answer.
     pub(super) fn numbers(&self, sql: &str) -> Vec<u64> {
         let row = self.session().query(sql).unwrap().remove(0);
