@@ -333,13 +333,20 @@ mod tests {
         let good = [Some("a"), Some("7"), Some("1.5"), Some("t"), None, Some("x")];
         read(good).unwrap();
         let bad = [None, Some("-7"), Some("x"), Some("yes"), Some("0"), Some("xy")];
-        let mut said = String::new();
-        for at in 0..bad.len() {
+        let said = (0..bad.len()).map(|at| {
             let mut values = good;
             values[at] = bad[at];
             let error = read(values).unwrap_err();
-            said += &format!("{error}: {}\n", error.source);
-        }
-        insta::assert_snapshot!(said, @"");
+            format!("{error}: {}", error.source)
+        });
+        let said: Vec<String> = said.collect();
+        insta::assert_snapshot!(said.join("\n"), @"
+        `type` is no `String`: it is NULL
+        `size` is no `u16`: invalid digit found in string
+        `share` is no `f64`: invalid float literal
+        `on` is no `bool`: it is neither true nor false
+        `image` is no `Option<Vec<u8>>`: it was not asked for as bytes
+        `color` is no `Parsed<char>`: too many characters in string
+        ");
     }
 }

@@ -331,7 +331,7 @@ fn rows_that_change_underneath_are_computed_again() {
                 }
                 Answer::Go
             }));
-            drop(code);
+            // The writer ends.
             drop(send);
         });
         assert_eq!(count(&db, &format!("badge <> {}", badge_in_sql(backend))), 0, "{case}");

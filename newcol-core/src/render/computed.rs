@@ -171,7 +171,7 @@ impl Fill {
                 "UPDATE {table} JOIN (VALUES {list}) AS __newcol (__newcol_mark, __newcol_value) ON __newcol_mark = {mark} SET {column} = __newcol_value{kept} WHERE {rows} AND {pending}"
             }
             Product::Sqlite => {
-                "WITH __newcol ({keys}__newcol_mark, __newcol_value) AS (VALUES {list}) UPDATE {table} SET {column} = __newcol_value{kept} FROM __newcol WHERE {same}__newcol_mark = {mark} AND {pending}"
+                "WITH __newcol ({keys}__newcol_mark, __newcol_value) AS (VALUES {list}) UPDATE {table} SET {column} = __newcol_value{kept} FROM __newcol WHERE {rows} AND {same}__newcol_mark = {mark} AND {pending}"
             }
         };
         text::sql(
@@ -273,10 +273,10 @@ impl Fill {
         let sql = match self.backend {
             // The row's version has a mark of its own.
             Backend::Postgres => String::new(),
-            // With the key, because rows are found by it; digits, because columns of different
-            // character sets cannot be joined and compared.
+            // With the key, because rows are found by it. A digest of each, because columns of
+            // different character sets cannot be joined, and long ones only up to a limit.
             Backend::Mysql => {
-                let of = |name| format!("coalesce(hex(concat({name})), '-')");
+                let of = |name| format!("coalesce(sha1(concat({name})), '-')");
                 let keys = key.iter().map(|column| name(&column.name));
                 let all: Vec<String> = keys.chain(inputs).map(of).collect();
                 format!("unhex(sha1(concat_ws(',', {})))", all.join(", "))
@@ -372,5 +372,149 @@ fn literal(backend: Backend, value: &Value) -> Result<String, NoLiteral> {
             Ok(exact_literal(backend, &format!("\\x{}", hex(bytes))))
         }
         (Value::Bytes(bytes), _) => Ok(hex_literal(&hex(bytes))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        contract::SqlType,
+        ident::Ident,
+        keys::{KeyKind, KeyValue},
+        plan::facts::Volatility,
+    };
+
+    fn name(text: &str) -> Ident {
+        Ident::new(text).unwrap()
+    }
+
+    fn fill(product: Product) -> Fill {
+        let input = |text: &str, form| Input { name: name(text), form };
+        Fill {
+            backend: match product {
+                Product::Postgres => Backend::Postgres,
+                Product::Mariadb | Product::Mysql => Backend::Mysql,
+                Product::Sqlite => Backend::Sqlite,
+            },
+            table: "users".parse().unwrap(),
+            column: name("badge"),
+            ty: SqlType::new("varchar(9)"),
+            source: Source::Code {
+                path: "crate::badge".to_owned(),
+                inputs: vec![input("name", Form::Text), input("image", Form::Bytes)],
+                cast: SqlText::stored("character varying"),
+            },
+            volatility: Volatility::Volatile,
+            kept: vec![name("at")],
+        }
+    }
+
+    #[test]
+    fn rows_are_read_with_a_mark_and_written_by_it() {
+        let kind = KeyKind::Number;
+        let column = |text: &str| KeyColumn { name: name(text), ty: "bigint".to_owned(), kind };
+        let key = [column("a"), column("b")];
+        let tuple =
+            KeyTuple(vec![KeyValue::Number("1".to_owned()), KeyValue::Number("2".to_owned())]);
+        let tuples = [tuple.clone()];
+        let rows = Rows::These(&key, &tuples);
+        let mut sql = Vec::new();
+        for product in [Product::Postgres, Product::Mariadb, Product::Mysql, Product::Sqlite] {
+            let fill = fill(product);
+            let mark = if product == Product::Postgres { "16384 (0,1) 735" } else { "00ff" };
+            let value = Value::text("it's");
+            let computed = [Computed { key: &tuple, mark, value: &value }];
+            sql.push(fill.read(&key, rows, super::super::backfill::CERTAIN, Some(5)));
+            sql.extend(fill.assign(product, &key, rows, &computed, Held::Wait).unwrap());
+        }
+        let fill = fill(Product::Postgres);
+        let range = Range::Pages { relation: &fill.table, from: 0, to: 8 };
+        let value = Value::Bytes(vec![0, 255]);
+        let computed = [
+            Computed { key: &tuple, mark: "1 (0,1) 7", value: &value },
+            Computed { key: &tuple, mark: "1 (0,2) 7", value: &value },
+        ];
+        let rows = Rows::Within(range);
+        sql.extend(fill.assign(Product::Postgres, &key, rows, &computed, Held::Skip).unwrap());
+        let sql: Vec<&str> = sql.iter().map(SqlText::as_str).collect();
+        insta::assert_snapshot!(sql.join("\n"), @r#"
+        SELECT "a"::text AS newcol_shown, "b"::text AS newcol_shown, concat(tableoid::oid, ' ', ctid, ' ', xmin), "name", encode("image", 'hex') FROM "users" WHERE ("a", "b") IN ((1, 2)) AND "badge" IS NULL LIMIT 5
+        UPDATE "users" SET "badge" = CAST(__newcol_value AS character varying), "at" = "at" FROM (VALUES (E'16384'::oid, E'(0,1)'::tid, E'735'::xid, E'it''s')) AS __newcol (__newcol_table, __newcol_at, __newcol_by, __newcol_value) WHERE ("a", "b") IN ((1, 2)) AND "badge" IS NULL AND tableoid = __newcol_table AND ctid = __newcol_at AND xmin = __newcol_by
+        SELECT `a`, `b`, hex(unhex(sha1(concat_ws(',', coalesce(sha1(concat(`a`)), '-'), coalesce(sha1(concat(`b`)), '-'), coalesce(sha1(concat(`name`)), '-'), coalesce(sha1(concat(`image`)), '-'))))), `name`, hex(`image`) FROM `users` WHERE (`a`, `b`) IN ((1, 2)) AND `badge` IS NULL LIMIT 5
+        UPDATE `users` JOIN (WITH __newcol_list (__newcol_mark, __newcol_value) AS (VALUES (x'00ff', _utf8mb4 0x69742773)) SELECT * FROM __newcol_list) AS __newcol ON __newcol_mark = unhex(sha1(concat_ws(',', coalesce(sha1(concat(`a`)), '-'), coalesce(sha1(concat(`b`)), '-'), coalesce(sha1(concat(`name`)), '-'), coalesce(sha1(concat(`image`)), '-')))) SET `badge` = __newcol_value, `at` = `at` WHERE (`a`, `b`) IN ((1, 2)) AND `badge` IS NULL
+        SELECT `a`, `b`, hex(unhex(sha1(concat_ws(',', coalesce(sha1(concat(`a`)), '-'), coalesce(sha1(concat(`b`)), '-'), coalesce(sha1(concat(`name`)), '-'), coalesce(sha1(concat(`image`)), '-'))))), `name`, hex(`image`) FROM `users` WHERE (`a`, `b`) IN ((1, 2)) AND `badge` IS NULL LIMIT 5
+        UPDATE `users` JOIN (VALUES ROW(x'00ff', _utf8mb4 0x69742773)) AS __newcol (__newcol_mark, __newcol_value) ON __newcol_mark = unhex(sha1(concat_ws(',', coalesce(sha1(concat(`a`)), '-'), coalesce(sha1(concat(`b`)), '-'), coalesce(sha1(concat(`name`)), '-'), coalesce(sha1(concat(`image`)), '-')))) SET `badge` = __newcol_value, `at` = `at` WHERE (`a`, `b`) IN ((1, 2)) AND `badge` IS NULL
+        SELECT quote("a"), quote("b"), quote("name") || ',' || quote("image"), "name", CASE WHEN "image" IS NOT NULL THEN hex("image") END FROM "users" WHERE ("a", "b") IN (VALUES (1, 2)) AND "badge" IS NULL LIMIT 5
+        WITH __newcol (__newcol_key0, __newcol_key1, __newcol_mark, __newcol_value) AS (VALUES (1, 2, '00ff', 'it''s')) UPDATE "users" SET "badge" = __newcol_value, "at" = "at" FROM __newcol WHERE ("a", "b") IN (VALUES (1, 2)) AND "users"."a" = __newcol_key0 AND "users"."b" = __newcol_key1 AND __newcol_mark = quote("name") || ',' || quote("image") AND "badge" IS NULL
+        UPDATE ONLY "users" SET "badge" = CAST(__newcol_value AS character varying), "at" = "at" FROM (VALUES (E'1'::oid, E'(0,1)'::tid, E'7'::xid, E'\\x00ff'), (E'1', E'(0,2)', E'7', E'\\x00ff')) AS __newcol (__newcol_table, __newcol_at, __newcol_by, __newcol_value) WHERE ctid >= '(0,0)' AND ctid < '(8,0)' AND "badge" IS NULL AND tableoid = __newcol_table AND ctid = __newcol_at AND xmin = __newcol_by AND ctid = ANY(ARRAY(SELECT ctid FROM ONLY "users" WHERE ctid >= '(0,0)' AND ctid < '(8,0)' AND "badge" IS NULL FOR NO KEY UPDATE SKIP LOCKED))
+        "#);
+    }
+
+    #[test]
+    fn a_value_is_a_literal_of_the_engine_or_refused() {
+        let values: [Value; 9] = [
+            true.into(),
+            (-7_i64).into(),
+            u64::MAX.into(),
+            1.5_f64.into(),
+            f64::NAN.into(),
+            "it's \\".into(),
+            "a\0b".into(),
+            vec![0_u8, 255].into(),
+            "".into(),
+        ];
+        let said = Backend::ALL.map(|backend| {
+            let said = values.iter().map(|value| match literal(backend, value) {
+                Ok(sql) => sql,
+                Err(error) => error.to_string(),
+            });
+            said.collect::<Vec<_>>().join("\n")
+        });
+        insta::assert_snapshot!(said.join("\n\n"), @r"
+        E'true'
+        E'-7'
+        E'18446744073709551615'
+        E'1.5'
+        E'NaN'
+        E'it''s \\'
+        PostgreSQL has no text with the character U+0000
+        E'\\x00ff'
+        E''
+
+        1
+        -7
+        18446744073709551615
+        1.5e0
+        MySQL has no number that is infinite or not one
+        _utf8mb4 0x69742773205c
+        _utf8mb4 0x610062
+        x'00ff'
+        _utf8mb4''
+
+        1
+        -7
+        18446744073709551615
+        1.5e0
+        SQLite has no number that is infinite or not one
+        'it''s \'
+        CAST(x'610062' AS text)
+        x'00ff'
+        ''
+        ");
+    }
+
+    #[test]
+    fn many_values_are_several_statements() {
+        let fill = fill(Product::Sqlite);
+        let tuple = KeyTuple(Vec::new());
+        let value = Value::text("x".repeat(1_000));
+        let values: Vec<Computed<'_>> =
+            (0..1_000).map(|_| Computed { key: &tuple, mark: "", value: &value }).collect();
+        let range = Range::Keys { key: &[], after: None, to: None };
+        let rows = Rows::Within(range);
+        let statements = fill.assign(Product::Sqlite, &[], rows, &values, Held::Wait).unwrap();
+        assert_eq!(statements.len(), 3);
+        assert!(statements.iter().all(|sql| sql.as_str().len() < MOST_BYTES + 10_000));
     }
 }

@@ -236,6 +236,59 @@ impl<'a> Backfill<'a> {
     ///
     /// The code runs outside of transactions. A row that others change meanwhile is not written: its
     /// value is computed again.
+    ///
+    /// ```
+    /// # #[cfg(not(feature = "sqlite"))]
+    /// # fn main() {}
+    /// # #[cfg(feature = "sqlite")]
+    /// # fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    /// use newcol_core::{
+    ///     contract::read::read,
+    ///     db::{DatabaseUrl, OpenOptions, Session},
+    ///     execute::backfill::{Answer, Backfill, Outcome, per_row},
+    /// };
+    ///
+    /// newcol_core::row! {
+    ///     struct User {
+    ///         email: String,
+    ///     }
+    /// }
+    ///
+    /// /// A function of the application.
+    /// fn domain(email: &str) -> Option<String> {
+    ///     email.split_once('@').map(|(_, domain)| domain.to_lowercase())
+    /// }
+    ///
+    /// let text = "
+    ///     format = 1
+    ///     table = 'users'
+    ///     column = 'domain'
+    ///     why = 'the new page groups users by it'
+    ///     type = 'text'
+    ///     required = true
+    ///     [old_rows]
+    ///     rust = 'crate::domain'
+    ///     [old_writers]
+    ///     by = 'nobody'
+    /// ";
+    /// let contract = read(text).map_err(|_| "the contract is wrong")?.contract;
+    /// let dir = tempfile::tempdir()?;
+    /// let url = DatabaseUrl::parse(&format!("{}/app.db", dir.path().display()))?;
+    /// let mut session = Session::open(&url, &OpenOptions::create())?;
+    /// session.batch("CREATE TABLE users (id integer PRIMARY KEY, email text, domain text)")?;
+    /// session.batch("INSERT INTO users (email) VALUES ('ada@example.org'), ('bob@example.net')")?;
+    ///
+    /// // Where the values come from: a function of the application, called for each row.
+    /// let fill = per_row(|user: &User| Ok(domain(&user.email)));
+    /// let job = Backfill::new(&contract, &url, OpenOptions::write()).rust(&fill);
+    /// let Outcome::Done(receipt) = job.run(&|_event| Answer::Go)? else { panic!("not done") };
+    ///
+    /// assert_eq!((receipt.filled, receipt.empty), (2, 0));
+    /// let ada = session.value("SELECT domain FROM users WHERE id = 1")?;
+    /// assert_eq!(ada.as_deref(), Some("example.org"));
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn rust<F: RowFill>(self, fill: &'a F) -> Self {
         Self { code: Some(Filler::new(fill)), ..self }
