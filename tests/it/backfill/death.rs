@@ -312,7 +312,10 @@ fn battle(arena: &Arena, weapons: &[Weapon], kills: u64, chance: &mut Chance, ta
             }
             Weapon::Session => tally.sessions += u64::from(end_session(arena)),
             Weapon::Server => {
-                arena.db.crash_server().unwrap();
+                // Under load what is left of the killed one may be in the way of the next: said, and
+                // tried again.
+                let start = || arena.db.crash_server().map_err(|error| eprintln!("{error:?}")).ok();
+                wait_for("the server", LIMIT, start).unwrap();
                 tally.servers += 1;
             }
         }
