@@ -160,6 +160,10 @@ fn values_are_those_of_the_code() {
                 continue;
             }
             for by_key in [false, true] {
+                // Without a key there is one way.
+                if by_key && key == "none" {
+                    continue;
+                }
                 let Some((db, url)) = users(backend, key, 3_000, true) else { return };
                 let code = per_row(|user: &User| Ok(badge(user)));
                 let settings = Settings { by_key, ..settings(1) };
@@ -335,10 +339,10 @@ fn rows_that_change_underneath_are_computed_again() {
             drop(send);
         });
         assert_eq!(count(&db, &format!("badge <> {}", badge_in_sql(backend))), 0, "{case}");
-        if by_key || key != "none" {
+        if key != "none" {
             assert!(recomputed.load(Ordering::SeqCst) > 0, "{case}");
         }
-        if !by_key {
+        if key == "none" {
             // An UPDATE of another program moves a row to another block, also behind a pass.
             let code = per_row(|user: &User| Ok(badge(user)));
             done(fill(&contract, &url, settings, &code));

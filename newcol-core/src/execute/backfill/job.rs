@@ -113,7 +113,7 @@ impl Job {
         let (table, name) = (contract.table().clone(), contract.column().clone());
         let fill = Fill { backend, table, column: name, ty, source, volatility, kept: Vec::new() };
         let key = key(session, &plan.facts, contract.table())?;
-        let route = route(session, contract, &key, settings)?;
+        let route = route(session, contract, &key, settings, &fill.source)?;
         Ok(Self { plan, fill, route, key, care: Care::default() })
     }
 
@@ -210,15 +210,21 @@ impl Job {
 }
 
 /// Chooses the way through: by blocks where the server finds them, and where each of the tables that
-/// hold the rows may be read by its own name.
+/// hold the rows may be read by its own name. Code goes by key where there is one: rows that other
+/// programs move meanwhile stay in their place then, and code is slow enough for them to move.
 fn route(
     session: &mut Session,
     contract: &Contract,
     key: &[KeyColumn],
     settings: &Settings,
+    source: &Source,
 ) -> Result<Route, BackfillError> {
     let has_blocks = session.backend() == Backend::Postgres && session.server().at_least(14, 0);
-    if has_blocks && !settings.by_key {
+    let prefers_key = match source {
+        Source::Code { .. } => !key.is_empty(),
+        Source::Sql(_) => false,
+    };
+    if has_blocks && !prefers_key && !settings.by_key {
         let relations = relations(session, contract.table(), contract.column())?;
         if key.is_empty() || relations.iter().all(|relation| relation.readable) {
             return Ok(Route::Blocks(relations));
