@@ -19,7 +19,8 @@ fn check_row(want: Want, body: &str, make: &[&str], correct: &str) -> Option<Str
     let failed = case.fails();
     assert!(case.count("c IS NULL") > 0);
     // It says so again, and the rows before it stay.
-    assert_eq!(case.fails(), failed);
+    let first = |text: &str| text.lines().next().unwrap().to_owned();
+    assert_eq!(first(&case.fails()), first(&failed));
     case.db.run(&[correct]).unwrap();
     assert_eq!(case.done().filled, rows, "{want}");
     Some(failed)
@@ -372,7 +373,7 @@ fn a_key_that_changes_meanwhile_is_noticed() {
         .run(&["ALTER TABLE t DROP CONSTRAINT t_pkey", "ALTER TABLE t ADD PRIMARY KEY (name, id)"])
         .unwrap();
     let failed = case.fails();
-    assert!(failed.contains("holds an unknown place `keys n20 n100 0`"), "{failed}");
+    assert!(failed.contains("holds an unknown place `keys fill n20 n100 0`"), "{failed}");
     assert!(failed.contains("--restart"), "{failed}");
     let case = case.with(Settings { by_key: true, restart: true, ..small() });
     assert_eq!(case.done().filled, 80);

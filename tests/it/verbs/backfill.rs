@@ -192,7 +192,7 @@ fn rows_are_filled_once_for_all() {
     `users.locale` is filled: 300 rows by this job, 300 rows looked at, 0 NULL
     ----- stderr -----
     going on: 300 rows were filled before
-    pass 3: looking at every row
+    pass 1: looking at every row
     next: release the next stage: `cargo newcol next users.locale`
     exit code: 0
     ----- stdout -----
@@ -206,7 +206,7 @@ fn rows_are_filled_once_for_all() {
     `users.locale` is filled: 300 rows by this job, 300 rows looked at, 0 NULL
     ----- stderr -----
     going on: 300 rows were filled before
-    pass 3: looking at every row
+    pass 1: looking at every row
     next: release the next stage: `cargo newcol next users.locale`
     exit code: 0
     ----- stdout -----
@@ -220,7 +220,7 @@ fn rows_are_filled_once_for_all() {
     `users.locale` is filled: 300 rows by this job, 300 rows looked at, 0 NULL
     ----- stderr -----
     going on: 300 rows were filled before
-    pass 3: looking at every row
+    pass 1: looking at every row
     next: release the next stage: `cargo newcol next users.locale`
     ");
 }
