@@ -469,7 +469,7 @@ fn of_rust_code_only_null_is_found() {
       NULL       1: 1 pending
       differing  unknown: only NULL can be found
       record     no backfill that this role can see
-      block 0 of `public.users`: 1 without their value: (6)
+      rows up to 6: 1 without their value: (6)
     ----- stderr -----
     warning: `app::locale_of` fills the column, which only the application can run: only NULL can be found, not a wrong value
     pass 1: looking at every row

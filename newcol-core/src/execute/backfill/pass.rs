@@ -224,6 +224,7 @@ fn follow(
         return another(Turn::Wait);
     }
     let passes = run.passes(&found);
+    let is_missing = is_missing && passes < ENOUGH_PASSES;
     if is_missing || !is_proven(&found, &totals, job, passes) {
         let rows = left(&totals, job);
         if rows > 0 && passes >= MOST_PASSES {
