@@ -104,8 +104,10 @@ impl Worker<'_> {
         let mut end = self.job.care.after.iter().map(SqlText::as_str).collect::<Vec<_>>();
         end.push(&advance);
         let statement = started.elapsed();
+        let end = end.join("; ");
+        let waiters = self.waiters()?;
         let started = Instant::now();
-        self.session.batch(&format!("{}; COMMIT", end.join("; ")))?;
+        self.session.batch(&format!("{end}; COMMIT"))?;
         let commit = started.elapsed();
         let wal = self.log_written().zip(logged).map(|(now, before)| now.saturating_sub(before));
         Ok(Ran::Batch(Batch {
@@ -115,7 +117,7 @@ impl Worker<'_> {
             statement,
             commit,
             wal,
-            waiters: 0,
+            waiters,
         }))
     }
 

@@ -118,6 +118,32 @@ pub(super) fn lag(session: &mut Session) -> Lag {
     }
 }
 
+/// Asks for how long the oldest snapshot of another session has kept dead rows alive (PostgreSQL);
+/// `None` without one, or where the role may not see it.
+pub(super) fn horizon(session: &mut Session) -> Option<Duration> {
+    if session.backend() != Backend::Postgres {
+        return None;
+    }
+    let sql = "SELECT (1000 * extract(epoch FROM max(clock_timestamp() - xact_start)))::bigint \
+         FROM pg_catalog.pg_stat_activity \
+         WHERE backend_xmin IS NOT NULL AND pid <> pg_backend_pid()";
+    session.value(sql).ok().flatten()?.parse().ok().map(Duration::from_millis)
+}
+
+/// Counts the sessions that wait for rows of the transaction that is under way (PostgreSQL).
+pub(super) fn waiters(session: &mut Session) -> Result<u32, DbError> {
+    if session.backend() != Backend::Postgres {
+        return Ok(0);
+    }
+    let count = session.value(
+        "SELECT count(*) FROM pg_catalog.pg_locks waits \
+         JOIN pg_catalog.pg_locks holds USING (locktype, transactionid) \
+         WHERE locktype = 'transactionid' AND NOT waits.granted \
+           AND holds.granted AND holds.pid = pg_backend_pid()",
+    )?;
+    Ok(count.and_then(|text| text.parse().ok()).unwrap_or_default())
+}
+
 impl Shared<'_> {
     /// Waits, and looks from time to time whether it is to stop.
     #[expect(clippy::disallowed_methods, reason = "a pace is made of rests")]

@@ -55,6 +55,10 @@ pub(super) struct Worker<'a> {
     looked: Instant,
     order: Order,
     lag: Lag,
+    /// Age of the oldest snapshot of others.
+    horizon: Option<Duration>,
+    /// When it was last seen who waits for rows.
+    waited: Instant,
 }
 
 /// What a worker knows of a relation.
@@ -93,6 +97,8 @@ impl<'a> Worker<'a> {
             looked: Instant::now(),
             order: Order::Run,
             lag: Lag::NotAsked,
+            horizon: None,
+            waited: Instant::now(),
         }
     }
 
@@ -214,6 +220,9 @@ impl<'a> Worker<'a> {
         if self.settings.pace.max_lag.is_some() {
             self.lag = sessions::lag(&mut self.session);
         }
+        if self.settings.pace.max_horizon.is_some() {
+            self.horizon = sessions::horizon(&mut self.session);
+        }
         Ok(())
     }
 
@@ -221,7 +230,16 @@ impl<'a> Worker<'a> {
         self.look()?;
         let is_paused = self.order == Order::Pause || self.shared.is_paused();
         let operator = if is_paused { Operator::Pause } else { Operator::Go };
-        Ok(Signals { lag: self.lag, horizon: None, operator })
+        Ok(Signals { lag: self.lag, horizon: self.horizon, operator })
+    }
+
+    /// Counts from time to time who waits for rows of the batch that is about to end.
+    pub(super) fn waiters(&mut self) -> Result<u32, DbError> {
+        if self.waited.elapsed() < LOOK {
+            return Ok(0);
+        }
+        self.waited = Instant::now();
+        sessions::waiters(&mut self.session)
     }
 
     /// Reads how much log the server has written, where a budget wants to know (PostgreSQL).
