@@ -125,18 +125,14 @@ fn old_and_new_programs(tour: &mut Tour<'_>) -> Result<(), CliError> {
 }
 
 fn backfill(tour: &mut Tour<'_>) -> Result<(), CliError> {
-    let empty =
-        tour.database.query("SELECT id, email FROM users WHERE locale IS NULL ORDER BY id")?;
-    let step = Step::new("Backfill")
-        .note(
-            "The rows from before are still empty. Not built yet: the job that fills them in \
-             batches, `cargo newcol backfill`.",
-        )
-        .note(
-            "The migration that demands the column fills a few leftovers itself, up to 10 000 \
-             rows, and stops with an error beyond that. These are few, so the tour goes on.",
-        )
-        .table("users without a locale", &["id", "email"], empty);
+    let step = Step::new("Backfill").note(
+        "The rows from before are still empty. A job fills them in small batches at a pace that \
+         leaves the server to the application; killed anywhere, it goes on where it was. No other \
+         column changes.",
+    );
+    let step = tour.newcol(step, &["backfill", COLUMN, "--database-url", URL, "--yes"])?;
+    must(&step)?;
+    let step = rows(tour, step, &COLUMNS)?;
     tour.show(step)
 }
 
@@ -214,8 +210,8 @@ fn the_end(tour: &mut Tour<'_>) -> Result<(), CliError> {
     let step = Step::new("What is left: the column")
         .note(format!(
             "The way was {} migrations long, each released and applied when its time had come. No \
-             trigger, no helper and no copy stays behind: a required column, its index and the \
-             contract that documents it. A program that still did not know it would now fail; that \
+             trigger, no helper and no copy stays behind: a required column, its index, the \
+             contract that documents it, and the record of the backfill. A program that still did not know it would now fail; that \
              is why this stage comes last. Every post is still there.",
             tour.migrations
         ))
@@ -236,7 +232,7 @@ fn the_end(tour: &mut Tour<'_>) -> Result<(), CliError> {
         .closing("  cargo newcol next <table.column> ...     one stage per release, until nothing is left")
         .closing("")
         .closing("  `cargo newcol explain` explains the words; `cargo newcol tour --keep` leaves this project.")
-        .closing("  Not built yet: `apply`, `backfill`, `rehearse`, `audit`, `verify`, `bench`, `watch`, `finish`.");
+        .closing("  Not built yet: `apply`, `audit`, `bench`, `watch`, `finish`.");
     tour.show(step)
 }
 
