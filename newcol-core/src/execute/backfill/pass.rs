@@ -131,6 +131,7 @@ fn in_transaction(
             let totals = record.totals(session)?;
             // The last run ended, well or not: one more look at every row.
             if is_over(&found, &totals, job) {
+                record.recount(session)?;
                 let places = places(session, job, Phase::Proving, workers)?;
                 record.begin_pass(session, Phase::Proving, &places)?;
             }

@@ -316,6 +316,12 @@ impl Record {
         session.execute(&format!("UPDATE {JOBS} SET wanted = '{order}' WHERE column_path = {key}"))
     }
 
+    /// Counts passes from the start again.
+    pub(super) fn recount(&self, session: &mut Session) -> Result<(), DbError> {
+        let key = &self.key;
+        session.batch(&format!("UPDATE {JOBS} SET pass = 0 WHERE column_path = {key}"))
+    }
+
     /// Returns the statement that adds rows that were filled outside of the parts.
     pub(super) fn add(&self, filled: u64) -> String {
         let key = &self.key;
