@@ -18,6 +18,10 @@ use crate::{
 /// Rows that one statement fills: they are few, and looking for them reads the table.
 const MOST: u64 = 1000;
 
+/// A look at the whole table takes as long as it takes; the limit of a role is for statements that
+/// may be cut.
+const BEGIN: &str = "BEGIN; SET LOCAL statement_timeout = 0";
+
 /// How often it looks before the next pass has to.
 const LOOKS: u32 = 5;
 
@@ -36,11 +40,14 @@ pub(super) fn sweep(
         return Ok(false);
     }
     for _ in 0..LOOKS {
-        if !session.query_bool(fill.any_pending().as_str())? {
+        session.batch(BEGIN)?;
+        let is_pending = session.query_bool(fill.any_pending().as_str())?;
+        session.batch("COMMIT")?;
+        if !is_pending {
             return Ok(false);
         }
         for relation in relations {
-            session.batch("BEGIN")?;
+            session.batch(BEGIN)?;
             for sql in &job.care.before {
                 session.batch(sql.as_str())?;
             }
