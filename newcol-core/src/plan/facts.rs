@@ -32,6 +32,13 @@ pub enum Volatility {
     Unknown,
 }
 
+impl Volatility {
+    /// Reports whether asking twice in one statement yields the same.
+    pub fn is_steady(self) -> bool {
+        matches!(self, Self::Immutable | Self::Stable)
+    }
+}
+
 /// Everything planning knows about the table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TableFacts {

@@ -6,36 +6,34 @@ use super::{
     BackfillError,
     blame::Tried,
     counts::Counts,
+    job::Job,
     place::{Place, Task, Window},
     record::{Gain, Part},
-    tune::{Tuner, VISITS},
+    sample::{SAMPLE, Sample},
+    tune::VISITS,
     worker::{Tuned, Worker},
 };
 use crate::{
     backend::Backend,
-    db::DbError,
+    db::{DbError, Session},
     ident::TableName,
     keys::KeyTuple,
-    plan::facts::Volatility,
     render::{
-        backfill::{CERTAIN, Fill, Range},
+        backfill::{CERTAIN, Range},
         text::{SqlText, exact_literal, table},
     },
 };
 
-/// Blocks from which the size of rows is estimated.
-const SAMPLE: u64 = 64;
-
 /// Tries after which a batch leaves out the rows that others hold; the proving pass comes back to
 /// them.
-pub(super) const PATIENCE: u32 = 2;
+const PATIENCE: u32 = 2;
 
 /// The same on MySQL and MariaDB, where a try waits for a second at least: with no wait at all,
 /// MariaDB 10.11 fails to skip locked rows ("Got error 1 during COMMIT").
 const PATIENCE_MYSQL: u32 = 1;
 
 /// Reports whether a batch that failed so often leaves out the rows that others hold.
-fn skips(backend: Backend, tries: u32) -> bool {
+pub(super) fn skips(backend: Backend, tries: u32) -> bool {
     match backend {
         Backend::Postgres => tries >= PATIENCE,
         Backend::Mysql => tries >= PATIENCE_MYSQL,
@@ -278,7 +276,7 @@ impl Worker<'_> {
         let updated = self.update(range, CERTAIN, asked.tries)?;
         let after = Counts::read(&mut self.session, &self.job.fill, range)?;
         let filled = counts.pending.saturating_sub(after.pending);
-        let steady = matches!(self.job.fill.volatility, Volatility::Immutable | Volatility::Stable);
+        let steady = self.job.fill.volatility.is_steady();
         // What is pending now may have been inserted a moment ago.
         let left = if steady && filled == 0 {
             after.pending
@@ -294,22 +292,7 @@ impl Worker<'_> {
     /// Updates the pending rows of a range; after some tries without those that others hold.
     fn update(&mut self, range: Range<'_>, share: u32, tries: u32) -> Result<u64, BackfillError> {
         self.tried = Some(Tried::of(range));
-        let job = &self.job;
-        let waits = !skips(job.fill.backend, tries);
-        let sql = match range {
-            _ if waits => job.fill.update(range, share),
-            Range::Pages { .. } | Range::Slots { .. } => job.fill.update_free(range),
-            Range::Keys { key, .. } => {
-                let free = self.session.query(job.fill.free_rows(range, key).as_str())?;
-                let free: Vec<KeyTuple> =
-                    free.into_iter().map(|row| job.tuple(row)).collect::<Result<_, _>>()?;
-                if free.is_empty() {
-                    return Ok(0);
-                }
-                job.fill.update_rows(key, &free)
-            }
-        };
-        Ok(self.session.execute(sql.as_str())?)
+        update(&mut self.session, &self.job, range, share, tries)
     }
 
     fn fill_keys(
@@ -378,31 +361,39 @@ impl Worker<'_> {
     }
 
     fn sample(&mut self, relation: &TableName) -> Result<Tuned, DbError> {
-        /// Bytes of a new value where it cannot be computed just to look at it.
-        const UNKNOWN: u64 = 16;
-        let fill: &Fill = &self.job.fill;
         self.tried = Some(Tried::of(Range::Pages { relation, from: 0, to: SAMPLE }));
-        let sampled = matches!(fill.volatility, Volatility::Immutable | Volatility::Stable);
-        let sql =
-            if sampled { fill.sample(relation, SAMPLE) } else { fill.count(relation, SAMPLE) };
-        let row = self.session.query(sql.as_str())?.into_iter().next().unwrap_or_default();
-        let mut numbers = row.into_iter().map(|v| v.and_then(|v| v.parse::<u64>().ok()));
-        let added = numbers.next().flatten().unwrap_or(UNKNOWN);
-        let rows = numbers.next().flatten().unwrap_or_default();
-        let known = match &self.job.route {
-            super::Route::Blocks(relations) => relations.iter().find(|r| r.name == *relation),
-            super::Route::Keys => None,
-        };
-        let blocks = known.map_or(SAMPLE, |known| known.blocks.clamp(1, SAMPLE));
-        // A page has 8168 bytes for rows and their line pointers.
-        let row = blocks * 8168 / rows.max(1);
-        let indexed = known.is_some_and(|known| known.indexed);
+        let sample = Sample::read(&self.job, &mut self.session, relation)?;
         Ok(Tuned {
-            tuner: Tuner::new(row, added, indexed),
-            density: (rows * 1000 / blocks).max(1),
+            tuner: sample.tuner(),
+            density: (sample.rows * 1000 / sample.blocks).max(1),
             counts: (0, 0),
         })
     }
+}
+
+/// Updates the pending rows of a range; after some tries without those that others hold.
+pub(super) fn update(
+    session: &mut Session,
+    job: &Job,
+    range: Range<'_>,
+    share: u32,
+    tries: u32,
+) -> Result<u64, BackfillError> {
+    let waits = !skips(job.fill.backend, tries);
+    let sql = match range {
+        _ if waits => job.fill.update(range, share),
+        Range::Pages { .. } | Range::Slots { .. } => job.fill.update_free(range),
+        Range::Keys { key, .. } => {
+            let free = session.query(job.fill.free_rows(range, key).as_str())?;
+            let free: Vec<KeyTuple> =
+                free.into_iter().map(|row| job.tuple(row)).collect::<Result<_, _>>()?;
+            if free.is_empty() {
+                return Ok(0);
+            }
+            job.fill.update_rows(key, &free)
+        }
+    };
+    Ok(session.execute(sql.as_str())?)
 }
 
 /// A visit to some blocks of a window.

@@ -12,7 +12,7 @@ use std::{
 
 use super::{
     BackfillError, Event,
-    batch::{Batch, PATIENCE, Ran, Visit, joined, passed_to},
+    batch::{Batch, Ran, Visit, joined, passed_to, skips},
     code::{Failed, Filler},
     counts::Counts,
     place::{Place, Task},
@@ -254,7 +254,7 @@ impl Worker<'_> {
         let these = Rows::These(&job.key, &keys);
         let rows = if asked.round == 1 { Rows::Within(range) } else { these };
         let held = match backend {
-            Backend::Postgres if asked.tries >= PATIENCE => Held::Skip,
+            Backend::Postgres if skips(backend, asked.tries) => Held::Skip,
             Backend::Postgres | Backend::Mysql | Backend::Sqlite => Held::Wait,
         };
         let computed: Vec<Computed<'_>> = values

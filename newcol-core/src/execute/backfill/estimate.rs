@@ -4,16 +4,17 @@ use super::{
     blame::is_of_a_row,
     job::{Job, Route},
     place::Window,
-    tune::{Tuner, VISITS},
+    sample::Sample,
+    tune::VISITS,
 };
-use crate::{backend::Backend, db::DbError, db::Session, plan::facts::Volatility};
+use crate::{
+    backend::Backend,
+    db::{DbError, Session},
+};
 
 /// Rows per second that servers fill, slow and fast, at the default pace: half the time is rest.
 const SLOW: u64 = 5_000;
 const FAST: u64 = 100_000;
-
-/// Blocks that are looked at.
-const SAMPLE: u64 = 64;
 
 /// What a job may take and write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,31 +44,20 @@ impl Estimate {
         if job.fill.backend != Backend::Postgres || largest.blocks == 0 {
             return Ok(nothing);
         }
-        let asked = matches!(job.fill.volatility, Volatility::Immutable | Volatility::Stable);
-        let fill = &job.fill;
-        let sql = if asked {
-            fill.sample(&largest.name, SAMPLE)
-        } else {
-            fill.count(&largest.name, SAMPLE)
-        };
-        // An expression that fails for some row is the run's to report, which finds the row.
-        let answer = match session.query(sql.as_str()) {
-            Err(error) if asked && error.failure().is_some_and(is_of_a_row) => {
-                session.query(fill.count(&largest.name, SAMPLE).as_str())?
+        let sample = match Sample::read(job, session, &largest.name) {
+            // An expression that fails for some row is the run's to report, which finds the row.
+            Err(error) if error.failure().is_some_and(is_of_a_row) => {
+                Sample::count(job, session, &largest.name)?
             }
-            answer => answer?,
+            sample => sample?,
         };
-        let row = answer.into_iter().next().unwrap_or_default();
-        let mut numbers = row.into_iter().map(|v| v.and_then(|v| v.parse::<u64>().ok()));
-        let added = numbers.next().flatten().unwrap_or(16);
-        let seen = numbers.next().flatten().unwrap_or_default().max(1);
+        let (size, added) = (sample.row(), sample.added);
         let blocks: u64 = relations.iter().map(|relation| relation.blocks).sum();
-        let size = largest.blocks.min(SAMPLE) * 8168 / seen;
-        let tuner = Tuner::new(size, added, largest.indexed);
+        let tuner = sample.tuner();
         let window: Window = tuner.window(0, 1, 0);
         // The first visit's rows move to other pages; the rest stay.
         let moved = if window.visits == VISITS { window.part(0) } else { 1.0 };
-        let rows = rows.unwrap_or(blocks * seen / largest.blocks.clamp(1, SAMPLE));
+        let rows = rows.unwrap_or(blocks * sample.rows / sample.blocks);
         // A record in the log has some 75 bytes besides the values; a row that moves is written
         // whole, with an entry in every index; and a page that a checkpoint saw is logged whole.
         let stays = 75.0 + added as f64;

@@ -29,6 +29,7 @@ mod place;
 mod receipt;
 mod record;
 mod repair;
+mod sample;
 mod sessions;
 mod sweep;
 mod tune;
@@ -38,8 +39,12 @@ mod worker;
 
 use std::{
     num::NonZeroU32,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     thread,
+    time::Duration,
 };
 
 use self::{code::Filler, record::Record, worker::Worker};
@@ -49,13 +54,13 @@ pub use self::{
     estimate::Estimate,
     job::{Job, Relation, Route},
     receipt::Receipt,
-    record::{FORMAT, JobRecord, Order, Phase, Totals, record_tables},
+    record::{FORMAT, JobRecord, Order, Phase, Totals},
     repair::{Repair, Repaired},
     verify::{BadChunk, Recorded, Verification},
     worker::Storing,
 };
 use super::{
-    pace::{self, Limit},
+    pace::{self, Decision, Limit, Next},
     side_effects::Triggers,
 };
 use crate::{
@@ -181,7 +186,9 @@ pub struct Backfill<'a> {
 /// What all workers of a run share.
 struct Shared<'a> {
     listener: &'a Listener<'a>,
-    stop: AtomicBool,
+    stop: Mutex<bool>,
+    /// Wakes whoever rests.
+    stopped: Condvar,
     pause: AtomicBool,
     /// Computes the values, where SQL does not.
     code: Option<Filler<'a>>,
@@ -189,14 +196,15 @@ struct Shared<'a> {
 
 impl<'a> Shared<'a> {
     fn new(listener: &'a Listener<'a>, code: Option<Filler<'a>>) -> Self {
-        Self { listener, stop: AtomicBool::new(false), pause: AtomicBool::new(false), code }
+        let (stop, stopped) = (Mutex::new(false), Condvar::new());
+        Self { listener, stop, stopped, pause: AtomicBool::new(false), code }
     }
 
     fn tell(&self, event: &Event) {
         let answer = (self.listener)(event);
         self.pause.store(answer == Answer::Pause, Ordering::SeqCst);
         if answer == Answer::Stop {
-            self.stop.store(true, Ordering::SeqCst);
+            self.stop();
         }
     }
 
@@ -204,8 +212,41 @@ impl<'a> Shared<'a> {
         self.pause.load(Ordering::SeqCst)
     }
 
+    /// Lets all workers leave after their batch; those that rest wake up.
+    fn stop(&self) {
+        *self.is_stop() = true;
+        self.stopped.notify_all();
+    }
+
     fn is_stopped(&self) -> bool {
-        self.stop.load(Ordering::SeqCst)
+        *self.is_stop()
+    }
+
+    /// Waits so long, or until it is to stop.
+    fn rest(&self, time: Duration) {
+        let rested = self.stopped.wait_timeout_while(self.is_stop(), time, |stop| !*stop);
+        // Whether it is to stop is asked anew.
+        drop(rested);
+    }
+
+    /// Takes the rest that a pace wants, and returns how many rows are next; `None` where it must look
+    /// at the signals first. Whoever wants to stop is asked: a rest may be long.
+    fn wait(&self, decision: Decision) -> Option<u64> {
+        self.rest(decision.pause);
+        match decision.next {
+            Next::Batch { rows } => (!self.is_stopped()).then_some(rows),
+            Next::Recheck => {
+                if !decision.pause.is_zero() {
+                    self.tell(&Event::Waiting(decision.limit));
+                }
+                None
+            }
+        }
+    }
+
+    fn is_stop(&self) -> MutexGuard<'_, bool> {
+        // Nobody panics while it is held.
+        self.stop.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -215,7 +256,7 @@ struct StopOnPanic<'a>(&'a Shared<'a>);
 impl Drop for StopOnPanic<'_> {
     fn drop(&mut self) {
         if thread::panicking() {
-            self.0.stop.store(true, Ordering::SeqCst);
+            self.0.stop();
         }
     }
 }
@@ -321,7 +362,7 @@ impl<'a> Backfill<'a> {
             let done = Worker::new(&job, &record, &self.settings, &shared, session).work();
             if done.is_err() {
                 // The others finish their batch; what they did stays.
-                shared.stop.store(true, Ordering::SeqCst);
+                shared.stop();
             }
             done
         };

@@ -11,7 +11,7 @@ use super::{BackfillError, place::Place};
 use crate::{
     backend::Backend,
     db::{DbError, Row, Session},
-    ident::{ColumnPath, TableName},
+    ident::ColumnPath,
     render::text::exact_literal,
 };
 
@@ -148,11 +148,6 @@ impl Record {
 
     pub(super) fn column(&self) -> &ColumnPath {
         &self.column
-    }
-
-    /// Returns the tables that hold records.
-    pub(super) fn tables() -> [&'static str; 2] {
-        [JOBS, PARTS]
     }
 
     /// Makes the tables where they are missing.
@@ -577,9 +572,4 @@ impl Record {
             Backend::Sqlite => "",
         }
     }
-}
-
-/// Returns the tables in which a job leaves its record, for those who list or drop them.
-pub fn record_tables() -> Vec<TableName> {
-    Record::tables().iter().filter_map(|name| name.parse().ok()).collect()
 }

@@ -4,14 +4,13 @@
 //! that is stopped or killed is found out by looking again.
 
 use super::{
-    Backfill, BackfillError, Event, Listener, Phase, Shared,
-    batch::PATIENCE,
+    Backfill, BackfillError, Event, Listener, Phase, Shared, batch,
     counts::Counts,
     job::Job,
     verify::{self, BadChunk, Verification},
     walk::{Ended, Passed, Walk},
 };
-use crate::{backend::Backend, db::Session, plan::facts::Volatility, render::backfill::CERTAIN};
+use crate::{db::Session, plan::facts::Volatility, render::backfill::CERTAIN};
 
 /// Which rows are repaired.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -118,12 +117,7 @@ fn change(
             let mut done = Done::default();
             if pending > 0 {
                 // Rows that others hold for long are left out; the look afterwards finds them.
-                let is_patient = tries < PATIENCE || job.fill.backend != Backend::Postgres;
-                let sql = match is_patient {
-                    true => job.fill.update(range, CERTAIN),
-                    false => job.fill.update_free(range),
-                };
-                done.filled = session.execute(sql.as_str())?;
+                done.filled = batch::update(session, job, range, CERTAIN, tries)?;
             }
             if what == Repair::Differing && differing > pending {
                 done.replaced = session.execute(job.fill.recompute(range).as_str())?;

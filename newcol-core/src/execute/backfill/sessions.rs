@@ -1,26 +1,30 @@
 //! What the sessions of a job are set to, and what their failures mean.
 
-use std::{
-    thread,
-    time::{Duration, Instant},
-};
+use std::time::Duration;
 
 use super::Shared;
 use crate::{
     backend::Backend,
     db::{DbError, Failure, Session},
-    execute::{pace::Lag, side_effects::Care},
+    execute::{
+        pace::{Lag, Observation, Outcome},
+        side_effects::Care,
+    },
     render::care,
 };
 
 /// How often a batch is tried that others hold up or the server cancels.
-pub(super) const TRIES: u32 = 40;
+const TRIES: u32 = 40;
 
 /// How often a lost connection is made anew, with waits that double up to two seconds: long enough
 /// for a server that restarts.
 const CONNECTS: u32 = 12;
 
-/// The longest sleep without looking whether it is to stop.
+/// How often a connection may be lost without a batch in between: more often than a failover or
+/// two, the batch may be what ends it.
+const LOSSES: u32 = 10;
+
+/// How long a worker waits for others, or before it connects anew.
 pub(super) const NAP: Duration = Duration::from_millis(50);
 
 /// Makes the settings of a session that fills.
@@ -86,13 +90,44 @@ pub(super) fn reconnect(
 }
 
 /// Reports whether the connection is gone.
-pub(super) fn is_lost(error: &DbError) -> bool {
+fn is_lost(error: &DbError) -> bool {
     error.failure().is_some_and(|failure| failure.lost)
 }
 
-/// Reports whether a failed transaction did nothing and may go well the next time: others held it
-/// up, or the server cancelled it.
-pub(super) fn is_passing(failure: &Failure) -> bool {
+/// What helps after a failed transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Remedy {
+    /// The connection is gone.
+    Connect,
+    /// It did nothing, and may go well the next time.
+    Repeat,
+    /// Nothing.
+    GiveUp,
+}
+
+/// Ends a failed transaction, and says what helps after so many tries.
+pub(super) fn remedy(session: &mut Session, failure: &Failure, tries: u32) -> Remedy {
+    // A killed session may say first that its statement was.
+    let is_gone = failure.lost || session.batch("ROLLBACK").is_err_and(|error| is_lost(&error));
+    match is_gone {
+        true if tries > LOSSES => Remedy::GiveUp,
+        true => Remedy::Connect,
+        false if is_passing(failure) && tries < TRIES => Remedy::Repeat,
+        false => Remedy::GiveUp,
+    }
+}
+
+/// What a pace learns from a transaction that others held up.
+pub(super) const CONFLICT: Observation = Observation {
+    outcome: Outcome::Conflict,
+    statement: Duration::ZERO,
+    commit: Duration::ZERO,
+    wal: None,
+    waiters: 0,
+};
+
+/// Reports whether others held a transaction up, or the server cancelled it.
+fn is_passing(failure: &Failure) -> bool {
     failure.is_lock_timeout()
         || failure.is_deadlock()
         || matches!(failure.sqlstate.as_deref(), Some("57014" | "40001"))
@@ -142,19 +177,4 @@ pub(super) fn waiters(session: &mut Session) -> Result<u32, DbError> {
            AND holds.granted AND holds.pid = pg_backend_pid()",
     )?;
     Ok(count.and_then(|text| text.parse().ok()).unwrap_or_default())
-}
-
-impl Shared<'_> {
-    /// Waits, and looks from time to time whether it is to stop.
-    #[expect(clippy::disallowed_methods, reason = "a pace is made of rests")]
-    pub(super) fn rest(&self, time: Duration) {
-        let begun = Instant::now();
-        while !self.is_stopped() {
-            let left = time.saturating_sub(begun.elapsed());
-            if left.is_zero() {
-                break;
-            }
-            thread::sleep(left.min(NAP));
-        }
-    }
 }

@@ -11,7 +11,6 @@ use super::{
 };
 use crate::{
     db::Session,
-    plan::facts::Volatility,
     render::{backfill::Source, text::SqlText},
 };
 
@@ -34,7 +33,7 @@ pub(super) fn sweep(
 ) -> Result<bool, BackfillError> {
     let Route::Blocks(relations) = &job.route else { return Ok(false) };
     let (Source::Sql(_), fill) = (&job.fill.source, &job.fill) else { return Ok(false) };
-    let steady = matches!(fill.volatility, Volatility::Immutable | Volatility::Stable);
+    let steady = fill.volatility.is_steady();
     // Of another expression nobody knows whether a row that is NULL was missed.
     if !steady && totals.empty > 0 {
         return Ok(false);

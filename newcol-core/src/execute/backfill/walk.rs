@@ -3,20 +3,20 @@
 //! What others hold up is tried again, and a lost connection is made anew. A piece counts once its
 //! transaction is committed. Nothing is stored: who is stopped begins anew.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::{
     BackfillError, Event, Settings, Shared,
     chunk::Chunk,
     job::Job,
-    sessions::{self, TRIES},
+    sessions::{self, Remedy},
     tune::MAX_SIZE,
 };
 use crate::{
     backend::Backend,
     db::{Access, DbError, Session},
     execute::{
-        pace::{self, Lag, Next, Observation, Operator, Outcome, Pace, Signals},
+        pace::{self, Lag, Observation, Operator, Outcome, Pace, Signals},
         side_effects::Care,
     },
     render::{backfill::Range, text::SqlText},
@@ -91,7 +91,7 @@ impl<'a> Walk<'a> {
     pub(super) fn through<T>(
         &mut self,
         chunk: &Chunk,
-        mut work: impl FnMut(&mut Session, &Chunk, u32) -> Result<(Passed, T), DbError>,
+        mut work: impl FnMut(&mut Session, &Chunk, u32) -> Result<(Passed, T), BackfillError>,
         mut done: impl FnMut(T),
     ) -> Result<Ended, BackfillError> {
         let mut left = Some(chunk.clone());
@@ -100,7 +100,11 @@ impl<'a> Walk<'a> {
             if self.shared.is_stopped() {
                 return Ok(Ended::Stopped);
             }
-            let Some(rows) = self.wait() else { continue };
+            let Some(rows) = self.shared.wait(self.pace.next()) else {
+                let signals = self.signals();
+                self.pace.recheck(&signals);
+                continue;
+            };
             match self.piece(ahead, rows, tries, &mut work) {
                 Ok((came, rest)) => {
                     done(came);
@@ -115,30 +119,13 @@ impl<'a> Walk<'a> {
         Ok(Ended::Whole)
     }
 
-    /// Rests, and returns how many rows the next piece has; `None` where it must look again.
-    fn wait(&mut self) -> Option<u64> {
-        let decision = self.pace.next();
-        self.shared.rest(decision.pause);
-        match decision.next {
-            Next::Batch { rows } => (!self.shared.is_stopped()).then_some(rows),
-            Next::Recheck => {
-                if decision.limit.is_hold() && !decision.pause.is_zero() {
-                    self.shared.tell(&Event::Waiting(decision.limit));
-                }
-                let signals = self.signals();
-                self.pace.recheck(&signals);
-                None
-            }
-        }
-    }
-
     /// Runs one piece from the front of what is ahead; returns what is left.
     fn piece<T>(
         &mut self,
         ahead: &Chunk,
         rows: u64,
         tries: u32,
-        work: &mut impl FnMut(&mut Session, &Chunk, u32) -> Result<(Passed, T), DbError>,
+        work: &mut impl FnMut(&mut Session, &Chunk, u32) -> Result<(Passed, T), BackfillError>,
     ) -> Result<(T, Option<Chunk>), BackfillError> {
         let started = Instant::now();
         let care = &self.job.care;
@@ -220,34 +207,28 @@ impl<'a> Walk<'a> {
     ) -> Result<(), BackfillError> {
         let BackfillError::Database(error) = error else { return Err(error) };
         let Some(failure) = error.failure() else { return Err(error.into()) };
-        let why = failure.message.clone();
-        if failure.lost {
-            let (purpose, care) = (self.purpose, self.job.care.clone());
-            let ready = |session: &mut Session| purpose.prepare(session, &care);
-            self.session = sessions::reconnect(&self.session, self.shared, &ready)?.ok_or(error)?;
-            self.shared.tell(&Event::Reconnected);
-            return Ok(());
+        match sessions::remedy(&mut self.session, failure, tries) {
+            Remedy::Connect => {
+                let (purpose, care) = (self.purpose, &self.job.care);
+                let ready = |session: &mut Session| purpose.prepare(session, care);
+                let session = sessions::reconnect(&self.session, self.shared, &ready)?;
+                self.session = session.ok_or(error)?;
+                self.shared.tell(&Event::Reconnected);
+            }
+            Remedy::Repeat => {
+                self.shared.tell(&Event::Retry { tries, why: failure.message.clone() });
+                let signals = self.signals();
+                self.pace.observe(&sessions::CONFLICT, &signals);
+            }
+            Remedy::GiveUp => {
+                let column = self.job.plan.contract.path().clone();
+                let (place, source) = (at.describe(), Box::new(error));
+                return Err(match self.purpose {
+                    Purpose::Look => BackfillError::Look { column, place, source },
+                    Purpose::Change => BackfillError::Batch { column, tries, place, source },
+                });
+            }
         }
-        // Nothing is lost by it: the transaction has failed already.
-        self.session.batch("ROLLBACK").ok();
-        if !sessions::is_passing(failure) || tries >= TRIES {
-            let column = self.job.plan.contract.path().clone();
-            let (place, source) = (at.describe(), Box::new(error));
-            return Err(match self.purpose {
-                Purpose::Look => BackfillError::Look { column, place, source },
-                Purpose::Change => BackfillError::Batch { column, tries, place, source },
-            });
-        }
-        self.shared.tell(&Event::Retry { tries, why });
-        let conflict = Observation {
-            outcome: Outcome::Conflict,
-            statement: Duration::ZERO,
-            commit: Duration::ZERO,
-            wal: None,
-            waiters: 0,
-        };
-        let signals = self.signals();
-        self.pace.observe(&conflict, &signals);
         Ok(())
     }
 }

@@ -15,20 +15,16 @@ use super::{
     job::Job,
     pass::{self, Run, Turn},
     record::Record,
-    sessions::{self, NAP, TRIES},
+    sessions::{self, NAP, Remedy},
     tune::Tuner,
 };
 use crate::{
     backend::Backend,
     db::{DbError, Session},
-    execute::pace::{Lag, Next, Observation, Operator, Outcome as PaceOutcome, Pace, Signals},
+    execute::pace::{Lag, Observation, Operator, Outcome as PaceOutcome, Pace, Signals},
     ident::TableName,
     plan::facts::Volatility,
 };
-
-/// How often a connection may be lost without a batch in between: more often than a failover or
-/// two, the batch may be what ends it.
-const LOSSES: u32 = 10;
 
 /// How often the record is asked what is wanted.
 const LOOK: Duration = Duration::from_millis(250);
@@ -126,23 +122,11 @@ impl<'a> Worker<'a> {
         if self.shared.is_stopped() || self.order == Order::Stop {
             return Ok(Step::Over(Outcome::Stopped(self.record.totals(&mut self.session)?)));
         }
-        let decision = self.pace.next();
-        self.rest(decision.pause);
-        let rows = match decision.next {
-            Next::Batch { rows } => rows,
-            Next::Recheck => {
-                // Whoever wants to stop is asked here: a rest may be long.
-                if !decision.pause.is_zero() {
-                    self.shared.tell(&Event::Waiting(decision.limit));
-                }
-                let signals = self.signals()?;
-                self.pace.recheck(&signals);
-                return Ok(Step::Idle);
-            }
-        };
-        if self.shared.is_stopped() {
+        let Some(rows) = self.shared.wait(self.pace.next()) else {
+            let signals = self.signals()?;
+            self.pace.recheck(&signals);
             return Ok(Step::Idle);
-        }
+        };
         match self.batch(rows, tries)? {
             Ran::Batch(batch) => {
                 self.learn(&batch)?;
@@ -176,12 +160,12 @@ impl<'a> Worker<'a> {
         match pass::turn(self.record, &mut self.session, &mut self.job, run)? {
             Turn::Over(outcome) => Ok(Step::Over(outcome)),
             Turn::Go { phase, pass, wait } => {
-                self.rest(wait);
+                self.shared.rest(wait);
                 self.enter(phase, pass);
                 Ok(Step::Idle)
             }
             Turn::Wait => {
-                self.rest(NAP);
+                self.shared.rest(NAP);
                 self.looked = Instant::now() - LOOK;
                 Ok(Step::Idle)
             }
@@ -259,49 +243,36 @@ impl<'a> Worker<'a> {
     fn recover(&mut self, error: BackfillError, tries: u32) -> Result<(), BackfillError> {
         let BackfillError::Database(error) = error else { return Err(error) };
         let Some(failure) = error.failure() else { return Err(error.into()) };
-        let why = failure.message.clone();
-        if failure.lost {
-            if tries > LOSSES {
-                return Err(self.gave_up(error, tries));
+        match sessions::remedy(&mut self.session, failure, tries) {
+            Remedy::Connect => return self.reconnect(error),
+            Remedy::Repeat => {}
+            Remedy::GiveUp if !failure.lost && blame::is_of_a_row(failure) => {
+                return self.row_failed(error, tries);
             }
-            return self.reconnect(error);
+            Remedy::GiveUp => return Err(self.gave_up(error, tries)),
         }
-        // A killed session may say first that its statement was.
-        if let Err(gone) = self.session.batch("ROLLBACK")
-            && sessions::is_lost(&gone)
-        {
-            return self.reconnect(gone);
-        }
-        if blame::is_of_a_row(failure) {
-            if let Some((row, way)) = self.blame() {
-                let (column, source) = (self.record.column().clone(), Box::new(failure.clone()));
-                return Err(BackfillError::Row { column, row, way, source });
+        self.shared.tell(&Event::Retry { tries, why: failure.message.clone() });
+        match self.signals() {
+            Ok(signals) => {
+                self.pace.observe(&sessions::CONFLICT, &signals);
+                Ok(())
             }
-            // It fails for a row that the application filled: only comparing needs it there.
-            if self.job.fill.volatility == Volatility::Immutable {
-                self.job.fill.volatility = Volatility::Stable;
-                return Ok(());
-            }
+            Err(error) => self.recover(error, tries + 1),
         }
-        if !sessions::is_passing(failure) || tries >= TRIES {
-            return Err(self.gave_up(error, tries));
+    }
+
+    /// Names the row for which a batch failed, or goes on without what fails.
+    fn row_failed(&mut self, error: DbError, tries: u32) -> Result<(), BackfillError> {
+        if let (Some((row, way)), Some(failure)) = (self.blame(), error.failure()) {
+            let (column, source) = (self.record.column().clone(), Box::new(failure.clone()));
+            return Err(BackfillError::Row { column, row, way, source });
         }
-        self.shared.tell(&Event::Retry { tries, why });
-        let signals = match self.signals() {
-            Ok(signals) => signals,
-            Err(error) => return self.recover(error, tries + 1),
-        };
-        self.pace.observe(
-            &Observation {
-                outcome: PaceOutcome::Conflict,
-                statement: Duration::ZERO,
-                commit: Duration::ZERO,
-                wal: None,
-                waiters: 0,
-            },
-            &signals,
-        );
-        Ok(())
+        // It fails for a row that the application filled: only comparing needs it there.
+        if self.job.fill.volatility == Volatility::Immutable {
+            self.job.fill.volatility = Volatility::Stable;
+            return Ok(());
+        }
+        Err(self.gave_up(error, tries))
     }
 
     fn gave_up(&mut self, error: DbError, tries: u32) -> BackfillError {
@@ -317,11 +288,6 @@ impl<'a> Worker<'a> {
         self.prepare()?;
         self.shared.tell(&Event::Reconnected);
         Ok(())
-    }
-
-    /// Waits, and looks from time to time whether it is to stop.
-    fn rest(&self, time: Duration) {
-        self.shared.rest(time);
     }
 
     /// Makes the session's settings, and finds out what it is called.

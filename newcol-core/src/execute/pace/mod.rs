@@ -273,11 +273,6 @@ impl Limit {
         Self::Paused,
     ];
 
-    /// Reports whether it stops the work until it changes, as opposed to slowing it down.
-    pub fn is_hold(self) -> bool {
-        matches!(self, Self::Paused | Self::LostSignal | Self::ReplicaLag)
-    }
-
     /// Returns its name on the progress line.
     pub fn name(self) -> &'static str {
         match self {

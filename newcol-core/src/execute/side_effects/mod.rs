@@ -129,7 +129,7 @@ fn counts(trigger: &Ident, plan: &Plan) -> bool {
     let ours = trigger.as_str().starts_with("newcol_");
     let synced = plan.contract.answers().replaces.is_some();
     let judged = plan.fill().map(|expr| judge(expr, plan.backend()));
-    let steady = matches!(judged, Some(Volatility::Immutable | Volatility::Stable));
+    let steady = judged.is_some_and(Volatility::is_steady);
     !ours || (synced && !steady)
 }
 
