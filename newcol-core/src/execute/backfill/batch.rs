@@ -1,15 +1,18 @@
 //! One batch: claim a part, change rows of it, and write down how far it is, in one transaction.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use super::{
     BackfillError,
-    blame::Tried,
     counts::Counts,
     job::Job,
     place::{Place, Task, Window},
     record::{Gain, Part},
     sample::{SAMPLE, Sample},
+    stretch::Stretch,
     tune::VISITS,
     worker::{Tuned, Worker},
 };
@@ -240,7 +243,7 @@ impl Worker<'_> {
         asked: Asked,
     ) -> Result<Done, BackfillError> {
         let rows = asked.rows;
-        let job = self.job.clone();
+        let job = Arc::clone(&self.job);
         let mut count = rows.max(1);
         let (to, gain, passed) = loop {
             let range = Range::Keys { key: &job.key, after: after.as_ref(), to: last.as_ref() };
@@ -264,7 +267,7 @@ impl Worker<'_> {
         asked: Asked,
         smallest: bool,
     ) -> Result<Option<(Gain, u64)>, BackfillError> {
-        self.tried = Some(Tried::of(range));
+        self.tried = Some(Stretch::of(range));
         let counts = Counts::read(&mut self.session, &self.job.fill, range)?;
         if counts.pending == 0 {
             let Counts { rows, empty, differing, .. } = counts;
@@ -291,7 +294,7 @@ impl Worker<'_> {
 
     /// Updates the pending rows of a range; after some tries without those that others hold.
     fn update(&mut self, range: Range<'_>, share: u32, tries: u32) -> Result<u64, BackfillError> {
-        self.tried = Some(Tried::of(range));
+        self.tried = Some(Stretch::of(range));
         update(&mut self.session, &self.job, range, share, tries)
     }
 
@@ -303,7 +306,7 @@ impl Worker<'_> {
         asked: Asked,
     ) -> Result<Done, BackfillError> {
         let rows = asked.rows;
-        let job = self.job.clone();
+        let job = Arc::clone(&self.job);
         let range = Range::Keys { key: &job.key, after: after.as_ref(), to: last.as_ref() };
         let to = self.end_of(range, rows)?;
         let upper = to.as_ref().or(last.as_ref());
@@ -361,7 +364,7 @@ impl Worker<'_> {
     }
 
     fn sample(&mut self, relation: &TableName) -> Result<Tuned, DbError> {
-        self.tried = Some(Tried::of(Range::Pages { relation, from: 0, to: SAMPLE }));
+        self.tried = Some(Stretch::of(Range::Pages { relation, from: 0, to: SAMPLE }));
         let sample = Sample::read(&self.job, &mut self.session, relation)?;
         Ok(Tuned {
             tuner: sample.tuner(),

@@ -4,8 +4,10 @@
 //! is stored (a length, a constraint, and on MySQL all that strictness is about) is found by updates
 //! that are rolled back, of no more rows than the batch had.
 
+use std::sync::Arc;
+
 use super::{
-    job::Job,
+    stretch::Stretch,
     worker::{Storing, Worker},
 };
 use crate::{
@@ -21,43 +23,6 @@ use crate::{
 
 /// Slots that a page may have at most, whatever its size.
 const SLOTS: u64 = 2048;
-
-/// What a statement worked on.
-#[derive(Debug, Clone)]
-pub(super) enum Tried {
-    /// Blocks of a relation.
-    Pages { relation: TableName, from: u64, to: u64 },
-    /// Slots of a block.
-    Slots { relation: TableName, block: u64, from: u64, to: u64 },
-    /// Rows between two keys.
-    Keys { after: Option<KeyTuple>, to: Option<KeyTuple> },
-}
-
-impl Tried {
-    pub(super) fn of(range: Range<'_>) -> Self {
-        match range {
-            Range::Pages { relation, from, to } => {
-                Self::Pages { relation: relation.clone(), from, to }
-            }
-            Range::Slots { relation, block, from, to } => {
-                Self::Slots { relation: relation.clone(), block, from, to }
-            }
-            Range::Keys { after, to, .. } => Self::Keys { after: after.cloned(), to: to.cloned() },
-        }
-    }
-
-    fn range<'a>(&'a self, job: &'a Job) -> Range<'a> {
-        match self {
-            Self::Pages { relation, from, to } => Range::Pages { relation, from: *from, to: *to },
-            Self::Slots { relation, block, from, to } => {
-                Range::Slots { relation, block: *block, from: *from, to: *to }
-            }
-            Self::Keys { after, to } => {
-                Range::Keys { key: &job.key, after: after.as_ref(), to: to.as_ref() }
-            }
-        }
-    }
-}
 
 /// Reports whether a row is to blame, and not the server or another session.
 pub(super) fn is_of_a_row(failure: &Failure) -> bool {
@@ -87,16 +52,16 @@ impl Worker<'_> {
         };
         let way = ways.iter().copied().find(|way| self.fails(&tried, *way))?;
         let row = match tried {
-            Tried::Pages { relation, from, to } => {
+            Stretch::Pages { relation, from, to } => {
                 let pages = |from, to| {
                     let relation = relation.clone();
-                    Tried::Pages { relation, from, to }
+                    Stretch::Pages { relation, from, to }
                 };
                 let block = self.halve(from, to, way, pages);
                 self.slot(&relation, block, way)
             }
-            Tried::Slots { relation, block, .. } => self.slot(&relation, block, way),
-            Tried::Keys { after, to } => self.key(after, to, way),
+            Stretch::Slots { relation, block, .. } => self.slot(&relation, block, way),
+            Stretch::Keys { after, to } => self.key(after, to, way),
         };
         Some((row.ok().flatten()?, way))
     }
@@ -107,7 +72,7 @@ impl Worker<'_> {
         mut from: u64,
         mut to: u64,
         way: Storing,
-        part: impl Fn(u64, u64) -> Tried,
+        part: impl Fn(u64, u64) -> Stretch,
     ) -> u64 {
         while to - from > 1 {
             let middle = from + (to - from) / 2;
@@ -128,7 +93,7 @@ impl Worker<'_> {
     ) -> Result<Option<String>, DbError> {
         let slots = |from, to| {
             let relation = relation.clone();
-            Tried::Slots { relation, block, from, to }
+            Stretch::Slots { relation, block, from, to }
         };
         let slot = self.halve(0, SLOTS, way, slots);
         let found = slots(slot, slot + 1);
@@ -143,7 +108,7 @@ impl Worker<'_> {
         mut to: Option<KeyTuple>,
         way: Storing,
     ) -> Result<Option<String>, DbError> {
-        let job = self.job.clone();
+        let job = Arc::clone(&self.job);
         loop {
             let range = Range::Keys { key: &job.key, after: after.as_ref(), to: to.as_ref() };
             let rows = self.session.value(job.fill.row_count(range).as_str())?;
@@ -154,7 +119,7 @@ impl Worker<'_> {
             if rows <= 1 || middle == to {
                 return Ok(middle.or(to).map(|key| key.describe()));
             }
-            if self.fails(&Tried::Keys { after: after.clone(), to: middle.clone() }, way) {
+            if self.fails(&Stretch::Keys { after: after.clone(), to: middle.clone() }, way) {
                 to = middle;
             } else {
                 after = middle;
@@ -163,7 +128,7 @@ impl Worker<'_> {
     }
 
     /// Tries a range, and leaves nothing of it.
-    fn fails(&mut self, tried: &Tried, way: Storing) -> bool {
+    fn fails(&mut self, tried: &Stretch, way: Storing) -> bool {
         let job = &self.job;
         let range = tried.range(job);
         let statement = match way {

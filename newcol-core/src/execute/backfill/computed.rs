@@ -7,6 +7,7 @@
 
 use std::{
     collections::HashMap,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -17,12 +18,13 @@ use super::{
     counts::Counts,
     place::{Place, Task},
     record::{Gain, Part},
+    stretch::Stretch,
     worker::Worker,
 };
 use crate::{
     backend::Backend,
     ident::TableName,
-    keys::{KeyColumn, KeyTuple},
+    keys::KeyTuple,
     render::{
         backfill::{CERTAIN, Range},
         computed::{Computed, Held, Rows},
@@ -41,17 +43,11 @@ const COMPUTING: Duration = Duration::from_secs(1);
 pub(super) const FEWEST: u64 = 20;
 
 /// The next rows of a part.
-struct Ahead {
+struct NextRows {
     stretch: Stretch,
     /// Chance of a pending row, in [`CERTAIN`].
     share: u32,
     step: Step,
-}
-
-/// A range that owns its ends.
-enum Stretch {
-    Pages { relation: TableName, from: u64, to: u64 },
-    Keys { after: Option<KeyTuple>, to: Option<KeyTuple> },
 }
 
 /// How the place moves once they are done.
@@ -90,7 +86,7 @@ impl Worker<'_> {
         };
         let rows = rows.min(self.code_rows);
         let started = Instant::now();
-        let (ahead, mut pending) = self.read_ahead(&part.place, rows)?;
+        let (next, mut pending) = self.read_next(&part.place, rows)?;
         let mut asking = started.elapsed();
         let mut known = HashMap::new();
         let (mut filled, mut recomputed) = (0, 0);
@@ -106,7 +102,7 @@ impl Worker<'_> {
                 .collect();
             let started = Instant::now();
             let asked = Asked { rows, tries, round, filled };
-            match self.apply(&mut part, &ahead, &values, &asked)? {
+            match self.apply(&mut part, &next, &values, &asked)? {
                 Applied::Lost => return Ok(Ran::Nothing),
                 Applied::Done(batch) => {
                     if recomputed > 0 {
@@ -123,7 +119,7 @@ impl Worker<'_> {
             }
             // Those that hold their value now are no longer pending.
             let keys: Vec<KeyTuple> = values.iter().map(|(row, _)| row.key.clone()).collect();
-            let job = self.job.clone();
+            let job = Arc::clone(&self.job);
             pending = self.pending(Rows::These(&job.key, &keys), CERTAIN, None)?;
             asking += started.elapsed();
         }
@@ -131,33 +127,33 @@ impl Worker<'_> {
     }
 
     /// Reads what is pending in the next rows of a part, of fewer ones where that is too much.
-    fn read_ahead(
+    fn read_next(
         &mut self,
         place: &Place,
         rows: u64,
-    ) -> Result<(Ahead, Vec<Pending>), BackfillError> {
-        let job = self.job.clone();
+    ) -> Result<(NextRows, Vec<Pending>), BackfillError> {
+        let job = Arc::clone(&self.job);
         let mut size = rows.max(1);
         loop {
-            let ahead = self.ahead(place, size)?;
+            let next = self.next_rows(place, size)?;
             let most = rows.saturating_mul(2).saturating_add(1);
             let most = (size > 1).then_some(most);
-            let range = Rows::Within(ahead.stretch.range(&job.key));
-            let pending = self.pending(range, ahead.share, most)?;
+            let range = Rows::Within(next.stretch.range(&job));
+            let pending = self.pending(range, next.share, most)?;
             if most.is_none_or(|most| (pending.len() as u64) < most) {
-                return Ok((ahead, pending));
+                return Ok((next, pending));
             }
             size = (size / 4).max(1);
         }
     }
 
     /// Decides which rows are next, about so many.
-    fn ahead(&mut self, place: &Place, rows: u64) -> Result<Ahead, BackfillError> {
+    fn next_rows(&mut self, place: &Place, rows: u64) -> Result<NextRows, BackfillError> {
         match place.clone() {
             Place::Windows { relation, end, window } => {
                 let visit = self.next_visit(&relation, end, window, rows)?;
                 let (from, to) = (visit.window.at, visit.to);
-                Ok(Ahead {
+                Ok(NextRows {
                     stretch: Stretch::Pages { relation: relation.clone(), from, to },
                     share: visit.share,
                     step: Step::Visit { relation, end, visit },
@@ -168,16 +164,16 @@ impl Worker<'_> {
                 let to = (at + (rows * 1000 / density).max(1)).min(end);
                 let stretch = Stretch::Pages { relation: relation.clone(), from: at, to };
                 let step = Step::To(Place::Blocks { relation, end, at: to });
-                Ok(Ahead { stretch, share: CERTAIN, step })
+                Ok(NextRows { stretch, share: CERTAIN, step })
             }
             Place::Keys { task, after, last, .. } => {
-                let job = self.job.clone();
+                let job = Arc::clone(&self.job);
                 let range = Range::Keys { key: &job.key, after: after.as_ref(), to: last.as_ref() };
                 let to = self.end_of(range, rows)?;
                 let upper = to.clone().or_else(|| last.clone());
                 let stretch = Stretch::Keys { after: after.clone(), to: upper };
                 let step = Step::To(passed_to(task, after, last, to));
-                Ok(Ahead { stretch, share: CERTAIN, step })
+                Ok(NextRows { stretch, share: CERTAIN, step })
             }
         }
     }
@@ -243,13 +239,13 @@ impl Worker<'_> {
     fn apply(
         &mut self,
         part: &mut Part,
-        ahead: &Ahead,
+        next: &NextRows,
         values: &[(&Pending, &Value)],
         asked: &Asked,
     ) -> Result<Applied, BackfillError> {
-        let job = self.job.clone();
+        let job = Arc::clone(&self.job);
         let backend = self.session.backend();
-        let range = ahead.stretch.range(&job.key);
+        let range = next.stretch.range(&job);
         let keys: Vec<KeyTuple> = values.iter().map(|(row, _)| row.key.clone()).collect();
         let these = Rows::These(&job.key, &keys);
         let rows = if asked.round == 1 { Rows::Within(range) } else { these };
@@ -299,7 +295,7 @@ impl Worker<'_> {
                 }
                 sizes = (counts.rows, counts.rows.max(asked.rows));
             }
-            part.place = match &ahead.step {
+            part.place = match &next.step {
                 Step::To(place) => place.clone(),
                 Step::Visit { relation, end, visit } => {
                     let filled = asked.filled + filled;
@@ -342,15 +338,6 @@ struct Values {
     all: Vec<Option<Value>>,
     /// How many of them were computed now.
     anew: u64,
-}
-
-impl Stretch {
-    fn range<'a>(&'a self, key: &'a [KeyColumn]) -> Range<'a> {
-        match self {
-            Self::Pages { relation, from, to } => Range::Pages { relation, from: *from, to: *to },
-            Self::Keys { after, to } => Range::Keys { key, after: after.as_ref(), to: to.as_ref() },
-        }
-    }
 }
 
 impl Pending {

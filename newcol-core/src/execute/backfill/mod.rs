@@ -31,6 +31,7 @@ mod record;
 mod repair;
 mod sample;
 mod sessions;
+mod stretch;
 mod sweep;
 mod tune;
 mod verify;
@@ -40,7 +41,7 @@ mod worker;
 use std::{
     num::NonZeroU32,
     sync::{
-        Condvar, Mutex, MutexGuard, PoisonError,
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     thread,
@@ -343,7 +344,7 @@ impl<'a> Backfill<'a> {
     /// way. Later: when the server refuses a batch for good; all batches before it stay.
     pub fn run(&self, listener: &Listener<'_>) -> Result<Outcome, BackfillError> {
         let mut session = Session::open(self.url, &self.open)?;
-        let job = self.job(&mut session)?;
+        let job = Arc::new(self.job(&mut session)?);
         let workers = self.settings.workers.get();
         if workers > 1 && job.fill.backend == crate::backend::Backend::Sqlite {
             return Err(BackfillError::OneWriter);

@@ -1,6 +1,6 @@
 //! Passes over the table: how they begin, how one follows the other, and how the last one ends.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use super::{
     BackfillError, Outcome, Phase, Receipt, Settings, Totals,
@@ -172,7 +172,7 @@ fn is_unfillable(found: &JobRecord, totals: &Totals, job: &Job, passes: u32) -> 
 pub(super) fn turn(
     record: &Record,
     session: &mut Session,
-    job: &mut Job,
+    job: &mut Arc<Job>,
     run: Run,
 ) -> Result<Turn, BackfillError> {
     let seen = record.read(session)?;
@@ -203,7 +203,7 @@ enum Last {
 fn follow(
     record: &Record,
     session: &mut Session,
-    job: &mut Job,
+    job: &mut Arc<Job>,
     run: Run,
     is_missing: bool,
 ) -> Result<(Turn, Last), BackfillError> {
@@ -232,7 +232,7 @@ fn follow(
             let column = record.column().clone();
             return Err(BackfillError::Left { column, rows, passes });
         }
-        job.refresh(session)?;
+        Arc::make_mut(job).refresh(session)?;
         let places = places(session, job, Phase::Proving, run.workers)?;
         record.begin_pass(session, Phase::Proving, &places)?;
         let next = found.pass + 1;

@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     fmt,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -10,12 +11,12 @@ use super::{
     BackfillError, Event, Order, Outcome, Phase, Settings, Shared,
     ahead::Ahead,
     batch::{Batch, Ran},
-    blame::{self, Tried},
-    computed,
+    blame, computed,
     job::Job,
     pass::{self, Run, Turn},
     record::Record,
     sessions::{self, NAP, Remedy},
+    stretch::Stretch,
     tune::Tuner,
 };
 use crate::{
@@ -30,14 +31,14 @@ use crate::{
 const LOOK: Duration = Duration::from_millis(250);
 
 pub(super) struct Worker<'a> {
-    pub(super) job: Job,
+    pub(super) job: Arc<Job>,
     pub(super) record: &'a Record,
     pub(super) session: Session,
     /// What it is called in the record.
     pub(super) name: String,
     pub(super) tuners: BTreeMap<TableName, Tuned>,
     /// What the last statement worked on.
-    pub(super) tried: Option<Tried>,
+    pub(super) tried: Option<Stretch>,
     /// Most rows whose values code computes in about a second.
     pub(super) code_rows: u64,
     pub(super) ahead: Ahead,
@@ -69,14 +70,14 @@ pub(super) struct Tuned {
 
 impl<'a> Worker<'a> {
     pub(super) fn new(
-        job: &Job,
+        job: &Arc<Job>,
         record: &'a Record,
         settings: &'a Settings,
         shared: &'a Shared<'a>,
         session: Session,
     ) -> Self {
         Self {
-            job: job.clone(),
+            job: Arc::clone(job),
             record,
             session,
             name: String::new(),
@@ -269,7 +270,7 @@ impl<'a> Worker<'a> {
         }
         // It fails for a row that the application filled: only comparing needs it there.
         if self.job.fill.volatility == Volatility::Immutable {
-            self.job.fill.volatility = Volatility::Stable;
+            Arc::make_mut(&mut self.job).fill.volatility = Volatility::Stable;
             return Ok(());
         }
         Err(self.gave_up(error, tries))
@@ -282,8 +283,8 @@ impl<'a> Worker<'a> {
 
     /// Connects anew, also where the new connection is lost at once: servers start and stop.
     fn reconnect(&mut self, first: DbError) -> Result<(), BackfillError> {
-        let care = self.job.care.clone();
-        let ready = |session: &mut Session| sessions::ready_to_fill(session, &care);
+        let job = Arc::clone(&self.job);
+        let ready = |session: &mut Session| sessions::ready_to_fill(session, &job.care);
         self.session = sessions::reconnect(&self.session, self.shared, &ready)?.ok_or(first)?;
         self.prepare()?;
         self.shared.tell(&Event::Reconnected);
