@@ -23,3 +23,5 @@ pub mod execute;
 pub mod doctor;
 
 pub mod scaffold;
+
+mod sql;

@@ -5,7 +5,6 @@
 
 mod checks;
 mod sources;
-pub(crate) mod sql;
 
 use std::cmp::Reverse;
 

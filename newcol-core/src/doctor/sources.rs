@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use camino::Utf8PathBuf;
 use toml_edit::Document;
 
-use super::sql::{self, Statement};
 use crate::{
     backend::Backend,
     schema::{Place, SchemaError, SchemaFile, diesel_toml::PrintSchemaConfig},
+    sql::{self, Statement},
 };
 
 /// Everything that is looked at; all paths are below the project's root.

@@ -5,7 +5,7 @@
 //! keys on the `DROP TABLE` would delete the rows of child tables. Invariant: if foreign keys are
 //! still on, if a row is missing or a child lost its parent, nothing is committed.
 
-use sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
+use sqlparser::tokenizer::Token;
 
 use super::{
     Scope,
@@ -14,9 +14,9 @@ use super::{
 };
 use crate::{
     backend::Backend,
-    contract::fragment::dialect,
     ident::Ident,
     plan::{ColumnShape, Stage, Step},
+    sql::{self as tokenized, Placed},
 };
 
 /// Returns the statements, PRAGMAs and transaction control included.
@@ -150,8 +150,8 @@ fn with_definition(create: &str, to: &ColumnShape, scope: &Scope<'_>) -> SqlText
 }
 
 fn mentions_autoincrement(create: &str) -> bool {
-    tokens(create).iter().any(|(token, _, _)| {
-        matches!(token, Token::Word(w) if w.quote_style.is_none() && w.value.eq_ignore_ascii_case("autoincrement"))
+    tokens(create).iter().any(|placed| {
+        matches!(&placed.token, Token::Word(w) if w.quote_style.is_none() && w.value.eq_ignore_ascii_case("autoincrement"))
     })
 }
 
@@ -176,13 +176,13 @@ impl Body {
         let mut columns = Vec::new();
         let mut current: Option<StoredColumn> = None;
         let mut constraints = false;
-        for (token, start, end) in tokens {
+        for Placed { token, range, .. } in tokens {
             match token {
                 Token::Whitespace(_) => continue,
                 Token::LParen => {
                     depth += 1;
                     if depth == 1 && open == create.len() {
-                        open = start;
+                        open = range.start;
                         continue;
                     }
                 }
@@ -203,9 +203,15 @@ impl Body {
                 continue;
             }
             match &mut current {
-                Some(column) => column.end = end,
+                Some(column) => column.end = range.end,
                 None if starts_constraint(&token) => constraints = true,
-                None => current = Some(StoredColumn { name: name_of(&token), start, end }),
+                None => {
+                    current = Some(StoredColumn {
+                        name: name_of(&token),
+                        start: range.start,
+                        end: range.end,
+                    })
+                }
             }
         }
         Self { open, columns }
@@ -226,24 +232,6 @@ fn name_of(token: &Token) -> String {
     }
 }
 
-/// Tokens with byte offsets; the tokenizer itself counts lines and characters.
-fn tokens(text: &str) -> Vec<(Token, usize, usize)> {
-    let lines: Vec<usize> = std::iter::once(0)
-        .chain(text.bytes().enumerate().filter(|(_, b)| *b == b'\n').map(|(at, _)| at + 1))
-        .collect();
-    let offset = |line: u64, column: u64| {
-        let line = usize::try_from(line).unwrap_or(1).saturating_sub(1);
-        let start = lines.get(line).copied().unwrap_or(text.len());
-        let column = usize::try_from(column).unwrap_or(1).saturating_sub(1);
-        text[start..].char_indices().nth(column).map_or(text.len(), |(at, _)| start + at)
-    };
-    let tokens =
-        Tokenizer::new(dialect(Backend::Sqlite), text).tokenize_with_location().unwrap_or_default();
-    tokens
-        .into_iter()
-        .map(|TokenWithSpan { token, span }| {
-            let start = offset(span.start.line, span.start.column);
-            (token, start, offset(span.end.line, span.end.column))
-        })
-        .collect()
+fn tokens(create: &str) -> Vec<Placed> {
+    tokenized::tokens(create, Backend::Sqlite).unwrap_or_default()
 }

@@ -2,8 +2,8 @@
 
 use crate::{
     backend::Backend,
-    doctor::sql::{Statement, statements},
     ident::TableName,
+    sql::{Statement, statements},
 };
 
 /// Returns what hinders plain rows in a table, in the words of its migrations.

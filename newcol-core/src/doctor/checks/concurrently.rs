@@ -3,7 +3,8 @@
 use super::line;
 use crate::{
     backend::Backend,
-    doctor::{Check, Report, Severity, Sources, sql::Statement},
+    doctor::{Check, Report, Severity, Sources},
+    sql::Statement,
 };
 
 pub(in crate::doctor) static WRAPPED: Check = Check {

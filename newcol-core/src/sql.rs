@@ -1,22 +1,53 @@
-//! Cuts a migration into statements, by tokens.
+//! Cuts SQL into tokens and statements, without understanding more of it.
+
+use std::ops::Range;
 
 use sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
 
 use crate::{backend::Backend, contract::fragment::dialect};
 
+/// A token and where it stands.
+#[derive(Debug, Clone)]
+pub(crate) struct Placed {
+    pub(crate) token: Token,
+    /// Bytes of the text.
+    pub(crate) range: Range<usize>,
+    /// Its line, from 1.
+    line: u64,
+}
+
 /// The tokens of one statement, without comments and white space.
 #[derive(Debug, Clone)]
 pub(crate) struct Statement {
-    tokens: Vec<TokenWithSpan>,
+    tokens: Vec<Placed>,
 }
 
-/// Returns the statements of a file; none where it cannot be read as SQL.
-pub(crate) fn statements(text: &str, backend: Backend) -> Vec<Statement> {
-    let Ok(tokens) = Tokenizer::new(dialect(backend), text).tokenize_with_location() else {
-        return Vec::new();
+/// Returns the tokens of a text, white space included; `None` where it cannot be read as SQL.
+pub(crate) fn tokens(text: &str, backend: Backend) -> Option<Vec<Placed>> {
+    // The tokenizer itself counts lines and characters.
+    let lines: Vec<usize> = std::iter::once(0)
+        .chain(text.bytes().enumerate().filter(|(_, b)| *b == b'\n').map(|(at, _)| at + 1))
+        .collect();
+    let offset = |line: u64, column: u64| {
+        let line = usize::try_from(line).unwrap_or(1).saturating_sub(1);
+        let start = lines.get(line).copied().unwrap_or(text.len());
+        let column = usize::try_from(column).unwrap_or(1).saturating_sub(1);
+        text[start..].char_indices().nth(column).map_or(text.len(), |(at, _)| start + at)
     };
+    let tokens = Tokenizer::new(dialect(backend), text).tokenize_with_location().ok()?;
+    let placed = |TokenWithSpan { token, span }| {
+        let start = offset(span.start.line, span.start.column);
+        let range = start..offset(span.end.line, span.end.column);
+        Placed { token, range, line: span.start.line }
+    };
+    Some(tokens.into_iter().map(placed).collect())
+}
+
+/// Returns the statements of a text; none where it cannot be read as SQL.
+pub(crate) fn statements(text: &str, backend: Backend) -> Vec<Statement> {
+    let Some(tokens) = tokens(text, backend) else { return Vec::new() };
     let mut statements = Vec::new();
-    let mut tokens_of_one: Vec<TokenWithSpan> = Vec::new();
+    let mut tokens_of_one: Vec<Placed> = Vec::new();
     let mut blocks = 0_usize;
     for token in tokens {
         match &token.token {
@@ -84,8 +115,19 @@ impl Statement {
 
     /// Returns the line of its first token, from 1.
     pub(crate) fn line(&self) -> usize {
-        let line = self.tokens.first().map_or(1, |token| token.span.start.line);
+        let line = self.tokens.first().map_or(1, |token| token.line);
         usize::try_from(line).unwrap_or(1)
+    }
+
+    /// Returns the bytes that it takes of its text.
+    pub(crate) fn range(&self) -> Range<usize> {
+        let first = self.tokens.first().map_or(0, |token| token.range.start);
+        first..self.tokens.last().map_or(first, |token| token.range.end)
+    }
+
+    /// Returns its tokens.
+    pub(crate) fn tokens(&self) -> &[Placed] {
+        &self.tokens
     }
 
     /// Returns the name that follows these words, `IF [NOT] EXISTS` passed over: without schema,
