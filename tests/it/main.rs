@@ -8,6 +8,7 @@
     reason = "helpers of tests are tests"
 )]
 
+mod apply;
 mod backfill;
 mod backfill_faults;
 mod backfill_rust;

@@ -221,7 +221,7 @@ impl DbError {
 }
 
 /// Returns a statement on one line, cut where it stops to inform.
-pub(super) fn one_line(sql: &str) -> String {
+pub(crate) fn one_line(sql: &str) -> String {
     const LIMIT: usize = 160;
     let words = sql.split_whitespace().collect::<Vec<_>>().join(" ");
     match words.char_indices().nth(LIMIT) {

@@ -50,18 +50,7 @@ impl Session {
     /// Returns the applied migrations by version, none where Diesel's table is missing. Sends only
     /// SELECT.
     pub fn migrations(&mut self) -> Result<Vec<AppliedMigration>, DbError> {
-        let exists = match self.backend() {
-            Backend::Postgres => "SELECT to_regclass('__diesel_schema_migrations') IS NOT NULL",
-            Backend::Mysql => {
-                "SELECT count(*) > 0 FROM information_schema.tables \
-                 WHERE table_schema = database() AND table_name = '__diesel_schema_migrations'"
-            }
-            Backend::Sqlite => {
-                "SELECT count(*) > 0 FROM sqlite_schema \
-                 WHERE type = 'table' AND name = '__diesel_schema_migrations'"
-            }
-        };
-        if !self.query_bool(exists)? {
+        if !self.has_migrations_table()? {
             return Ok(Vec::new());
         }
         let sql = "SELECT version, run_on FROM __diesel_schema_migrations ORDER BY version";
@@ -75,6 +64,22 @@ impl Session {
                 }
             })
             .collect())
+    }
+
+    /// Reports whether there is a table of applied migrations.
+    pub(crate) fn has_migrations_table(&mut self) -> Result<bool, DbError> {
+        let exists = match self.backend() {
+            Backend::Postgres => "SELECT to_regclass('__diesel_schema_migrations') IS NOT NULL",
+            Backend::Mysql => {
+                "SELECT count(*) > 0 FROM information_schema.tables \
+                 WHERE table_schema = database() AND table_name = '__diesel_schema_migrations'"
+            }
+            Backend::Sqlite => {
+                "SELECT count(*) > 0 FROM sqlite_schema \
+                 WHERE type = 'table' AND name = '__diesel_schema_migrations'"
+            }
+        };
+        self.query_bool(exists)
     }
 
     /// Applies every pending migration of a directory, as `diesel migration run` would.

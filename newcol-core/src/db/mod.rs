@@ -36,7 +36,7 @@ use self::absent::Absent as MysqlDriver;
 use self::absent::Absent as PostgresDriver;
 #[cfg(not(feature = "sqlite"))]
 use self::absent::Absent as SqliteDriver;
-use self::error::one_line;
+pub(crate) use self::error::one_line;
 #[cfg(feature = "mysql")]
 use self::mysql::MysqlDriver;
 #[cfg(feature = "postgres")]

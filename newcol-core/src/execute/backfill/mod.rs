@@ -41,7 +41,7 @@ mod worker;
 use std::{
     num::NonZeroU32,
     sync::{
-        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        Arc,
         atomic::{AtomicBool, Ordering},
     },
     thread,
@@ -63,6 +63,7 @@ pub use self::{
 use super::{
     pace::{self, Decision, Limit, Next},
     side_effects::Triggers,
+    signal::Signal,
 };
 use crate::{
     contract::Contract,
@@ -187,9 +188,7 @@ pub struct Backfill<'a> {
 /// What all workers of a run share.
 struct Shared<'a> {
     listener: &'a Listener<'a>,
-    stop: Mutex<bool>,
-    /// Wakes whoever rests.
-    stopped: Condvar,
+    stop: Signal,
     pause: AtomicBool,
     /// Computes the values, where SQL does not.
     code: Option<Filler<'a>>,
@@ -197,8 +196,7 @@ struct Shared<'a> {
 
 impl<'a> Shared<'a> {
     fn new(listener: &'a Listener<'a>, code: Option<Filler<'a>>) -> Self {
-        let (stop, stopped) = (Mutex::new(false), Condvar::new());
-        Self { listener, stop, stopped, pause: AtomicBool::new(false), code }
+        Self { listener, stop: Signal::default(), pause: AtomicBool::new(false), code }
     }
 
     fn tell(&self, event: &Event) {
@@ -215,19 +213,16 @@ impl<'a> Shared<'a> {
 
     /// Lets all workers leave after their batch; those that rest wake up.
     fn stop(&self) {
-        *self.is_stop() = true;
-        self.stopped.notify_all();
+        self.stop.raise();
     }
 
     fn is_stopped(&self) -> bool {
-        *self.is_stop()
+        self.stop.is_raised()
     }
 
     /// Waits so long, or until it is to stop.
     fn rest(&self, time: Duration) {
-        let rested = self.stopped.wait_timeout_while(self.is_stop(), time, |stop| !*stop);
-        // Whether it is to stop is asked anew.
-        drop(rested);
+        self.stop.wait(time);
     }
 
     /// Takes the rest that a pace wants, and returns how many rows are next; `None` where it must look
@@ -243,11 +238,6 @@ impl<'a> Shared<'a> {
                 None
             }
         }
-    }
-
-    fn is_stop(&self) -> MutexGuard<'_, bool> {
-        // Nobody panics while it is held.
-        self.stop.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

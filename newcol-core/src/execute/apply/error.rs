@@ -1,0 +1,143 @@
+//! Why migrations could not be applied.
+
+use camino::Utf8PathBuf;
+
+use super::Blocker;
+use crate::db::DbError;
+
+/// Why migrations could not be applied. Those before the one that is named are applied, and what
+/// had been begun of it is taken back or taken up by the next run.
+#[derive(Debug, thiserror::Error)]
+pub enum ApplyError {
+    /// The database could not be asked, or a statement of ours was refused.
+    #[error(transparent)]
+    Database(#[from] DbError),
+    /// A file could not be read.
+    #[error("could not read {path}")]
+    File {
+        /// The file.
+        path: Utf8PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// A migration is Rust code.
+    #[error("migration {migration} is not SQL but Rust code")]
+    NotSql {
+        /// Its name.
+        migration: String,
+    },
+    /// The connection changes its server process between two statements.
+    #[error("{database} is reached through a pooler in transaction mode")]
+    Pooler {
+        /// The database, without password.
+        database: String,
+    },
+    /// Somebody else applies migrations.
+    #[error("another runner applies migrations to {database}")]
+    AnotherRunner {
+        /// The database, without password.
+        database: String,
+        /// Who it is, where the server tells.
+        by: Vec<Blocker>,
+    },
+    /// Others stood in the way until the time was over.
+    #[error("migration {migration} got no lock within {waited:.0?} and {tries} tries")]
+    Busy {
+        /// Its name.
+        migration: String,
+        /// How often it was tried.
+        tries: u32,
+        /// How long.
+        waited: std::time::Duration,
+        /// Who stood in the way at last.
+        by: Vec<Blocker>,
+    },
+    /// Others stand in the way, and nobody is to wait for them.
+    #[error("migration {migration} would have to wait for others")]
+    Blocked {
+        /// Its name.
+        migration: String,
+        /// Who they are.
+        by: Vec<Blocker>,
+    },
+    /// A statement of a migration failed.
+    #[error("migration {migration} failed")]
+    Failed {
+        /// Its name.
+        migration: String,
+        /// What the server said.
+        source: Box<DbError>,
+        /// Whether what it did before is still there: its engine commits every statement, or it
+        /// runs without transaction.
+        in_part: bool,
+    },
+    /// The name of an index is taken.
+    #[error("there is another index `{index}`: {found}")]
+    OtherIndex {
+        /// Its name.
+        index: String,
+        /// Its definition.
+        found: String,
+    },
+    /// There is no way back.
+    #[error("migration {migration} has no `down.sql`")]
+    NoDown {
+        /// Its name.
+        migration: String,
+    },
+    /// The role may not do what a migration needs.
+    #[error("user `{user}` may not {what}")]
+    Privilege {
+        /// The role.
+        user: String,
+        /// What it lacks.
+        what: String,
+        /// The statement that gives it.
+        grant: String,
+    },
+}
+
+impl ApplyError {
+    /// Returns the way out where there is one.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Database(error) => error.hint(),
+            Self::File { .. } => Some("mend that, then run the command again".to_owned()),
+            Self::NotSql { .. } => Some("apply it with Diesel, then run this again".to_owned()),
+            Self::Pooler { .. } => Some(
+                "give the URL of the server itself: settings and locks of a session would reach others"
+                    .to_owned(),
+            ),
+            Self::AnotherRunner { .. } => {
+                Some("run it again when that one is done, or wait for it".to_owned())
+            }
+            Self::Busy { .. } => Some(
+                "run it again when these are done, wait longer with `--max-wait`, or end them with `--blockers cancel`"
+                    .to_owned(),
+            ),
+            Self::Blocked { .. } => Some(
+                "wait for them with `--blockers wait`, or end them with `--blockers cancel`"
+                    .to_owned(),
+            ),
+            Self::Failed { source, in_part, .. } => source.hint().or_else(|| {
+                in_part.then(|| {
+                    "what it did before that is still there: look at the table before you run it again"
+                        .to_owned()
+                })
+            }),
+            Self::OtherIndex { .. } => {
+                Some("give the new one another name, or drop the one there is".to_owned())
+            }
+            Self::NoDown { .. } => Some("write one, or undo it by hand".to_owned()),
+            Self::Privilege { grant, .. } => Some(grant.clone()),
+        }
+    }
+
+    /// Returns who stands in the way.
+    pub fn blockers(&self) -> &[Blocker] {
+        match self {
+            Self::AnotherRunner { by, .. } | Self::Busy { by, .. } | Self::Blocked { by, .. } => by,
+            _ => &[],
+        }
+    }
+}

@@ -1,0 +1,383 @@
+//! The concurrent build of an index on PostgreSQL, from any state in which an earlier try left it.
+//!
+//! A build that is broken off leaves an index that is not valid: it costs every write and serves
+//! nobody, and its name is taken. Such a leftover is dropped and built again. A valid index is never
+//! dropped.
+
+use std::time::Duration;
+
+use sqlparser::tokenizer::Token;
+
+use super::{
+    ApplyError, Event, Run, blockers,
+    migration::{Attempt, Failed, Script},
+    watch::Patience,
+};
+use crate::{
+    backend::Backend,
+    db::DbError,
+    render::text::{exact_literal, quote},
+    sql::{Placed, Statement},
+};
+
+/// Snapshots older than this are named before a build begins, which has to wait for them.
+const OLD: Duration = Duration::from_secs(60);
+
+/// How often another session's build is looked at.
+const ASK: Duration = Duration::from_millis(500);
+
+/// `CREATE INDEX CONCURRENTLY` or `DROP INDEX CONCURRENTLY`, taken apart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Concurrent {
+    Create {
+        is_unique: bool,
+        /// Name of the index.
+        index: String,
+        /// The table, as it is written.
+        table: String,
+        /// What follows the table.
+        rest: String,
+    },
+    Drop {
+        /// The index, as it is written.
+        index: String,
+    },
+}
+
+/// Takes a statement apart; `None` where it is another one, or names no index.
+pub(super) fn concurrent(statement: &Statement, text: &str) -> Option<Concurrent> {
+    let tokens = statement.tokens();
+    let start = statement.range().start;
+    let mut at = Cursor { tokens, at: 0 };
+    if at.words(&["DROP", "INDEX", "CONCURRENTLY"]) {
+        at.words(&["IF", "EXISTS"]);
+        let (_, from) = at.name()?;
+        let index = text[from - start..].trim_end().trim_end_matches(';').to_owned();
+        return Some(Concurrent::Drop { index });
+    }
+    if !at.words(&["CREATE"]) {
+        return None;
+    }
+    let is_unique = at.words(&["UNIQUE"]);
+    if !at.words(&["INDEX", "CONCURRENTLY"]) {
+        return None;
+    }
+    at.words(&["IF", "NOT", "EXISTS"]);
+    let (index, _) = at.name()?;
+    if !at.words(&["ON"]) {
+        return None;
+    }
+    at.words(&["ONLY"]);
+    let (_, from) = at.name()?;
+    let to = at.tokens.get(at.at.checked_sub(1)?)?.range.end;
+    Some(Concurrent::Create {
+        is_unique,
+        index,
+        table: text[from - start..to - start].to_owned(),
+        rest: text[to - start..].to_owned(),
+    })
+}
+
+/// Reads tokens from the left.
+struct Cursor<'a> {
+    tokens: &'a [Placed],
+    at: usize,
+}
+
+impl Cursor<'_> {
+    /// Passes these words, if all of them are next.
+    fn words(&mut self, words: &[&str]) -> bool {
+        let next = self.tokens.get(self.at..self.at + words.len()).unwrap_or_default();
+        let are_next = next.len() == words.len()
+            && words.iter().zip(next).all(|(wanted, placed)| {
+                matches!(&placed.token, Token::Word(word)
+                    if word.quote_style.is_none() && word.value.eq_ignore_ascii_case(wanted))
+            });
+        self.at += if are_next { words.len() } else { 0 };
+        are_next
+    }
+
+    /// Passes a name; returns its last part as the server stores it, and where it begins.
+    fn name(&mut self) -> Option<(String, usize)> {
+        let from = self.tokens.get(self.at)?.range.start;
+        loop {
+            let Token::Word(word) = &self.tokens.get(self.at)?.token else { return None };
+            let name = match word.quote_style {
+                Some(_) => word.value.clone(),
+                None => word.value.to_lowercase(),
+            };
+            self.at += 1;
+            if self.tokens.get(self.at).map(|placed| &placed.token) != Some(&Token::Period) {
+                return Some((name, from));
+            }
+            self.at += 1;
+        }
+    }
+}
+
+/// What a table has under the name of the wished index.
+enum Found {
+    Nothing,
+    /// Another session builds it.
+    Building {
+        pid: String,
+    },
+    /// A leftover.
+    Invalid {
+        name: String,
+    },
+    Valid {
+        definition: String,
+        is_same: bool,
+    },
+    /// An equal one under another name.
+    Twin {
+        name: String,
+    },
+}
+
+impl Run<'_> {
+    /// Builds or drops an index concurrently, and writes it down.
+    pub(super) fn concurrently(
+        &mut self,
+        script: &Script<'_>,
+        concurrent: &Concurrent,
+    ) -> Result<Attempt, ApplyError> {
+        let wait = self.settings.budget.index_wait.as_millis();
+        self.session.batch(&format!(
+            "SET SESSION lock_timeout = {wait}; SET SESSION statement_timeout = 0"
+        ))?;
+        let done = match concurrent {
+            Concurrent::Create { .. } => self.build(script, concurrent),
+            Concurrent::Drop { index } => self.remove(script, index),
+        };
+        // The next migration sets its own; a lost session has none.
+        self.session.batch("RESET lock_timeout; RESET statement_timeout").ok();
+        let done = done?;
+        if let Attempt::Done(_) = &done {
+            self.session.batch(&script.record(Backend::Postgres))?;
+        }
+        Ok(done)
+    }
+
+    fn build(
+        &mut self,
+        script: &Script<'_>,
+        concurrent: &Concurrent,
+    ) -> Result<Attempt, ApplyError> {
+        let Concurrent::Create { index, .. } = concurrent else { unreachable!("asked before") };
+        let mut report = script.report();
+        let wished = self.definition(concurrent)?;
+        loop {
+            match self.found(concurrent, wished.as_deref())? {
+                Found::Valid { is_same: true, .. } => {
+                    if report.statements.is_empty() {
+                        report
+                            .notes
+                            .push(format!("index `{index}` was there already, and is valid"));
+                    }
+                    return Ok(Attempt::Done(report));
+                }
+                Found::Valid { definition, .. } => {
+                    return Err(ApplyError::OtherIndex { index: index.clone(), found: definition });
+                }
+                Found::Twin { name } => {
+                    report.notes.push(format!(
+                        "index `{name}` is the same, so `{index}` was not built beside it"
+                    ));
+                    return Ok(Attempt::Done(report));
+                }
+                Found::Building { pid } => {
+                    let by = blockers::session_of(&mut self.watcher.session, &pid)?;
+                    let migration = script.migration.name.clone();
+                    self.told.tell(&Event::Held { migration, by: by.into_iter().collect() });
+                    if self.told.stop.wait(ASK) {
+                        return Ok(Attempt::Stopped);
+                    }
+                }
+                Found::Invalid { name } => {
+                    self.told.tell(&Event::Note(format!(
+                        "dropping index {name}: a build that broke off left it invalid"
+                    )));
+                    let drop = format!("DROP INDEX CONCURRENTLY {name}");
+                    match self.watched(&drop, Patience::Long) {
+                        Ok((statement, _)) => report.statements.push(statement),
+                        Err(failed) => return Ok(self.ended_by(failed)),
+                    }
+                    report.notes.push(format!(
+                        "`{index}` was left invalid by a build that broke off; it was dropped and built again"
+                    ));
+                }
+                Found::Nothing => {
+                    if self.told.is_stopped() {
+                        return Ok(Attempt::Stopped);
+                    }
+                    self.name_old_snapshots(&mut report.blockers)?;
+                    match self.watched(script.statements[0], Patience::Long) {
+                        Ok((statement, by)) => {
+                            report.statements.push(statement);
+                            super::remember(&mut report.blockers, by);
+                        }
+                        Err(failed) => return self.broken_off(concurrent, failed),
+                    }
+                }
+            }
+        }
+    }
+
+    /// Cleans up after a build that failed or was cancelled, where others let it.
+    fn broken_off(&mut self, wish: &Concurrent, failed: Failed) -> Result<Attempt, ApplyError> {
+        let is_lost = failed.source.failure().is_some_and(|said| said.lost);
+        if !is_lost && let Found::Invalid { name } = self.found(wish, None)? {
+            // Whoever uses the table is waited for once more, and this is the end of a run.
+            let wait = self.settings.budget.lock_timeout.as_millis().max(1);
+            self.session.batch(&format!("SET SESSION lock_timeout = {wait}"))?;
+            if self.session.batch(&format!("DROP INDEX CONCURRENTLY {name}")).is_err() {
+                self.told.tell(&Event::Note(format!(
+                    "index {name} is left invalid, because others use the table: the next run drops it"
+                )));
+            }
+        }
+        Ok(self.ended_by(failed))
+    }
+
+    /// Tells a statement that was cancelled for whoever listens from one that failed.
+    fn ended_by(&self, failed: Failed) -> Attempt {
+        if failed.source.sqlstate() == Some("57014") && self.told.is_stopped() {
+            Attempt::Stopped
+        } else {
+            Attempt::Failed(failed)
+        }
+    }
+
+    fn remove(&mut self, script: &Script<'_>, index: &str) -> Result<Attempt, ApplyError> {
+        let mut report = script.report();
+        let name = exact_literal(Backend::Postgres, index);
+        if !self.session.query_bool(&format!("SELECT to_regclass({name}) IS NOT NULL"))? {
+            report.notes.push(format!("there is no index {index}, so none was dropped"));
+            return Ok(Attempt::Done(report));
+        }
+        match self.watched(script.statements[0], Patience::Long) {
+            Ok((statement, by)) => {
+                report.statements.push(statement);
+                report.blockers = by;
+                Ok(Attempt::Done(report))
+            }
+            Err(failed) => Ok(self.ended_by(failed)),
+        }
+    }
+
+    fn name_old_snapshots(&mut self, known: &mut Vec<super::Blocker>) -> Result<(), DbError> {
+        let id = self.watcher.id().to_owned();
+        let old = blockers::old_snapshots(&mut self.watcher.session, OLD, &id)?;
+        for blocker in &old {
+            self.told.tell(&Event::Note(format!("the build has to wait for {blocker}")));
+        }
+        super::remember(known, old);
+        Ok(())
+    }
+
+    fn found(&mut self, wish: &Concurrent, wished: Option<&str>) -> Result<Found, DbError> {
+        let Concurrent::Create { index, table, is_unique, .. } = wish else {
+            unreachable!("asked before")
+        };
+        let table = exact_literal(Backend::Postgres, table);
+        let rows = self.session.query(&format!(
+            "SELECT c.relname, n.nspname, i.indisvalid AND i.indisready AND i.indislive, \
+             pg_get_indexdef(c.oid), i.indisunique, i.indrelid = to_regclass({table}), \
+             (SELECT p.pid FROM pg_catalog.pg_stat_progress_create_index p WHERE p.index_relid = c.oid LIMIT 1) \
+             FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+             LEFT JOIN pg_catalog.pg_index i ON i.indexrelid = c.oid \
+             WHERE c.relnamespace = (SELECT relnamespace FROM pg_catalog.pg_class WHERE oid = to_regclass({table})) \
+             AND (c.relname = {} OR i.indrelid = to_regclass({table}))",
+            exact_literal(Backend::Postgres, index)
+        ))?;
+        let mut twin = None;
+        for row in rows {
+            let mut values = row.into_iter();
+            let mut next = || values.next().flatten();
+            let (name, schema) = (next().unwrap_or_default(), next().unwrap_or_default());
+            let is_valid = next().as_deref() == Some("t");
+            let definition = next().unwrap_or_default();
+            let same_kind = next().as_deref() == Some(if *is_unique { "t" } else { "f" });
+            let same_table = next().as_deref() == Some("t");
+            let is_same = same_kind
+                && same_table
+                && wished.is_none_or(|wished| method_on(&definition) == Some(wished));
+            if name != *index {
+                // Without its definition nobody can tell that it is the same.
+                twin = twin.or((is_same && is_valid && wished.is_some()).then_some(name));
+                continue;
+            }
+            return Ok(match next() {
+                _ if definition.is_empty() || is_valid || !same_table => {
+                    let definition = if definition.is_empty() { "no index" } else { &definition };
+                    Found::Valid { is_same: is_same && is_valid, definition: definition.to_owned() }
+                }
+                Some(pid) => Found::Building { pid },
+                None => {
+                    let part = |name: &str| quote(Backend::Postgres, name);
+                    Found::Invalid { name: format!("{}.{}", part(&schema), part(&name)) }
+                }
+            });
+        }
+        Ok(twin.map_or(Found::Nothing, |name| Found::Twin { name }))
+    }
+
+    /// Returns how the server would write the wished index, from its method on: built on an empty
+    /// copy of the table that nobody else sees. `None` where the role may not make one.
+    fn definition(&mut self, wish: &Concurrent) -> Result<Option<String>, DbError> {
+        let Concurrent::Create { is_unique, table, rest, .. } = wish else {
+            unreachable!("asked before")
+        };
+        let unique = if *is_unique { "UNIQUE " } else { "" };
+        let copied = format!(
+            "BEGIN; CREATE TEMPORARY TABLE newcol_wished (LIKE {table}); \
+             CREATE {unique}INDEX newcol_wished_index ON newcol_wished{rest}"
+        );
+        let asked = self.session.batch(&copied).and_then(|()| {
+            self.session.value("SELECT pg_get_indexdef('pg_temp.newcol_wished_index'::regclass)")
+        });
+        self.session.batch("ROLLBACK")?;
+        // Whatever is wrong with it, the build says so.
+        Ok(asked.ok().flatten().and_then(|text| method_on(&text).map(str::to_owned)))
+    }
+}
+
+/// Cuts off what names the index and its table.
+fn method_on(definition: &str) -> Option<&str> {
+    definition.find(" USING ").map(|at| &definition[at..])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sql::statements;
+
+    fn read(text: &str) -> Option<Concurrent> {
+        let one = statements(text, Backend::Postgres).remove(0);
+        let range = one.range();
+        concurrent(&one, &text[range])
+    }
+
+    #[test]
+    fn statements_are_taken_apart() {
+        let text = "-- why\nCREATE UNIQUE INDEX CONCURRENTLY IF NOT EXISTS Users_Idx ON \"S\".users USING btree (lower(\"on\")) WHERE a > 'x;y';";
+        assert_eq!(
+            read(text),
+            Some(Concurrent::Create {
+                is_unique: true,
+                index: "users_idx".to_owned(),
+                table: "\"S\".users".to_owned(),
+                rest: " USING btree (lower(\"on\")) WHERE a > 'x;y'".to_owned(),
+            })
+        );
+        assert_eq!(
+            read("DROP INDEX CONCURRENTLY \"a b\".c;"),
+            Some(Concurrent::Drop { index: "\"a b\".c".to_owned() })
+        );
+        for other in ["CREATE INDEX a ON b (c)", "CREATE INDEX CONCURRENTLY ON b (c)", "SELECT 1"] {
+            assert_eq!(read(other), None, "{other}");
+        }
+    }
+}

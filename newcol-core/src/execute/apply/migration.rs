@@ -1,0 +1,284 @@
+//! One try of one migration, on any engine.
+
+use std::time::{Duration, Instant};
+
+use super::{
+    ApplyError, Blocker, Direction, MigrationReport, Run, SqlMigration, StatementReport,
+    index::{self, Concurrent},
+    watch::Patience,
+};
+use crate::{
+    backend::Backend,
+    db::{DbError, one_line},
+    ident::TableName,
+    render::{migrations::owner, text::exact_literal},
+    sql::{self, Statement},
+};
+
+/// What a migration runs, and what is known of it beforehand.
+pub(super) struct Script<'a> {
+    pub(super) migration: &'a SqlMigration,
+    pub(super) direction: Direction,
+    /// The whole text.
+    text: &'a str,
+    /// Its statements, where the engine is given them one by one.
+    pub(super) statements: Vec<&'a str>,
+    /// The statement that builds or drops an index concurrently, where it is one.
+    pub(super) concurrent: Option<Concurrent>,
+    /// The table of the column, where a lock is taken that holds programs up.
+    pub(super) holds_up: Option<TableName>,
+    /// Whether a failed try leaves nothing, or nothing that hinders the next one.
+    pub(super) may_repeat: bool,
+}
+
+/// How a try ended.
+pub(super) enum Attempt {
+    Done(MigrationReport),
+    /// Another program applied it meanwhile.
+    AlreadyThere,
+    Stopped,
+    Failed(Failed),
+}
+
+/// A try that failed.
+pub(super) struct Failed {
+    pub(super) source: DbError,
+    /// Whether others held it up, so that the next try may go well.
+    pub(super) is_passing: bool,
+    /// Who did.
+    pub(super) by: Vec<Blocker>,
+}
+
+impl Failed {
+    pub(super) fn new(source: DbError, by: Vec<Blocker>) -> Self {
+        let is_passing = source
+            .failure()
+            .is_some_and(|said| !said.lost && (said.is_lock_timeout() || said.is_deadlock()));
+        Self { source, is_passing, by }
+    }
+}
+
+impl From<DbError> for Failed {
+    fn from(source: DbError) -> Self {
+        Self::new(source, Vec::new())
+    }
+}
+
+impl SqlMigration {
+    /// Reads what a way has to run.
+    pub(super) fn script(
+        &self,
+        direction: Direction,
+        backend: Backend,
+    ) -> Result<Script<'_>, ApplyError> {
+        let text = match direction {
+            Direction::Up => self.up.as_str(),
+            Direction::Down => self
+                .down
+                .as_deref()
+                .ok_or_else(|| ApplyError::NoDown { migration: self.name.clone() })?,
+        };
+        let owner = owner(text);
+        let found = sql::statements(text, backend);
+        let own_timeout = |statement: &Statement| {
+            owner.is_some() && statement.starts(&["SET", "LOCAL", "lock_timeout"])
+        };
+        let acting: Vec<&Statement> =
+            found.iter().filter(|statement| !own_timeout(statement)).collect();
+        let concurrent = match acting.as_slice() {
+            [one] if backend == Backend::Postgres && !self.in_transaction => {
+                index::concurrent(one, &text[one.range()])
+            }
+            _ => None,
+        };
+        let is_gentle = |one: &&Statement| {
+            one.is_gentle() || !(one.is_ddl() || one.starts(&["DO"]) || one.starts(&["LOCK"]))
+        };
+        let holds_up = owner
+            .as_ref()
+            .filter(|_| !acting.iter().all(is_gentle))
+            .map(|(column, _)| column.table.clone());
+        let controls = acting.iter().any(|one| {
+            ["BEGIN", "COMMIT", "START", "ROLLBACK", "END"].iter().any(|word| one.starts(&[word]))
+        });
+        let may_repeat = match backend {
+            // All of it is one transaction, whoever begins it.
+            Backend::Postgres => !controls,
+            // Each statement is committed by itself; ours begin with what may be done twice.
+            Backend::Mysql => {
+                owner.is_some() || acting.iter().filter(|one| !one.starts(&["SET"])).count() <= 1
+            }
+            Backend::Sqlite => self.in_transaction || owner.is_some(),
+        };
+        let statements = match backend {
+            Backend::Postgres if self.in_transaction && !acting.is_empty() => {
+                acting.iter().map(|one| &text[one.range()]).collect()
+            }
+            Backend::Postgres | Backend::Mysql | Backend::Sqlite => vec![text],
+        };
+        Ok(Script {
+            migration: self,
+            direction,
+            text,
+            statements,
+            concurrent,
+            holds_up,
+            may_repeat,
+        })
+    }
+}
+
+impl Statement {
+    /// Reports whether PostgreSQL lets programs read and write while it runs.
+    pub(super) fn is_gentle(&self) -> bool {
+        let words = self.words();
+        self.starts(&["COMMENT"])
+            || words.iter().any(|word| word == "CONCURRENTLY")
+            || words.windows(2).any(|two| two == ["VALIDATE", "CONSTRAINT"])
+    }
+}
+
+impl Script<'_> {
+    /// Returns the statement that changes Diesel's table.
+    pub(super) fn record(&self, backend: Backend) -> String {
+        let version = exact_literal(backend, &self.migration.version);
+        match self.direction {
+            Direction::Up => {
+                format!("INSERT INTO __diesel_schema_migrations (version) VALUES ({version})")
+            }
+            Direction::Down => {
+                format!("DELETE FROM __diesel_schema_migrations WHERE version = {version}")
+            }
+        }
+    }
+
+    pub(super) fn report(&self) -> MigrationReport {
+        MigrationReport {
+            version: self.migration.version.clone(),
+            name: self.migration.name.clone(),
+            tries: 1,
+            took: Duration::ZERO,
+            held: None,
+            statements: Vec::new(),
+            blockers: Vec::new(),
+            notes: Vec::new(),
+        }
+    }
+}
+
+/// Returns the question whether a version is in Diesel's table.
+pub(super) fn recorded(backend: Backend, version: &str) -> String {
+    let version = exact_literal(backend, version);
+    format!("SELECT count(*) FROM __diesel_schema_migrations WHERE version = {version}")
+}
+
+impl Run<'_> {
+    /// Tries a migration once.
+    pub(super) fn attempt(&mut self, script: &Script<'_>) -> Result<Attempt, ApplyError> {
+        let tried = match (self.session.backend(), &script.concurrent) {
+            (Backend::Postgres, Some(concurrent)) => {
+                return self.concurrently(script, concurrent);
+            }
+            (Backend::Postgres, None) if script.migration.in_transaction => {
+                self.in_transaction(script)
+            }
+            (Backend::Postgres, None) => self.bare(script),
+            (Backend::Mysql, _) => self.committing(script),
+            (Backend::Sqlite, _) => self.one_writer(script),
+        };
+        Ok(tried.unwrap_or_else(|failed| {
+            // What failed first is the error; most engines have nothing left to take back.
+            self.session.batch("ROLLBACK").ok();
+            Attempt::Failed(failed)
+        }))
+    }
+
+    /// Runs a statement, looked at from outside.
+    pub(super) fn watched(
+        &mut self,
+        sql: &str,
+        patience: Patience,
+    ) -> Result<(StatementReport, Vec<Blocker>), Failed> {
+        let started = Instant::now();
+        let Self { session, watcher, told, .. } = self;
+        let (done, seen) = watcher.during(told, patience, || session.batch(sql));
+        done.map_err(|error| Failed::new(error, seen.blockers.clone()))?;
+        let report = StatementReport {
+            sql: one_line(sql),
+            took: started.elapsed(),
+            waited: seen.waited,
+            locks: Vec::new(),
+            blocked: seen.blocked,
+        };
+        Ok((report, seen.blockers))
+    }
+
+    /// Tries a migration on MySQL or MariaDB, which commit each statement by itself: a session of
+    /// its own has nothing left of the try before.
+    fn committing(&mut self, script: &Script<'_>) -> Result<Attempt, Failed> {
+        self.session = self.session.again()?;
+        self.watcher.turn_to(&mut self.session)?;
+        if self.is_recorded(script.migration)? == (script.direction == Direction::Up) {
+            return Ok(Attempt::AlreadyThere);
+        }
+        let mut report = script.report();
+        if script.direction == Direction::Up && self.has_landed(script.migration)? {
+            report.notes.push("an earlier run did it and could not write it down".to_owned());
+        } else {
+            let seconds = self.settings.budget.lock_timeout.as_secs_f64().ceil().max(1.0);
+            self.session.batch(&format!(
+                "SET SESSION lock_wait_timeout = {seconds}, SESSION innodb_lock_wait_timeout = {seconds}"
+            ))?;
+            if script.migration.in_transaction {
+                self.session.batch("BEGIN")?;
+            }
+            let (statement, by) = self.watched(script.text, Patience::Brief)?;
+            report.statements.push(statement);
+            report.blockers = by;
+        }
+        self.session.batch(&script.record(Backend::Mysql))?;
+        if script.migration.in_transaction {
+            self.session.batch("COMMIT")?;
+        }
+        Ok(Attempt::Done(report))
+    }
+
+    /// Reports whether the server shows that a migration has been carried out.
+    fn has_landed(&mut self, migration: &SqlMigration) -> Result<bool, DbError> {
+        for proof in &migration.proofs {
+            if !self.session.query_bool(proof)? {
+                return Ok(false);
+            }
+        }
+        Ok(!migration.proofs.is_empty())
+    }
+
+    /// Tries a migration on SQLite: whoever writes holds up all other writers, so the right to write
+    /// comes first and is not waited for within a transaction.
+    fn one_writer(&mut self, script: &Script<'_>) -> Result<Attempt, Failed> {
+        // Its own PRAGMAs and a transaction that it left open go with the session.
+        self.session = self.session.again()?;
+        let milliseconds = self.settings.budget.lock_timeout.as_millis();
+        self.session.batch(&format!("PRAGMA busy_timeout = {milliseconds}"))?;
+        let is_wrapped = script.migration.in_transaction;
+        if is_wrapped {
+            self.session.batch("BEGIN IMMEDIATE")?;
+        }
+        if self.is_recorded(script.migration)? == (script.direction == Direction::Up) {
+            if is_wrapped {
+                self.session.batch("ROLLBACK")?;
+            }
+            return Ok(Attempt::AlreadyThere);
+        }
+        let started = Instant::now();
+        let mut report = script.report();
+        let (statement, _) = self.watched(script.text, Patience::Brief)?;
+        report.statements.push(statement);
+        self.session.batch(&script.record(Backend::Sqlite))?;
+        if is_wrapped {
+            self.session.batch("COMMIT")?;
+        }
+        report.held = Some(started.elapsed());
+        Ok(Attempt::Done(report))
+    }
+}

@@ -1,0 +1,166 @@
+//! One try of a migration on PostgreSQL.
+
+use std::{collections::BTreeMap, time::Instant};
+
+use super::{
+    Direction, LockTaken, Run,
+    migration::{Attempt, Failed, Script},
+    watch::Patience,
+};
+use crate::{backend::Backend, db::DbError, plan::effect::Lock};
+
+/// The locks that somebody notices, from the weakest; `pg_locks` spells them in one word.
+const MODES: &[(&str, Lock)] = &[
+    ("RowExclusiveLock", Lock::RowExclusive),
+    ("ShareUpdateExclusiveLock", Lock::ShareUpdateExclusive),
+    ("ShareRowExclusiveLock", Lock::ShareRowExclusive),
+    ("AccessExclusiveLock", Lock::AccessExclusive),
+];
+
+/// What a transaction holds, and since when.
+#[derive(Default)]
+struct Holding {
+    tables: BTreeMap<String, Held>,
+    /// When the first lock was granted that holds programs up.
+    since: Option<Instant>,
+}
+
+/// What is known of a table that a transaction has locked.
+#[derive(Clone)]
+struct Held {
+    /// The strongest lock.
+    lock: Lock,
+    oid: String,
+    /// The file of its rows.
+    file: String,
+    /// How often it was read whole.
+    scans: u64,
+}
+
+impl Run<'_> {
+    /// Runs a migration in a transaction, statement by statement.
+    pub(super) fn in_transaction(&mut self, script: &Script<'_>) -> Result<Attempt, Failed> {
+        self.session.batch("BEGIN")?;
+        let done = self.inside(script)?;
+        if !matches!(done, Attempt::Done(_)) {
+            self.session.batch("ROLLBACK")?;
+        }
+        Ok(done)
+    }
+
+    fn inside(&mut self, script: &Script<'_>) -> Result<Attempt, Failed> {
+        let limits = self.limits("LOCAL")?;
+        self.session.batch(&limits)?;
+        if self.is_recorded(script.migration)? == (script.direction == Direction::Up) {
+            return Ok(Attempt::AlreadyThere);
+        }
+        let mut report = script.report();
+        let mut holding = Holding::default();
+        for sql in &script.statements {
+            if self.told.is_stopped() {
+                return Ok(Attempt::Stopped);
+            }
+            // Reads and writes go on meanwhile, so it may take as long as the table is large.
+            let is_gentle = sql.contains("VALIDATE CONSTRAINT");
+            if is_gentle {
+                self.session.batch("SET LOCAL statement_timeout = 0")?;
+            }
+            let patience = if is_gentle { Patience::Long } else { Patience::Brief };
+            let started = Instant::now();
+            let (mut statement, by) = self.watched(sql, patience)?;
+            let granted = started + statement.waited.min(statement.took);
+            statement.locks = self.taken(&mut holding, granted)?;
+            report.statements.push(statement);
+            super::remember(&mut report.blockers, by);
+        }
+        self.session.batch(&script.record(Backend::Postgres))?;
+        self.session.batch("COMMIT")?;
+        report.held = holding.since.map(|since| since.elapsed());
+        Ok(Attempt::Done(report))
+    }
+
+    /// Runs a migration without transaction, as one query: several statements are one implicit
+    /// transaction all the same.
+    pub(super) fn bare(&mut self, script: &Script<'_>) -> Result<Attempt, Failed> {
+        let limits = self.limits("SESSION")?;
+        self.session.batch(&limits)?;
+        let mut report = script.report();
+        let sql = script.statements.join(";\n");
+        let done = self.watched(&sql, Patience::Long);
+        // The next migration sets its own; a lost session has none.
+        self.session.batch("RESET lock_timeout; RESET statement_timeout").ok();
+        let (statement, by) = done?;
+        report.statements.push(statement);
+        report.blockers = by;
+        self.session.batch(&script.record(Backend::Postgres))?;
+        Ok(Attempt::Done(report))
+    }
+
+    /// Makes the settings of a try.
+    ///
+    /// PostgreSQL cancels an autovacuum for whoever waits for its lock, but only once it looks for a
+    /// deadlock (`deadlock_timeout`, a second): later than we wait. Where the role may, it looks
+    /// earlier.
+    fn limits(&mut self, scope: &str) -> Result<String, DbError> {
+        let timeout = self.settings.budget.lock_timeout;
+        let wait = timeout.as_millis().max(1);
+        let limit = format!("SET {scope} lock_timeout = {wait}");
+        let may = match self.session.server().at_least(15, 0) {
+            true => "SELECT has_parameter_privilege('deadlock_timeout', 'SET')",
+            false => "SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user",
+        };
+        if !self.session.query_bool(may)? {
+            return Ok(limit);
+        }
+        let early = (wait / 2).max(1);
+        Ok(format!("{limit}; SET {scope} deadlock_timeout = {early}"))
+    }
+
+    /// Returns the locks that are new since the last statement, or whose table was written anew or
+    /// read since.
+    fn taken(
+        &mut self,
+        holding: &mut Holding,
+        granted: Instant,
+    ) -> Result<Vec<LockTaken>, DbError> {
+        let rows = self.session.query(
+            "SELECT c.oid::pg_catalog.regclass, l.mode, c.oid, c.relfilenode, pg_stat_get_xact_numscans(c.oid) \
+             FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_class c ON c.oid = l.relation \
+             WHERE l.pid = pg_backend_pid() AND l.granted AND c.relkind IN ('r', 'p', 'm') \
+             AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database()) \
+             AND c.relnamespace <> 'pg_catalog'::regnamespace ORDER BY 1",
+        )?;
+        let mut tables: BTreeMap<String, Held> = BTreeMap::new();
+        for row in rows {
+            let mut values = row.into_iter().map(Option::unwrap_or_default);
+            let mut next = || values.next().unwrap_or_default();
+            let (table, mode, oid, file, scans) = (next(), next(), next(), next(), next());
+            let Some((_, lock)) = MODES.iter().find(|(name, _)| *name == mode) else { continue };
+            let scans = scans.parse().unwrap_or_default();
+            let one = tables.entry(table).or_insert(Held { lock: *lock, oid, file, scans });
+            one.lock = one.lock.max(*lock);
+        }
+        let mut new = Vec::new();
+        for (table, held) in tables {
+            if held.lock >= Lock::ShareRowExclusive {
+                holding.since.get_or_insert(granted);
+            }
+            let before = holding.tables.insert(table.clone(), held.clone());
+            let file = match &before {
+                Some(before) => Some(before.file.clone()),
+                // Others see the file that was there before this transaction.
+                None => self.watcher.session.value(&format!(
+                    "SELECT relfilenode FROM pg_catalog.pg_class WHERE oid = {}",
+                    held.oid
+                ))?,
+            };
+            let rewritten = file.is_some_and(|file| file != held.file);
+            let scans = held.scans - before.as_ref().map_or(0, |before| before.scans);
+            let is_stronger = before.is_none_or(|before| before.lock != held.lock);
+            if is_stronger || rewritten || scans > 0 {
+                new.push(LockTaken { table, mode: held.lock.name(), rewritten, scans });
+            }
+        }
+        Ok(new)
+    }
+}

@@ -1,0 +1,116 @@
+//! Migrations as SQL: of a directory, or of any source of Diesel's.
+
+use std::{any::Any, fs, io::ErrorKind};
+
+use camino::Utf8Path;
+use diesel::{
+    QueryResult,
+    backend::Backend as DieselBackend,
+    connection::{BoxableConnection, SimpleConnection},
+    migration::{Migration, MigrationSource},
+};
+
+use super::ApplyError;
+use crate::{
+    backend::Backend,
+    db::{DbError, migration_folders},
+};
+
+/// A migration that consists of SQL, as all of Diesel's own do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SqlMigration {
+    /// Its version, as Diesel stores it.
+    pub version: String,
+    /// Its name, with the version.
+    pub name: String,
+    /// `up.sql`.
+    pub up: String,
+    /// `down.sql`; `None` where there is none.
+    pub down: Option<String>,
+    /// Whether Diesel wraps it in a transaction.
+    pub in_transaction: bool,
+    /// Questions that are all answered with yes once `up` has landed; where there are none, only
+    /// Diesel's table tells.
+    pub proofs: Vec<String>,
+}
+
+impl SqlMigration {
+    /// Reads a directory of migrations, in the order in which Diesel runs them.
+    pub fn in_dir(backend: Backend, dir: &Utf8Path) -> Result<Vec<Self>, ApplyError> {
+        let folders = migration_folders(backend, dir)?;
+        let read = |folder: crate::db::MigrationFolder| {
+            let file = |name: &str| {
+                let path = dir.join(&folder.name).join(name);
+                match fs::read_to_string(&path) {
+                    Ok(text) => Ok(Some(text)),
+                    Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+                    Err(source) => Err(ApplyError::File { path, source }),
+                }
+            };
+            Ok(Self {
+                up: file("up.sql")?.unwrap_or_default(),
+                down: file("down.sql")?,
+                version: folder.version.clone(),
+                in_transaction: folder.in_transaction,
+                name: folder.name.clone(),
+                proofs: Vec::new(),
+            })
+        };
+        folders.into_iter().map(read).collect()
+    }
+
+    /// Reads a source of Diesel's, such as `embed_migrations!` makes, in the order of versions.
+    ///
+    /// # Errors
+    ///
+    /// When a migration is not SQL but Rust code, which only Diesel can run.
+    pub fn of_source<DB: DieselBackend>(
+        source: &impl MigrationSource<DB>,
+    ) -> Result<Vec<Self>, ApplyError> {
+        let unreadable = |source| DbError::MigrationSource { dir: "the program".into(), source };
+        let migrations = source.migrations().map_err(unreadable)?;
+        let mut read = migrations.iter().map(|m| Self::of(&**m)).collect::<Result<Vec<_>, _>>()?;
+        read.sort_by(|a, b| a.version.cmp(&b.version));
+        Ok(read)
+    }
+
+    fn of<DB: DieselBackend>(migration: &dyn Migration<DB>) -> Result<Self, ApplyError> {
+        let name = migration.name().to_string();
+        let mut up = Heard::default();
+        let ran = migration.run(&mut up);
+        if ran.is_err() || up.0.is_empty() {
+            return Err(ApplyError::NotSql { migration: name });
+        }
+        let mut down = Heard::default();
+        let reverts = migration.revert(&mut down).is_ok();
+        Ok(Self {
+            version: migration.name().version().to_string(),
+            name,
+            up: up.0,
+            down: (reverts && !down.0.is_empty()).then_some(down.0),
+            in_transaction: migration.metadata().run_in_transaction(),
+            proofs: Vec::new(),
+        })
+    }
+}
+
+/// A connection that leads nowhere: it writes down what a migration says.
+#[derive(Debug, Default)]
+struct Heard(String);
+
+impl SimpleConnection for Heard {
+    fn batch_execute(&mut self, sql: &str) -> QueryResult<()> {
+        self.0.push_str(sql);
+        Ok(())
+    }
+}
+
+impl<DB: DieselBackend> BoxableConnection<DB> for Heard {
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn as_any_mut(&mut self) -> &mut dyn Any {
+        self
+    }
+}

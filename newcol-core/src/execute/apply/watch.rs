@@ -1,0 +1,204 @@
+//! Looks at a session from another one while it works: whom it waits for, and who waits for it.
+
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
+
+use super::{Blocker, Event, Told, blockers};
+use crate::{
+    backend::Backend,
+    db::{DbError, Session},
+    execute::signal::Signal,
+};
+
+/// How often a working session is looked at; ten times as rarely after some seconds.
+pub const LOOKS: Duration = Duration::from_millis(25);
+
+/// After so many looks they become rare.
+const MANY: u32 = 100;
+
+/// What was seen.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Seen {
+    /// How long it waited for locks.
+    pub(super) waited: Duration,
+    /// For whom, at last.
+    pub(super) blockers: Vec<Blocker>,
+    /// How many waited for it at the same time.
+    pub(super) blocked: u32,
+}
+
+/// A session beside the one that works.
+pub(super) struct Watcher {
+    pub(super) session: Session,
+    /// The session that works.
+    id: String,
+}
+
+/// What a statement may be told meanwhile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Patience {
+    /// It is over in a moment.
+    Brief,
+    /// It may run for hours, tells how far it is, and is cancelled by who wants to stop.
+    Long,
+}
+
+impl Watcher {
+    /// Opens a session beside another one.
+    pub(super) fn beside(session: &mut Session) -> Result<Self, DbError> {
+        let id = id_of(session)?;
+        Ok(Self { session: session.again()?, id })
+    }
+
+    /// Watches another session from now on.
+    pub(super) fn turn_to(&mut self, session: &mut Session) -> Result<(), DbError> {
+        self.id = id_of(session)?;
+        Ok(())
+    }
+
+    /// Returns the session that works.
+    pub(super) fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Does the work, and looks at it.
+    pub(super) fn during<T>(
+        &mut self,
+        told: &Told<'_>,
+        patience: Patience,
+        work: impl FnOnce() -> T,
+    ) -> (T, Seen) {
+        if self.session.backend() == Backend::Sqlite {
+            return (work(), Seen::default());
+        }
+        let over = Signal::default();
+        thread::scope(|scope| {
+            let watching = scope.spawn(|| self.watch(told, patience, &over));
+            let done = {
+                let _over = RaisedAtEnd(&over);
+                work()
+            };
+            let seen = watching.join();
+            (done, seen.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+        })
+    }
+
+    fn watch(&mut self, told: &Told<'_>, patience: Patience, over: &Signal) -> Seen {
+        let mut seen = Seen::default();
+        let mut looks = 0;
+        let mut last = Instant::now();
+        while !over.wait(if looks < MANY { LOOKS } else { LOOKS * 10 }) {
+            looks += 1;
+            let since = std::mem::replace(&mut last, Instant::now()).elapsed();
+            // Whoever only looks must not stop the work.
+            let Ok(blockers) = self.blockers() else { continue };
+            if !blockers.is_empty() {
+                seen.waited += since;
+                seen.blockers = blockers;
+            }
+            seen.blocked = seen.blocked.max(self.blocked().unwrap_or_default());
+            if patience == Patience::Long {
+                if let Ok(Some(progress)) = self.progress() {
+                    told.tell(&progress);
+                }
+                if told.is_stopped() {
+                    self.interrupt().ok();
+                }
+            }
+        }
+        seen
+    }
+
+    /// Returns for whom the session waits now.
+    fn blockers(&mut self) -> Result<Vec<Blocker>, DbError> {
+        let id = self.id.clone();
+        match self.session.backend() {
+            Backend::Postgres => blockers::of(&mut self.session, &id),
+            Backend::Mysql => {
+                let sql = format!(
+                    "SELECT count(*) FROM information_schema.processlist \
+                     WHERE id = {id} AND state LIKE 'Waiting for%lock'"
+                );
+                if self.session.query_bool(&sql)? {
+                    blockers::of(&mut self.session, &id)
+                } else {
+                    Ok(Vec::new())
+                }
+            }
+            Backend::Sqlite => Ok(Vec::new()),
+        }
+    }
+
+    /// Counts the sessions that wait for it now.
+    fn blocked(&mut self) -> Result<u32, DbError> {
+        let id = &self.id;
+        let sql = match self.session.backend() {
+            Backend::Postgres => format!(
+                "SELECT count(*) FROM pg_catalog.pg_stat_activity \
+                 WHERE wait_event_type = 'Lock' AND {id} = ANY (pg_blocking_pids(pid))"
+            ),
+            Backend::Mysql => format!(
+                "SELECT count(*) FROM information_schema.processlist \
+                 WHERE id <> {id} AND state = 'Waiting for table metadata lock'"
+            ),
+            Backend::Sqlite => return Ok(0),
+        };
+        Ok(self.session.value(&sql)?.and_then(|count| count.parse().ok()).unwrap_or_default())
+    }
+
+    /// Cancels what the session does.
+    fn interrupt(&mut self) -> Result<(), DbError> {
+        let id = &self.id;
+        let sql = match self.session.backend() {
+            Backend::Postgres => format!("SELECT pg_cancel_backend({id})"),
+            Backend::Mysql => format!("KILL QUERY {id}"),
+            Backend::Sqlite => return Ok(()),
+        };
+        self.session.query(&sql).map(drop)
+    }
+
+    /// Reads how far the build of an index is (PostgreSQL).
+    fn progress(&mut self) -> Result<Option<Event>, DbError> {
+        if self.session.backend() != Backend::Postgres {
+            return Ok(None);
+        }
+        let sql = format!(
+            "SELECT phase, \
+             CASE WHEN lockers_total > 0 AND phase LIKE 'waiting%' THEN lockers_done::float8 / lockers_total \
+               WHEN tuples_total > 0 AND phase LIKE '%loading%' THEN tuples_done::float8 / tuples_total \
+               WHEN blocks_total > 0 THEN blocks_done::float8 / blocks_total END, \
+             current_locker_pid FROM pg_catalog.pg_stat_progress_create_index WHERE pid = {}",
+            self.id
+        );
+        let Some(row) = self.session.query(&sql)?.into_iter().next() else { return Ok(None) };
+        let mut values = row.into_iter();
+        let mut next = || values.next().flatten();
+        let (phase, done, locker) = (next().unwrap_or_default(), next(), next());
+        let waits_for = match locker.filter(|pid| pid != "0") {
+            Some(pid) => blockers::session_of(&mut self.session, &pid)?,
+            None => None,
+        };
+        let done = done.and_then(|done| done.parse::<f64>().ok());
+        Ok(Some(Event::Building { phase, done, waits_for }))
+    }
+}
+
+/// Ends the watch also where the work panics.
+struct RaisedAtEnd<'a>(&'a Signal);
+
+impl Drop for RaisedAtEnd<'_> {
+    fn drop(&mut self) {
+        self.0.raise();
+    }
+}
+
+fn id_of(session: &mut Session) -> Result<String, DbError> {
+    let sql = match session.backend() {
+        Backend::Postgres => "SELECT pg_backend_pid()",
+        Backend::Mysql => "SELECT connection_id()",
+        Backend::Sqlite => return Ok(String::new()),
+    };
+    Ok(session.value(sql)?.unwrap_or_default())
+}

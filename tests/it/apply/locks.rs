@@ -1,0 +1,197 @@
+use std::{sync::mpsc, thread, time::Duration};
+
+use newcol_core::execute::apply::{
+    Answer, ApplyError, BlockerPolicy, Budget, Event, Outcome, Settings,
+};
+use newcol_testkit::{ScratchDb, Want};
+
+use super::{apply, apply_and, hasty, migration, recorded, session, value};
+
+const ADD: &str = "ALTER TABLE users ADD COLUMN locale varchar(16) NULL";
+
+/// The same as a stage of ours, whose table is known beforehand.
+const OURS: &str = "-- cargo newcol: users.locale, stage expand\n\
+                    SET LOCAL lock_timeout = '500ms';\n\
+                    ALTER TABLE users ADD COLUMN locale varchar(16) NULL;";
+
+fn users(want: Want) -> Option<ScratchDb> {
+    let db = ScratchDb::require(want)?;
+    db.run(&["CREATE TABLE users (id INTEGER NOT NULL PRIMARY KEY, name VARCHAR(80))"]).unwrap();
+    db.run(&["INSERT INTO users VALUES (1, 'Ann')"]).unwrap();
+    Some(db)
+}
+
+/// A program that has read the table and not ended its transaction.
+fn idle(url: &str) -> newcol_core::db::Session {
+    let mut idle = session(url, "billing");
+    idle.batch("BEGIN").unwrap();
+    drop(idle.query("SELECT * FROM users").unwrap());
+    idle
+}
+
+fn waits_and_names(want: Want) {
+    let Some(db) = users(want) else { return };
+    let (ended, end) = mpsc::channel::<()>();
+    let (held, hold) = mpsc::channel();
+    thread::scope(|scope| {
+        let url = db.url();
+        scope.spawn(move || {
+            let mut idle = idle(url);
+            held.send(()).unwrap();
+            end.recv().unwrap();
+            idle.batch("COMMIT").unwrap();
+        });
+        hold.recv().unwrap();
+        let once = std::sync::Once::new();
+        let told = apply_and(db.url(), hasty(), &[migration(1, ADD, true)], |event| {
+            if let Event::Retry { tries: 2, .. } = event {
+                once.call_once(|| ended.send(()).unwrap());
+            }
+            Answer::Go
+        });
+        let done = told.done();
+        assert!(done[0].tries > 2, "{done:?}");
+        let by = &done[0].blockers;
+        assert_eq!(by.len(), 1, "{by:?}");
+        assert_eq!(by[0].state, "idle in transaction");
+    });
+    assert_eq!(recorded(&db), ["1"]);
+}
+
+#[test]
+fn whoever_stands_in_the_way_is_waited_for_and_named_on_postgres() {
+    waits_and_names(Want::postgres());
+}
+
+#[test]
+fn whoever_stands_in_the_way_is_waited_for_and_named_on_mysql() {
+    waits_and_names(Want::mysql());
+}
+
+/// A lock that is asked for holds up all that come later: so it is not, while a long transaction
+/// holds the table.
+#[test]
+fn nobody_queues_behind_a_long_transaction() {
+    let Some(db) = users(Want::postgres()) else { return };
+    let mut idle = idle(db.url());
+    newcol_testkit::wait::wait_until("a long transaction", Duration::from_secs(10), || {
+        value(&db, "SELECT max(now() - xact_start) > '1.1 s' FROM pg_stat_activity WHERE datname = current_database() AND state = 'idle in transaction'") == "t"
+    })
+    .unwrap();
+    let told = thread::scope(|scope| {
+        let (held, hold) = mpsc::channel();
+        let run = scope.spawn(|| {
+            apply_and(db.url(), hasty(), &[migration(1, OURS, true)], move |event| {
+                if let Event::Held { by, .. } = event {
+                    held.send(by.clone()).unwrap();
+                }
+                Answer::Go
+            })
+        });
+        let by = hold.recv().unwrap();
+        assert_eq!(by[0].application, "billing");
+        assert_eq!(
+            value(
+                &db,
+                "SELECT count(*) FROM pg_locks WHERE relation = 'users'::regclass AND NOT granted"
+            ),
+            "0"
+        );
+        idle.batch("COMMIT").unwrap();
+        run.join().unwrap()
+    });
+    assert_eq!(told.done()[0].tries, 1);
+    assert!(!told.events.iter().any(|event| matches!(event, Event::Retry { .. })));
+}
+
+#[test]
+fn it_leaves_when_it_is_to_show_or_its_time_is_over() {
+    let Some(db) = users(Want::postgres()) else { return };
+    let idle = idle(db.url());
+    let show = Settings { blockers: BlockerPolicy::Show, ..hasty() };
+    let told = apply(db.url(), show, &[migration(1, ADD, true)]);
+    let Err(ApplyError::Blocked { by, .. }) = told.ended else { panic!("{:?}", told.ended) };
+    assert_eq!(by[0].application, "billing");
+
+    let budget = Budget { max_wait: Duration::ZERO, ..hasty().budget };
+    let told = apply(db.url(), Settings { budget, ..hasty() }, &[migration(1, ADD, true)]);
+    let Err(ApplyError::Busy { by, tries, .. }) = told.ended else { panic!("{:?}", told.ended) };
+    assert_eq!((by[0].application.as_str(), tries), ("billing", 1));
+    drop(idle);
+    assert!(recorded(&db).is_empty());
+}
+
+/// Only programs of plain users are ended, and only on demand.
+#[test]
+fn blockers_are_cancelled_on_demand() {
+    let Some(db) = users(Want::postgres()) else { return };
+    // Roles are the server's, which other tests share.
+    let role = format!(
+        "plain_{}",
+        value(&db, "SELECT oid FROM pg_database WHERE datname = current_database()")
+    );
+    db.run(&[&format!("CREATE ROLE {role} LOGIN"), &format!("GRANT SELECT ON users TO {role}")])
+        .unwrap();
+    let cancel = Settings { blockers: BlockerPolicy::Cancel, ..hasty() };
+
+    let mut superuser = idle(db.url());
+    let told = apply_and(db.url(), cancel, &[migration(1, ADD, true)], |event| match event {
+        Event::Retry { tries: 3.., .. } => Answer::Stop,
+        _ => Answer::Go,
+    });
+    assert!(matches!(told.ended, Ok(Outcome::Stopped(_))), "{:?}", told.ended);
+    superuser.batch("COMMIT").unwrap();
+
+    let mut plain = idle(&db.url().replacen("newcol@", &format!("{role}@"), 1));
+    let told = apply(db.url(), cancel, &[migration(1, ADD, true)]);
+    told.done();
+    let cancelled = told.events.iter().any(|event| matches!(event, Event::Cancelled { .. }));
+    assert!(cancelled, "{:?}", told.events);
+    assert!(plain.query("SELECT 1").is_err());
+    db.run(&[&format!("DROP OWNED BY {role}"), &format!("DROP ROLE {role}")]).unwrap();
+}
+
+/// What fails for good is not tried again, and leaves nothing.
+#[test]
+fn a_failed_statement_is_an_error() {
+    for want in [Want::postgres(), Want::sqlite()] {
+        let Some(db) = users(want) else { continue };
+        let up = format!("{ADD}; ALTER TABLE nowhere ADD COLUMN a integer");
+        let told = apply(db.url(), hasty(), &[migration(1, &up, true)]);
+        let Err(ApplyError::Failed { in_part, .. }) = told.ended else {
+            panic!("{:?}", told.ended)
+        };
+        assert!(!in_part);
+        assert!(recorded(&db).is_empty());
+        assert!(db.run(&["SELECT locale FROM users"]).is_err());
+    }
+}
+
+/// What each statement did to others is reported.
+#[test]
+fn the_report_is_what_happened() {
+    let Some(db) = users(Want::postgres()) else { return };
+    let up = "ALTER TABLE users ADD COLUMN a integer; COMMENT ON COLUMN users.a IS ';'; \
+              ALTER TABLE users ADD COLUMN b uuid DEFAULT gen_random_uuid(); \
+              CREATE TABLE other (id integer PRIMARY KEY)";
+    let done = apply(db.url(), hasty(), &[migration(1, up, true)]).done();
+    let said: Vec<String> = done[0]
+        .statements
+        .iter()
+        .map(|statement| {
+            let locks = statement
+                .locks
+                .iter()
+                .filter(|lock| lock.table == "users")
+                .map(|lock| format!(" {} rewritten {}", lock.mode, lock.rewritten));
+            format!("{}:{}", statement.sql, locks.collect::<String>())
+        })
+        .collect();
+    insta::assert_snapshot!(said.join("\n"), @r"
+    ALTER TABLE users ADD COLUMN a integer: ACCESS EXCLUSIVE rewritten false
+    COMMENT ON COLUMN users.a IS ';':
+    ALTER TABLE users ADD COLUMN b uuid DEFAULT gen_random_uuid(): ACCESS EXCLUSIVE rewritten true
+    CREATE TABLE other (id integer PRIMARY KEY):
+    ");
+    assert!(done[0].held.is_some());
+}

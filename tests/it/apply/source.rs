@@ -1,0 +1,75 @@
+use diesel::{
+    backend::Backend,
+    connection::BoxableConnection,
+    migration::{
+        Migration, MigrationMetadata, MigrationName, MigrationSource, MigrationVersion, Result,
+    },
+};
+use diesel_migrations::FileBasedMigrations;
+use newcol_core::execute::apply::{ApplyError, SqlMigration};
+use newcol_testkit::{Project, ScratchDb, Want};
+
+use super::{apply, hasty, recorded};
+use crate::desk;
+
+/// A source of Diesel's is read as the directory is, and runs.
+#[test]
+fn sources_and_directories_are_the_same() {
+    let project: Project = desk::one_crate("sqlite").build().unwrap();
+    let dir = project.schema_dir().join("migrations");
+    let source = FileBasedMigrations::from_path(&dir).unwrap();
+    let read = SqlMigration::of_source::<diesel::sqlite::Sqlite>(&source).unwrap();
+    let listed = SqlMigration::in_dir(newcol_core::backend::Backend::Sqlite, &dir).unwrap();
+    assert_eq!(read, listed);
+    let Some(db) = ScratchDb::require(Want::sqlite()) else { return };
+    db.run(&["SELECT 1"]).unwrap();
+    apply(db.url(), hasty(), &read).done();
+    assert_eq!(recorded(&db), [read[0].version.clone()]);
+}
+
+/// A migration in Rust.
+struct Coded;
+
+impl<DB: Backend> Migration<DB> for Coded {
+    fn run(&self, _: &mut dyn BoxableConnection<DB>) -> Result<()> {
+        Ok(())
+    }
+
+    fn revert(&self, _: &mut dyn BoxableConnection<DB>) -> Result<()> {
+        Ok(())
+    }
+
+    fn metadata(&self) -> &dyn MigrationMetadata {
+        self
+    }
+
+    fn name(&self) -> &dyn MigrationName {
+        self
+    }
+}
+
+impl MigrationMetadata for Coded {}
+
+impl MigrationName for Coded {
+    fn version(&self) -> MigrationVersion<'_> {
+        MigrationVersion::from("1")
+    }
+}
+
+impl std::fmt::Display for Coded {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("1_coded")
+    }
+}
+
+impl<DB: Backend> MigrationSource<DB> for Coded {
+    fn migrations(&self) -> Result<Vec<Box<dyn Migration<DB>>>> {
+        Ok(vec![Box::new(Coded)])
+    }
+}
+
+#[test]
+fn code_is_refused() {
+    let refused = SqlMigration::of_source::<diesel::sqlite::Sqlite>(&Coded);
+    assert!(matches!(refused, Err(ApplyError::NotSql { .. })), "{refused:?}");
+}
