@@ -1,6 +1,7 @@
 //! What a command runs in: workspace, environment, clock, resolved once and passed first.
 
 mod facts;
+mod gates;
 mod project;
 mod released;
 mod scaffold;
@@ -9,6 +10,7 @@ use std::cell::OnceCell;
 
 use camino::{Utf8Path, Utf8PathBuf};
 pub(crate) use facts::{Origin, Wish};
+pub(crate) use gates::ShutGate;
 use newcol_core::{
     db::PgEnv,
     execute::files,

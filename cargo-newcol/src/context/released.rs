@@ -33,6 +33,8 @@ pub(crate) struct Column {
     pub(crate) text: String,
     pub(crate) contract: Contract,
     pub(crate) measured: Option<Measured>,
+    /// Stages that the user vouched for, each with the reason.
+    pub(crate) confirmed: Vec<(StageKind, String)>,
     /// One per engine.
     pub(crate) targets: Vec<Target>,
     pub(crate) schemas: Vec<SchemaFile>,
@@ -110,7 +112,7 @@ impl Column {
         text: String,
         url: Option<&str>,
     ) -> Result<Self, CliError> {
-        let ContractFile { contract, measured, .. } =
+        let ContractFile { contract, measured, confirmed } =
             read_contract(&text).map_err(|list| complaints(&file, &text, &list))?;
         let expected = project.contract_path(contract.path());
         if expected != file {
@@ -123,8 +125,16 @@ impl Column {
         }
         let schemas = project.schemas_of(contract.table())?;
         let released = Released::find(project, contract.path());
-        let mut column =
-            Self { file, text, contract, measured, targets: Vec::new(), schemas, released };
+        let mut column = Self {
+            file,
+            text,
+            contract,
+            measured,
+            confirmed,
+            targets: Vec::new(),
+            schemas,
+            released,
+        };
         column.targets = project.plan(ctx, &column.wish(), url)?;
         Ok(column)
     }

@@ -1,6 +1,7 @@
 //! One verb per file: arguments, help text, `run`.
 
 pub(crate) mod add;
+pub(crate) mod apply;
 mod ask;
 pub(crate) mod backfill;
 pub(crate) mod completions;
@@ -14,3 +15,4 @@ pub(crate) mod status;
 pub(crate) mod tour;
 pub(crate) mod undo;
 pub(crate) mod verify;
+mod when;

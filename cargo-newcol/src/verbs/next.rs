@@ -2,15 +2,14 @@
 
 use clap::Args;
 use newcol_core::{
-    contract::OldRows,
-    db::{Access, Session},
+    db::Access,
     ident::ColumnPath,
-    plan::{Gate, LEFTOVERS, StageKind, explain},
+    plan::{Gate, StageKind, explain},
     render::release::release,
 };
 
 use crate::{
-    context::{Column, Context, Intent, Project, engine_of, stored_version},
+    context::{Column, Context, Intent, ShutGate},
     error::{CliError, Exit},
     output::Output,
 };
@@ -49,7 +48,12 @@ pub(crate) fn run(ctx: &Context, out: &mut Output, args: &NextArgs) -> Result<Ex
         out.status("nothing to do: every stage is released");
         return Ok(Exit::Nothing);
     };
-    let shut = shut_gates(ctx, &project, &column, kind, args)?;
+    let mut session = match &args.database_url {
+        Some(url) => Some(ctx.session(&project.url(url)?, Access::Read)?),
+        None => None,
+    };
+    let confirmed = args.confirm_release.is_some();
+    let shut = column.shut_gates(&project, kind, session.as_mut(), confirmed)?;
     if !shut.is_empty() {
         return Err(gate_error(&column, kind, &shut, args));
     }
@@ -70,114 +74,12 @@ pub(crate) fn run(ctx: &Context, out: &mut Output, args: &NextArgs) -> Result<Ex
     }
     let exit = ctx.commit(out, &project, &patch, args.dry_run)?;
     if !args.dry_run {
-        out.next_steps(&["apply the stage: `diesel migration run`".to_owned()]);
+        out.next_steps(&["apply the stage: `cargo newcol apply --database-url ...`".to_owned()]);
     }
     Ok(exit)
 }
 
-/// A gate that nothing opens, with what was found.
-struct Shut {
-    gate: Gate,
-    found: String,
-}
-
-fn shut_gates(
-    ctx: &Context,
-    project: &Project,
-    column: &Column,
-    kind: StageKind,
-    args: &NextArgs,
-) -> Result<Vec<Shut>, CliError> {
-    let mut gates: Vec<Gate> = Vec::new();
-    for stage in column.plans().filter_map(|plan| plan.stage(kind)) {
-        for gate in &stage.gates {
-            if !gates.contains(gate) {
-                gates.push(*gate);
-            }
-        }
-    }
-    let mut session = match &args.database_url {
-        Some(url) => Some(ctx.session(&project.url(url)?, Access::Read)?),
-        None => None,
-    };
-    let mut shut = Vec::new();
-    for gate in gates {
-        let found = match (&mut session, gate) {
-            (Some(session), Gate::StageApplied(before)) => {
-                applied(session, project, column, before)?
-            }
-            (Some(session), Gate::Backfilled) => {
-                // Without the column there are no rows to count.
-                match applied(session, project, column, StageKind::Expand)? {
-                    Some(missing) => {
-                        shut.push(Shut {
-                            gate: Gate::StageApplied(StageKind::Expand),
-                            found: missing,
-                        });
-                        None
-                    }
-                    None => backfilled(session, column)?,
-                }
-            }
-            (_, _) if args.confirm_release.is_some() => None,
-            (None, Gate::StageApplied(_) | Gate::Backfilled) => {
-                Some("no database was asked".to_owned())
-            }
-            (_, Gate::OldWritersGone | Gate::ReplacedUnused) => {
-                Some("only you can know".to_owned())
-            }
-        };
-        shut.extend(found.map(|found| Shut { gate, found }));
-    }
-    Ok(shut)
-}
-
-/// Tells which migrations of a stage are missing in the database.
-fn applied(
-    session: &mut Session,
-    project: &Project,
-    column: &Column,
-    before: StageKind,
-) -> Result<Option<String>, CliError> {
-    let known = session.migrations()?;
-    let missing = column
-        .released
-        .folders(before)
-        .iter()
-        .filter(|folder| engine_of(project, folder).is_some_and(|e| e.backend == session.backend()))
-        .filter(|folder| {
-            let version = stored_version(folder.file_name().unwrap_or_default());
-            !known.iter().any(|m| m.version == version)
-        })
-        .count();
-    let are = if missing == 1 { "is" } else { "are" };
-    Ok((missing > 0).then(|| {
-        format!("{missing} of its migrations {are} not applied to {}", session.url().describe())
-    }))
-}
-
-/// Counts rows that the fill has not reached, up to a bound.
-fn backfilled(session: &mut Session, column: &Column) -> Result<Option<String>, CliError> {
-    let target = column.targets.iter().find(|t| t.plan.backend() == session.backend());
-    let Some(question) = target.and_then(|t| newcol_core::render::pending(&t.plan)) else {
-        return Ok(None);
-    };
-    let rows = session.value(question.as_str())?.unwrap_or_default();
-    let rows: u64 = rows.parse().unwrap_or(u64::MAX);
-    let Some(target) = target else { return Ok(None) };
-    // The migration computes a bounded number of rows itself, where SQL can.
-    let bound = match target.plan.contract.answers().old_rows {
-        OldRows::Rust(_) => 0,
-        OldRows::Sql(_) | OldRows::Unfilled => LEFTOVERS,
-    };
-    Ok((rows > bound).then(|| match rows {
-        1 => "1 row is empty".to_owned(),
-        rows if rows > LEFTOVERS => format!("more than {LEFTOVERS} rows are empty"),
-        rows => format!("{rows} rows are empty"),
-    }))
-}
-
-fn gate_error(column: &Column, kind: StageKind, shut: &[Shut], args: &NextArgs) -> CliError {
+fn gate_error(column: &Column, kind: StageKind, shut: &[ShutGate], args: &NextArgs) -> CliError {
     let path = column.contract.path();
     let mut error = CliError {
         exit: Exit::GateShut,
@@ -192,7 +94,7 @@ fn gate_error(column: &Column, kind: StageKind, shut: &[Shut], args: &NextArgs) 
     };
     for gate in shut.iter().map(|s| s.gate).filter(|_| args.database_url.is_some()) {
         error.hints.extend(match gate {
-            Gate::StageApplied(_) => Some("apply it first: `diesel migration run`".to_owned()),
+            Gate::StageApplied(_) => Some("apply it first: `cargo newcol apply`".to_owned()),
             Gate::Backfilled => Some(format!("fill them first: `cargo newcol backfill {path}`")),
             Gate::OldWritersGone | Gate::ReplacedUnused => None,
         });

@@ -1,7 +1,6 @@
 //! `cargo newcol backfill`: fills a column in rows that exist already.
 
 mod progress;
-mod when;
 
 use std::{num::NonZeroU32, time::Duration};
 
@@ -22,13 +21,15 @@ use newcol_core::{
 use serde::Serialize;
 
 pub(super) use self::progress::Progress;
-use self::when::Deadline;
 use crate::{
     context::{Column, Context, Intent},
     error::{CliError, Exit},
     interrupt,
     output::Output,
-    verbs::ask,
+    verbs::{
+        ask,
+        when::{self, Deadline},
+    },
 };
 
 /// Fill a column in rows that exist already, in small batches that nobody notices

@@ -4,14 +4,15 @@ use std::time::{Duration, Instant};
 
 use jiff::{Timestamp, civil::Time, tz::TimeZone};
 
-/// Parses `500ms`, `2s`, `3m`.
+/// Parses `500ms`, `2s`, `3m`, `4h`.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
-    let (number, unit) = split(text).ok_or_else(|| wrong(text, "500ms, 2s or 3m"))?;
+    let (number, unit) = split(text).ok_or_else(|| wrong(text, "500ms, 2s, 3m or 4h"))?;
     let millis = match unit {
         "ms" => 1,
         "s" => 1_000,
         "m" | "min" => 60_000,
-        _ => return Err(wrong(text, "500ms, 2s or 3m")),
+        "h" => 3_600_000,
+        _ => return Err(wrong(text, "500ms, 2s, 3m or 4h")),
     };
     Ok(Duration::from_millis(number.saturating_mul(millis)))
 }

@@ -1,0 +1,205 @@
+//! `cargo newcol apply`: runs pending migrations on a live database, and nobody notices.
+
+mod pending;
+mod shown;
+
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use newcol_core::{
+    db::{Access, DatabaseUrl, OpenOptions, Session},
+    execute::apply::{Answer, Apply, ApplyError, BlockerPolicy, Budget, Others, Outcome, Settings},
+    ident::ColumnPath,
+    plan::{Gate, StageKind, explain},
+};
+
+use self::{pending::Pending, shown::Shown};
+use super::{ask, when};
+use crate::{
+    context::{Column, Context, Intent, ShutGate},
+    error::{CliError, Exit},
+    interrupt,
+    output::Output,
+};
+
+/// Apply pending migrations to a live database without holding anybody up
+///
+/// As `diesel migration run`, and with the same table of what is applied. No statement waits longer
+/// for its lock than the lock timeout, and so nobody waits longer behind it; what gets no lock is
+/// tried again, and whoever stands in the way is named. An index that is built concurrently goes on
+/// after any interruption. Stages of a column wait at their gates: exit code 3, with what is missing.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    cargo newcol apply --all --database-url postgres://db/app --dry-run\n  \
+    cargo newcol apply users.locale --database-url postgres://db/app --yes\n  \
+    cargo newcol apply --all --database-url postgres://db/app --yes --lock-timeout 200ms --max-wait 1h\n  \
+    cargo newcol apply --all --database-url postgres://db/app --yes --blockers show")]
+pub(crate) struct ApplyArgs {
+    /// Column whose stages are applied, with the pending migrations before them
+    #[arg(required_unless_present = "all")]
+    column: Option<ColumnPath>,
+    /// Apply every pending migration
+    #[arg(long, conflicts_with = "column")]
+    all: bool,
+    /// Database to change
+    #[arg(long, value_name = "URL")]
+    database_url: String,
+    /// Show what would run, and who stands in the way; changes nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Do not ask
+    #[arg(long)]
+    yes: bool,
+    /// Wait so long for a lock before leaving the queue
+    #[arg(long, value_name = "TIME", value_parser = when::duration, default_value = "500ms", help_heading = "Waiting")]
+    lock_timeout: Duration,
+    /// Try a migration again for so long
+    #[arg(long, value_name = "TIME", value_parser = when::duration, default_value = "15m", help_heading = "Waiting")]
+    max_wait: Duration,
+    /// Let the concurrent build of an index wait so long for older transactions
+    #[arg(long, value_name = "TIME", value_parser = when::duration, default_value = "4h", help_heading = "Waiting")]
+    index_wait: Duration,
+    /// What to do about others that hold what a migration needs
+    #[arg(long, value_enum, default_value_t = BlockersArg::Wait, help_heading = "Waiting")]
+    blockers: BlockersArg,
+    /// What to do about another runner
+    #[arg(long, value_enum, default_value_t = OthersArg::Wait, help_heading = "Waiting")]
+    other_runner: OthersArg,
+}
+
+/// What to do about others that hold what a migration needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum BlockersArg {
+    /// Say who they are, and leave
+    Show,
+    /// Ask again and again until they are done
+    Wait,
+    /// End their statement or idle transaction; never those of superusers, replicas and vacuums
+    Cancel,
+}
+
+/// What to do about another runner.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum OthersArg {
+    /// Wait until it is done
+    Wait,
+    /// Leave
+    Leave,
+}
+
+pub(crate) fn run(ctx: &Context, out: &mut Output, args: &ApplyArgs) -> Result<Exit, CliError> {
+    let project = ctx.project(out, Intent::of_dry_run(args.dry_run))?;
+    let url = project.url(&args.database_url)?;
+    let mut session = ctx.session(&url, Access::Read)?;
+    let wanted = args.column.as_ref().filter(|_| !args.all);
+    let pending = Pending::find(ctx, &project, &mut session, wanted)?;
+    for warning in &pending.warnings {
+        out.warn(warning);
+    }
+    if pending.steps.is_empty() {
+        out.status("nothing to do: every migration is applied");
+        return Ok(Exit::Nothing);
+    }
+    if args.dry_run {
+        shown::plan(out, &url, &pending);
+        return Ok(Exit::Done);
+    }
+    if !args.yes {
+        let (count, database) = (pending.count(), url.describe());
+        let are = if count == 1 { "migration" } else { "migrations" };
+        ask::consent(out, &format!("apply {count} {are} to {database}"))?;
+    }
+    let open = OpenOptions {
+        access: Access::Write,
+        application_name: Some("cargo newcol".to_owned()),
+        pg_env: ctx.pg_env(),
+    };
+    let apply = Apply::new(&url, open).settings(settings(args));
+    for step in &pending.steps {
+        if let Some((column, kind)) = pending.stage_of(step) {
+            let confirmed = column.confirmed.iter().any(|(stage, _)| *stage == kind);
+            let shut = column.shut_gates(&project, kind, Some(&mut session), confirmed)?;
+            if !shut.is_empty() {
+                return Err(gate_error(column, kind, &shut, &session));
+            }
+        }
+        let shown = Shown::new(out);
+        let outcome = apply.run(&step.migrations, &|event| {
+            shown.show(event);
+            if interrupt::requested() { Answer::Stop } else { Answer::Go }
+        });
+        shown.end();
+        match outcome.map_err(|error| failed(out, &error, &url))? {
+            Outcome::Done(_) => {}
+            Outcome::Stopped(_) => {
+                out.say("stopped: what is listed above is applied, the rest is not");
+                out.next_steps(&["run the same command again to go on".to_owned()]);
+                return Ok(Exit::GateShut);
+            }
+        }
+    }
+    out.next_steps(&pending.next_steps());
+    Ok(Exit::Done)
+}
+
+fn settings(args: &ApplyArgs) -> Settings {
+    Settings {
+        budget: Budget {
+            lock_timeout: args.lock_timeout,
+            max_wait: args.max_wait,
+            index_wait: args.index_wait,
+        },
+        blockers: match args.blockers {
+            BlockersArg::Show => BlockerPolicy::Show,
+            BlockersArg::Wait => BlockerPolicy::Wait,
+            BlockersArg::Cancel => BlockerPolicy::Cancel,
+        },
+        others: match args.other_runner {
+            OthersArg::Wait => Others::Wait,
+            OthersArg::Leave => Others::Leave,
+        },
+    }
+}
+
+fn gate_error(column: &Column, kind: StageKind, shut: &[ShutGate], session: &Session) -> CliError {
+    let path = column.contract.path();
+    let database = session.url().describe();
+    let mut hints = Vec::new();
+    if shut.iter().any(|s| s.gate == Gate::Backfilled) {
+        hints.push(format!("fill them first: `cargo newcol backfill {path}`"));
+    }
+    if shut.iter().any(|s| matches!(s.gate, Gate::OldWritersGone | Gate::ReplacedUnused)) {
+        hints.push(format!(
+            "vouch for it in the contract: `{} = \"why\"` under `[confirmed]`",
+            kind.name()
+        ));
+    }
+    let cause = |s: &ShutGate| format!("not shown that {} ({})", explain::gate(s.gate), s.found);
+    CliError {
+        exit: Exit::GateShut,
+        message: format!("`{}` of `{path}` cannot be applied to {database} yet", kind.name()),
+        place: Some(column.file.to_string()),
+        causes: shut.iter().map(cause).collect(),
+        also: Vec::new(),
+        hints,
+    }
+}
+
+fn failed(out: &mut Output, error: &ApplyError, url: &DatabaseUrl) -> CliError {
+    for blocker in error.blockers() {
+        out.status(&format!("  {blocker}"));
+    }
+    let exit = match error {
+        ApplyError::AnotherRunner { .. }
+        | ApplyError::Busy { .. }
+        | ApplyError::Blocked { .. }
+        | ApplyError::Pooler { .. } => Exit::GateShut,
+        ApplyError::NotSql { .. } | ApplyError::NoDown { .. } => Exit::Usage,
+        ApplyError::Database(_)
+        | ApplyError::File { .. }
+        | ApplyError::Failed { .. }
+        | ApplyError::OtherIndex { .. }
+        | ApplyError::Privilege { .. } => Exit::Failed,
+    };
+    CliError::of(exit, error).at(url.describe()).hint_maybe(error.hint())
+}

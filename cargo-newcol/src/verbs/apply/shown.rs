@@ -1,0 +1,241 @@
+//! What `apply` tells: what it would do, what it waits for, and what it did to others.
+
+use std::sync::Mutex;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use newcol_core::{
+    db::DatabaseUrl,
+    execute::apply::{Blocker, Event, MigrationReport},
+};
+use serde::Serialize;
+
+use super::pending::Pending;
+use crate::output::Output;
+
+/// Shows events: on a terminal as a line that changes, elsewhere as a line each.
+pub(super) struct Shown<'a> {
+    bar: ProgressBar,
+    out: Mutex<&'a mut Output>,
+}
+
+#[derive(Debug, Serialize)]
+struct PendingJson<'a> {
+    database: &'a str,
+    version: &'a str,
+    name: &'a str,
+    in_transaction: bool,
+    column: Option<String>,
+    stage: Option<&'static str>,
+}
+
+#[derive(Debug, Serialize)]
+struct AppliedJson<'a> {
+    version: &'a str,
+    name: &'a str,
+    tries: u32,
+    took_ms: u128,
+    held_ms: Option<u128>,
+    statements: Vec<StatementJson<'a>>,
+    blockers: Vec<String>,
+    notes: &'a [String],
+}
+
+#[derive(Debug, Serialize)]
+struct StatementJson<'a> {
+    sql: &'a str,
+    took_ms: u128,
+    waited_ms: u128,
+    blocked: u32,
+    locks: Vec<LockJson<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct LockJson<'a> {
+    table: &'a str,
+    mode: &'static str,
+    rewritten: bool,
+    scans: u64,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+enum EventJson<'a> {
+    Queued { by: Vec<String> },
+    Held { migration: &'a str, by: Vec<String> },
+    Retry { migration: &'a str, tries: u32, why: &'a str, by: Vec<String> },
+    Building { phase: &'a str, done: Option<f64>, waits_for: Option<String> },
+    Cancelled { by: Vec<String> },
+    Note { text: &'a str },
+}
+
+impl<'a> Shown<'a> {
+    pub(super) fn new(out: &'a mut Output) -> Self {
+        let target =
+            if out.draws() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        let style = ProgressStyle::with_template("{spinner} {msg}").expect("the template is ours");
+        let bar = ProgressBar::with_draw_target(None, target).with_style(style);
+        Self { bar, out: Mutex::new(out) }
+    }
+
+    pub(super) fn show(&self, event: &Event) {
+        // A panic of the watcher ends the run anyway.
+        let Ok(mut out) = self.out.lock() else { return };
+        self.bar.tick();
+        if let Some(json) = EventJson::of(event) {
+            out.json("newcol-apply-event", &json);
+        }
+        let mut say = |text: &str| self.bar.suspend(|| out.status(text));
+        match event {
+            Event::Waiting => {}
+            Event::Began { migration } => self.bar.set_message(migration.clone()),
+            Event::Queued { by } => {
+                say("waiting: another runner is at work");
+                list(&mut say, by);
+            }
+            Event::Held { migration, by } => {
+                say(&format!("waiting with {migration}: others hold the table"));
+                list(&mut say, by);
+            }
+            Event::Retry { migration, tries, why, by } => {
+                self.bar.set_message(format!("{migration}, try {}", tries + 1));
+                // The first says it all; later ones only where somebody else is in the way.
+                if *tries == 1 {
+                    say(&format!("{migration}: {why}; trying again"));
+                    list(&mut say, by);
+                }
+            }
+            Event::Building { phase, done, waits_for } => {
+                let share = done.map(|done| format!(", {:.0} %", done * 100.0)).unwrap_or_default();
+                let whom = waits_for.as_ref().map(|who| format!(", for {who}")).unwrap_or_default();
+                self.bar.set_message(format!("{phase}{share}{whom}"));
+            }
+            Event::Cancelled { by } => {
+                say("cancelled:");
+                list(&mut say, by);
+            }
+            Event::Note(text) => say(text),
+            Event::Done(report) => {
+                let json = AppliedJson::of(report);
+                self.bar.suspend(|| {
+                    out.json("newcol-applied", &json);
+                    done(&mut out, report);
+                });
+            }
+        }
+    }
+
+    pub(super) fn end(self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+fn list(say: &mut impl FnMut(&str), by: &[Blocker]) {
+    for blocker in by {
+        say(&format!("  {blocker}"));
+    }
+}
+
+fn done(out: &mut Output, report: &MigrationReport) {
+    let tries = match report.tries {
+        1 => String::new(),
+        tries => format!(", {tries} tries"),
+    };
+    out.say(&format!("{} in {} ms{tries}", report.name, report.took.as_millis()));
+    for statement in &report.statements {
+        for lock in &statement.locks {
+            let also = [
+                lock.rewritten.then_some("; the table was written anew".to_owned()),
+                (lock.scans > 0).then(|| "; the whole table was read".to_owned()),
+            ];
+            let also: String = also.into_iter().flatten().collect();
+            out.say(&format!("  {} on {}{also}", lock.mode, lock.table));
+        }
+    }
+    let waited: u128 = report.statements.iter().map(|s| s.waited.as_millis()).sum();
+    let blocked = report.statements.iter().map(|s| s.blocked).max().unwrap_or_default();
+    if let Some(held) = report.held {
+        out.say(&format!(
+            "  held for {} ms, waited {waited} ms for it, {blocked} sessions seen waiting",
+            held.as_millis()
+        ));
+    }
+    for note in &report.notes {
+        out.say(&format!("  {note}"));
+    }
+}
+
+/// Shows what would run.
+pub(super) fn plan(out: &mut Output, url: &DatabaseUrl, pending: &Pending) {
+    let database = url.describe();
+    out.heading("pending", &format!("in {database}"));
+    for step in &pending.steps {
+        let stage = pending.stage_of(step);
+        for migration in &step.migrations {
+            out.json(
+                "newcol-pending",
+                &PendingJson {
+                    database: &database,
+                    version: &migration.version,
+                    name: &migration.name,
+                    in_transaction: migration.in_transaction,
+                    column: stage.map(|(column, _)| column.contract.path().to_string()),
+                    stage: stage.map(|(_, kind)| kind.name()),
+                },
+            );
+            let bare = if migration.in_transaction { "" } else { ", without transaction" };
+            out.say(&format!("  {}{bare}", migration.name));
+        }
+    }
+}
+
+impl<'a> EventJson<'a> {
+    fn of(event: &'a Event) -> Option<Self> {
+        let names = |by: &[Blocker]| by.iter().map(ToString::to_string).collect();
+        Some(match event {
+            Event::Queued { by } => Self::Queued { by: names(by) },
+            Event::Held { migration, by } => Self::Held { migration, by: names(by) },
+            Event::Retry { migration, tries, why, by } => {
+                Self::Retry { migration, tries: *tries, why, by: names(by) }
+            }
+            Event::Building { phase, done, waits_for } => Self::Building {
+                phase,
+                done: *done,
+                waits_for: waits_for.as_ref().map(ToString::to_string),
+            },
+            Event::Cancelled { by } => Self::Cancelled { by: names(by) },
+            Event::Note(text) => Self::Note { text },
+            Event::Waiting | Event::Began { .. } | Event::Done(_) => return None,
+        })
+    }
+}
+
+impl<'a> AppliedJson<'a> {
+    fn of(report: &'a MigrationReport) -> Self {
+        let statements = report.statements.iter().map(|statement| StatementJson {
+            sql: &statement.sql,
+            took_ms: statement.took.as_millis(),
+            waited_ms: statement.waited.as_millis(),
+            blocked: statement.blocked,
+            locks: statement
+                .locks
+                .iter()
+                .map(|lock| LockJson {
+                    table: &lock.table,
+                    mode: lock.mode,
+                    rewritten: lock.rewritten,
+                    scans: lock.scans,
+                })
+                .collect(),
+        });
+        Self {
+            version: &report.version,
+            name: &report.name,
+            tries: report.tries,
+            took_ms: report.took.as_millis(),
+            held_ms: report.held.map(|held| held.as_millis()),
+            statements: statements.collect(),
+            blockers: report.blockers.iter().map(ToString::to_string).collect(),
+            notes: &report.notes,
+        }
+    }
+}
