@@ -244,7 +244,9 @@ fn what_now(targets: &[Target], project: &Project) -> Vec<String> {
     let plan = &target.plan;
     let path = plan.contract.path();
     steps.push(match project.engines.as_slice() {
-        [_] => "apply the stage: `diesel migration run`".to_owned(),
+        [_] => format!(
+            "apply the stage: `diesel migration run`, in production `cargo newcol apply {path}`"
+        ),
         _ => {
             "apply the stage to each engine: `diesel migration run --migration-dir ...`".to_owned()
         }

@@ -74,7 +74,10 @@ pub(crate) fn run(ctx: &Context, out: &mut Output, args: &NextArgs) -> Result<Ex
     }
     let exit = ctx.commit(out, &project, &patch, args.dry_run)?;
     if !args.dry_run {
-        out.next_steps(&["apply the stage: `cargo newcol apply --database-url ...`".to_owned()]);
+        out.next_steps(&[format!(
+            "apply the stage: `diesel migration run`, in production `cargo newcol apply {}`",
+            args.column
+        )]);
     }
     Ok(exit)
 }
@@ -94,7 +97,7 @@ fn gate_error(column: &Column, kind: StageKind, shut: &[ShutGate], args: &NextAr
     };
     for gate in shut.iter().map(|s| s.gate).filter(|_| args.database_url.is_some()) {
         error.hints.extend(match gate {
-            Gate::StageApplied(_) => Some("apply it first: `cargo newcol apply`".to_owned()),
+            Gate::StageApplied(_) => Some(format!("apply it first: `cargo newcol apply {path}`")),
             Gate::Backfilled => Some(format!("fill them first: `cargo newcol backfill {path}`")),
             Gate::OldWritersGone | Gate::ReplacedUnused => None,
         });
