@@ -3,6 +3,8 @@
 pub mod apply;
 pub mod backfill;
 pub mod files;
+pub mod old_writers;
 pub mod pace;
+pub mod peers;
 pub mod side_effects;
 mod signal;

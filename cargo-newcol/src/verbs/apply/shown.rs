@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use newcol_core::{
     db::DatabaseUrl,
-    execute::apply::{Blocker, Event, MigrationReport},
+    execute::apply::{Event, MigrationReport, Peer},
 };
 use serde::Serialize;
 
@@ -129,7 +129,7 @@ impl<'a> Shown<'a> {
     }
 }
 
-fn list(say: &mut impl FnMut(&str), by: &[Blocker]) {
+fn list(say: &mut impl FnMut(&str), by: &[Peer]) {
     for blocker in by {
         say(&format!("  {blocker}"));
     }
@@ -190,7 +190,7 @@ pub(super) fn plan(out: &mut Output, url: &DatabaseUrl, pending: &Pending) {
 
 impl<'a> EventJson<'a> {
     fn of(event: &'a Event) -> Option<Self> {
-        let names = |by: &[Blocker]| by.iter().map(ToString::to_string).collect();
+        let names = |by: &[Peer]| by.iter().map(ToString::to_string).collect();
         Some(match event {
             Event::Queued { by } => Self::Queued { by: names(by) },
             Event::Held { migration, by } => Self::Held { migration, by: names(by) },

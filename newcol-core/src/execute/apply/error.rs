@@ -2,8 +2,7 @@
 
 use camino::Utf8PathBuf;
 
-use super::Blocker;
-use crate::db::DbError;
+use crate::{db::DbError, execute::peers::Peer};
 
 /// Why migrations could not be applied. Those before the one that is named are applied, and what
 /// had been begun of it is taken back or taken up by the next run.
@@ -38,7 +37,7 @@ pub enum ApplyError {
         /// The database, without password.
         database: String,
         /// Who it is, where the server tells.
-        by: Vec<Blocker>,
+        by: Vec<Peer>,
     },
     /// Others stood in the way until the time was over.
     #[error("migration {migration} got no lock within {waited:.0?} and {tries} tries")]
@@ -50,7 +49,7 @@ pub enum ApplyError {
         /// How long.
         waited: std::time::Duration,
         /// Who stood in the way at last.
-        by: Vec<Blocker>,
+        by: Vec<Peer>,
     },
     /// Others stand in the way, and nobody is to wait for them.
     #[error("migration {migration} would have to wait for others")]
@@ -58,7 +57,7 @@ pub enum ApplyError {
         /// Its name.
         migration: String,
         /// Who they are.
-        by: Vec<Blocker>,
+        by: Vec<Peer>,
     },
     /// A statement of a migration failed.
     #[error("migration {migration} failed")]
@@ -134,7 +133,7 @@ impl ApplyError {
     }
 
     /// Returns who stands in the way.
-    pub fn blockers(&self) -> &[Blocker] {
+    pub fn blockers(&self) -> &[Peer] {
         match self {
             Self::AnotherRunner { by, .. } | Self::Busy { by, .. } | Self::Blocked { by, .. } => by,
             _ => &[],

@@ -9,13 +9,14 @@ use std::time::Duration;
 use sqlparser::tokenizer::Token;
 
 use super::{
-    ApplyError, Event, Run, blockers,
+    ApplyError, Event, Run,
     migration::{Attempt, Failed, Script},
     watch::Patience,
 };
 use crate::{
     backend::Backend,
     db::DbError,
+    execute::peers::{self, Peer},
     render::text::{exact_literal, quote},
     sql::{Placed, Statement},
 };
@@ -188,7 +189,7 @@ impl Run<'_> {
                     return Ok(Attempt::Done(report));
                 }
                 Found::Building { pid } => {
-                    let by = blockers::session_of(&mut self.watcher.session, &pid)?;
+                    let by = peers::session_of(&mut self.watcher.session, &pid)?;
                     let migration = script.migration.name.clone();
                     self.told.tell(&Event::Held { migration, by: by.into_iter().collect() });
                     if self.told.stop.wait(ASK) {
@@ -267,9 +268,9 @@ impl Run<'_> {
         }
     }
 
-    fn name_old_snapshots(&mut self, known: &mut Vec<super::Blocker>) -> Result<(), DbError> {
+    fn name_old_snapshots(&mut self, known: &mut Vec<Peer>) -> Result<(), DbError> {
         let id = self.watcher.id().to_owned();
-        let old = blockers::old_snapshots(&mut self.watcher.session, OLD, &id)?;
+        let old = peers::old_snapshots(&mut self.watcher.session, OLD, &id)?;
         for blocker in &old {
             self.told.tell(&Event::Note(format!("the build has to wait for {blocker}")));
         }

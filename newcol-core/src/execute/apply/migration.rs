@@ -3,13 +3,14 @@
 use std::time::{Duration, Instant};
 
 use super::{
-    ApplyError, Blocker, Direction, MigrationReport, Run, SqlMigration, StatementReport,
+    ApplyError, Direction, MigrationReport, Run, SqlMigration, StatementReport,
     index::{self, Concurrent},
     watch::Patience,
 };
 use crate::{
     backend::Backend,
     db::{DbError, one_line},
+    execute::peers::Peer,
     ident::TableName,
     render::{migrations::owner, text::exact_literal},
     sql::{self, Statement},
@@ -46,11 +47,11 @@ pub(super) struct Failed {
     /// Whether others held it up, so that the next try may go well.
     pub(super) is_passing: bool,
     /// Who did.
-    pub(super) by: Vec<Blocker>,
+    pub(super) by: Vec<Peer>,
 }
 
 impl Failed {
-    pub(super) fn new(source: DbError, by: Vec<Blocker>) -> Self {
+    pub(super) fn new(source: DbError, by: Vec<Peer>) -> Self {
         let is_passing = source
             .failure()
             .is_some_and(|said| !said.lost && (said.is_lock_timeout() || said.is_deadlock()));
@@ -198,7 +199,7 @@ impl Run<'_> {
         &mut self,
         sql: &str,
         patience: Patience,
-    ) -> Result<(StatementReport, Vec<Blocker>), Failed> {
+    ) -> Result<(StatementReport, Vec<Peer>), Failed> {
         let started = Instant::now();
         let Self { session, watcher, told, .. } = self;
         let (done, seen) = watcher.during(told, patience, || session.batch(sql));

@@ -7,7 +7,6 @@
 //!
 //! Everything here blocks. From async code, call it inside `tokio::task::spawn_blocking`.
 
-mod blockers;
 mod budget;
 mod error;
 mod index;
@@ -23,7 +22,6 @@ use std::time::{Duration, Instant};
 use diesel::migration::CREATE_MIGRATIONS_TABLE;
 
 pub use self::{
-    blockers::{Blocker, BlockerKind},
     budget::Budget,
     error::ApplyError,
     report::{LockTaken, MigrationReport, Report, StatementReport},
@@ -31,7 +29,10 @@ pub use self::{
     watch::LOOKS,
 };
 use self::{migration::Attempt, watch::Watcher};
-use super::signal::Signal;
+use super::{
+    peers::{self, Peer},
+    signal::Signal,
+};
 use crate::{
     backend::Backend,
     db::{DatabaseUrl, DbError, OpenOptions, Session},
@@ -46,7 +47,7 @@ pub enum Event {
     /// Another runner is at work.
     Queued {
         /// Who, where the server tells.
-        by: Vec<Blocker>,
+        by: Vec<Peer>,
     },
     /// Nothing has changed; whoever listens may stop.
     Waiting,
@@ -60,7 +61,7 @@ pub enum Event {
         /// The migration that waits.
         migration: String,
         /// Who they are.
-        by: Vec<Blocker>,
+        by: Vec<Peer>,
     },
     /// A try got no lock, or a deadlock was broken; nothing of it is left.
     Retry {
@@ -71,7 +72,7 @@ pub enum Event {
         /// What the server said.
         why: String,
         /// Who stood in the way.
-        by: Vec<Blocker>,
+        by: Vec<Peer>,
     },
     /// An index is built while programs go on.
     Building {
@@ -80,12 +81,12 @@ pub enum Event {
         /// How much of this phase is done, from 0 to 1.
         done: Option<f64>,
         /// Whose transaction must end before it goes on.
-        waits_for: Option<Blocker>,
+        waits_for: Option<Peer>,
     },
     /// Blockers were cancelled, as it was asked for.
     Cancelled {
         /// Who they were.
-        by: Vec<Blocker>,
+        by: Vec<Peer>,
     },
     /// Something worth knowing.
     Note(String),
@@ -311,7 +312,7 @@ impl Run<'_> {
         let script = migration.script(direction, self.session.backend())?;
         self.told.tell(&Event::Began { migration: migration.name.clone() });
         let started = Instant::now();
-        let mut blockers: Vec<Blocker> = Vec::new();
+        let mut blockers: Vec<Peer> = Vec::new();
         for tries in 1.. {
             if !self.wait_for_holders(&script, started)? {
                 return Ok(Ended::Stopped);
@@ -358,8 +359,11 @@ impl Run<'_> {
         self.session.query_bool(&sql)
     }
 
-    fn cancel(&mut self, by: &[Blocker]) -> Result<(), DbError> {
-        let by = blockers::cancel(&mut self.watcher.session, self.settings.blockers, by)?;
+    fn cancel(&mut self, by: &[Peer]) -> Result<(), DbError> {
+        if self.settings.blockers != BlockerPolicy::Cancel {
+            return Ok(());
+        }
+        let by = peers::cancel(&mut self.watcher.session, by)?;
         if !by.is_empty() {
             self.told.tell(&Event::Cancelled { by });
         }
@@ -381,7 +385,7 @@ impl Run<'_> {
         let mut is_told = false;
         loop {
             let id = self.watcher.id().to_owned();
-            let by = blockers::holders(&mut self.watcher.session, table, LONG, &id)?;
+            let by = peers::holders(&mut self.watcher.session, table, LONG, &id)?;
             if by.is_empty() {
                 return Ok(true);
             }
@@ -407,7 +411,7 @@ impl Run<'_> {
 }
 
 /// Adds blockers that are not known yet.
-fn remember(known: &mut Vec<Blocker>, seen: Vec<Blocker>) {
+fn remember(known: &mut Vec<Peer>, seen: Vec<Peer>) {
     for blocker in seen {
         if !known.iter().any(|one| one.id == blocker.id) {
             known.push(blocker);

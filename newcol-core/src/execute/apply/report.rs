@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Blocker;
+use crate::execute::peers::Peer;
 
 /// Everything that a run did.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -28,7 +28,7 @@ pub struct MigrationReport {
     /// Its statements, of the time that went well.
     pub statements: Vec<StatementReport>,
     /// Who stood in the way, each named once.
-    pub blockers: Vec<Blocker>,
+    pub blockers: Vec<Peer>,
     /// What else is worth knowing, one sentence each.
     pub notes: Vec<String>,
 }

@@ -8,10 +8,11 @@ use std::{
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::{ApplyError, Blocker, Event, Others, Told, blockers};
+use super::{ApplyError, Event, Others, Told};
 use crate::{
     backend::Backend,
     db::{DbError, Session},
+    execute::peers::{self, Peer},
     render::text::exact_literal,
 };
 
@@ -40,7 +41,7 @@ pub(super) fn take(
         if let Some(runner) = try_take(session)? {
             return Ok(Some(runner));
         }
-        let by: Vec<Blocker> = holder(session)?.into_iter().collect();
+        let by: Vec<Peer> = holder(session)?.into_iter().collect();
         if others == Others::Leave {
             return Err(ApplyError::AnotherRunner { database, by });
         }
@@ -114,7 +115,7 @@ fn is_linked(_: &File) -> io::Result<bool> {
     Ok(true)
 }
 
-fn holder(session: &mut Session) -> Result<Option<Blocker>, DbError> {
+fn holder(session: &mut Session) -> Result<Option<Peer>, DbError> {
     let sql = match session.backend() {
         Backend::Postgres => format!(
             "SELECT pid FROM pg_catalog.pg_locks WHERE locktype = 'advisory' AND granted \
@@ -127,7 +128,7 @@ fn holder(session: &mut Session) -> Result<Option<Blocker>, DbError> {
         Backend::Sqlite => return Ok(None),
     };
     match session.value(&sql)? {
-        Some(id) => blockers::session_of(session, &id),
+        Some(id) => peers::session_of(session, &id),
         None => Ok(None),
     }
 }

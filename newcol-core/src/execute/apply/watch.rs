@@ -5,11 +5,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Blocker, Event, Told, blockers};
+use super::{Event, Told};
 use crate::{
     backend::Backend,
     db::{DbError, Session},
-    execute::signal::Signal,
+    execute::{
+        peers::{self, Peer},
+        signal::Signal,
+    },
 };
 
 /// How often a working session is looked at; ten times as rarely after some seconds.
@@ -24,7 +27,7 @@ pub(super) struct Seen {
     /// How long it waited for locks.
     pub(super) waited: Duration,
     /// For whom, at last.
-    pub(super) blockers: Vec<Blocker>,
+    pub(super) blockers: Vec<Peer>,
     /// How many waited for it at the same time.
     pub(super) blocked: u32,
 }
@@ -112,17 +115,17 @@ impl Watcher {
     }
 
     /// Returns for whom the session waits now.
-    fn blockers(&mut self) -> Result<Vec<Blocker>, DbError> {
+    fn blockers(&mut self) -> Result<Vec<Peer>, DbError> {
         let id = self.id.clone();
         match self.session.backend() {
-            Backend::Postgres => blockers::of(&mut self.session, &id),
+            Backend::Postgres => peers::of(&mut self.session, &id),
             Backend::Mysql => {
                 let sql = format!(
                     "SELECT count(*) FROM information_schema.processlist \
                      WHERE id = {id} AND state LIKE 'Waiting for%lock'"
                 );
                 if self.session.query_bool(&sql)? {
-                    blockers::of(&mut self.session, &id)
+                    peers::of(&mut self.session, &id)
                 } else {
                     Ok(Vec::new())
                 }
@@ -177,7 +180,7 @@ impl Watcher {
         let mut next = || values.next().flatten();
         let (phase, done, locker) = (next().unwrap_or_default(), next(), next());
         let waits_for = match locker.filter(|pid| pid != "0") {
-            Some(pid) => blockers::session_of(&mut self.session, &pid)?,
+            Some(pid) => peers::session_of(&mut self.session, &pid)?,
             None => None,
         };
         let done = done.and_then(|done| done.parse::<f64>().ok());

@@ -1,18 +1,17 @@
-//! Who stands in the way: sessions of others, named so that somebody can go and ask them.
+//! Sessions of others, named so that somebody can go and ask them.
 
 use std::{fmt, time::Duration};
 
-use super::BlockerPolicy;
 use crate::{
     backend::Backend,
-    db::{DbError, Row, Session},
+    db::{DbError, Row, Session, one_line},
     ident::TableName,
     render::text::{self, exact_literal},
 };
 
 /// What a session is there for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum BlockerKind {
+pub enum PeerKind {
     /// A program's connection.
     Client,
     /// PostgreSQL's own vacuum; `wraparound` if it must not be disturbed.
@@ -26,13 +25,13 @@ pub enum BlockerKind {
     Prepared,
 }
 
-/// A session that another one waits for.
+/// A session of somebody else.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Blocker {
+pub struct Peer {
     /// Process id (PostgreSQL), connection id (MySQL, MariaDB), or name of a prepared transaction.
     pub id: String,
     /// What it is.
-    pub kind: BlockerKind,
+    pub kind: PeerKind,
     /// Its user; empty where the server does not tell.
     pub user: String,
     /// Its `application_name`, or its program's host where it gives no name.
@@ -47,18 +46,16 @@ pub struct Blocker {
     pub is_superuser: bool,
 }
 
-impl fmt::Display for Blocker {
+impl fmt::Display for Peer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.kind {
-            BlockerKind::Prepared => write!(f, "prepared transaction {}", self.id)?,
-            BlockerKind::Autovacuum { wraparound: false } => {
-                write!(f, "autovacuum, pid {}", self.id)?
-            }
-            BlockerKind::Autovacuum { wraparound: true } => {
+            PeerKind::Prepared => write!(f, "prepared transaction {}", self.id)?,
+            PeerKind::Autovacuum { wraparound: false } => write!(f, "autovacuum, pid {}", self.id)?,
+            PeerKind::Autovacuum { wraparound: true } => {
                 write!(f, "autovacuum to prevent wraparound, pid {}", self.id)?;
             }
-            BlockerKind::Replication => write!(f, "replication, pid {}", self.id)?,
-            BlockerKind::Client => write!(f, "pid {}", self.id)?,
+            PeerKind::Replication => write!(f, "replication, pid {}", self.id)?,
+            PeerKind::Client => write!(f, "pid {}", self.id)?,
         }
         let who: Vec<String> = [
             (!self.application.is_empty()).then(|| self.application.clone()),
@@ -70,11 +67,11 @@ impl fmt::Display for Blocker {
         .flatten()
         .collect();
         write!(f, " ({})", who.join(", "))?;
-        if self.query.is_empty() { Ok(()) } else { write!(f, ": {}", self.query) }
+        if self.query.is_empty() { Ok(()) } else { write!(f, ": {}", one_line(&self.query)) }
     }
 }
 
-impl Blocker {
+impl Peer {
     fn read(row: Row) -> Self {
         let mut values = row.into_iter();
         let mut next = || values.next().flatten().unwrap_or_default();
@@ -82,11 +79,11 @@ impl Blocker {
         let (state, age, query, superuser) = (next(), next(), next(), next());
         let kind = match kind.as_str() {
             "autovacuum worker" => {
-                BlockerKind::Autovacuum { wraparound: query.contains("(to prevent wraparound)") }
+                PeerKind::Autovacuum { wraparound: query.contains("(to prevent wraparound)") }
             }
-            "walsender" => BlockerKind::Replication,
-            "prepared" => BlockerKind::Prepared,
-            _ => BlockerKind::Client,
+            "walsender" => PeerKind::Replication,
+            "prepared" => PeerKind::Prepared,
+            _ => PeerKind::Client,
         };
         Self {
             id,
@@ -100,27 +97,27 @@ impl Blocker {
         }
     }
 
-    /// Reports whether `--blockers cancel` may end what it does.
+    /// Reports whether what it does may be ended on demand.
     fn may_be_cancelled(&self) -> bool {
-        self.kind == BlockerKind::Client && !self.is_superuser
+        self.kind == PeerKind::Client && !self.is_superuser
     }
 }
 
-/// Columns of `pg_stat_activity AS a` as [`Blocker::read`] wants them.
+/// Columns of `pg_stat_activity AS a` as [`Peer::read`] wants them.
 const POSTGRES: &str = "a.pid::text, a.backend_type, a.usename, \
     coalesce(nullif(a.application_name, ''), host(a.client_addr)), a.state, \
     extract(epoch FROM clock_timestamp() - a.xact_start), \
-    left(regexp_replace(a.query, '\\s+', ' ', 'g'), 200), \
+    left(regexp_replace(a.query, '\\s+', ' ', 'g'), 1000), \
     coalesce((SELECT r.rolsuper FROM pg_catalog.pg_roles r WHERE r.oid = a.usesysid), true)";
 
-/// Columns of `innodb_trx AS t` and `processlist AS p` as [`Blocker::read`] wants them.
+/// Columns of `innodb_trx AS t` and `processlist AS p` as [`Peer::read`] wants them.
 const MYSQL: &str = "p.id, 'client', p.user, p.host, \
     CASE WHEN p.command = 'Sleep' THEN 'idle in transaction' ELSE coalesce(p.state, p.command) END, \
     timestampdiff(MICROSECOND, t.trx_started, now(6)) / 1000000, left(p.info, 200), 0";
 
 /// Returns who keeps a session waiting; on MySQL and MariaDB, where nothing tells that of the locks
 /// on a table's definition, every open transaction of a session in this database.
-pub(super) fn of(session: &mut Session, waiting: &str) -> Result<Vec<Blocker>, DbError> {
+pub(in crate::execute) fn of(session: &mut Session, waiting: &str) -> Result<Vec<Peer>, DbError> {
     let sql = match session.backend() {
         Backend::Postgres => format!(
             "SELECT {POSTGRES} FROM pg_catalog.pg_stat_activity a \
@@ -141,12 +138,12 @@ pub(super) fn of(session: &mut Session, waiting: &str) -> Result<Vec<Blocker>, D
 }
 
 /// Returns who has held a lock on a table for longer than that (PostgreSQL).
-pub(super) fn holders(
+pub(in crate::execute) fn holders(
     session: &mut Session,
     table: &TableName,
     longer: Duration,
     except: &str,
-) -> Result<Vec<Blocker>, DbError> {
+) -> Result<Vec<Peer>, DbError> {
     let relation = exact_literal(Backend::Postgres, &text::table(Backend::Postgres, table));
     let seconds = longer.as_secs_f64();
     let sql = format!(
@@ -162,11 +159,11 @@ pub(super) fn holders(
 
 /// Returns transactions with a snapshot older than that: the concurrent build of an index waits for
 /// them (PostgreSQL).
-pub(super) fn old_snapshots(
+pub(in crate::execute) fn old_snapshots(
     session: &mut Session,
     older: Duration,
     except: &str,
-) -> Result<Vec<Blocker>, DbError> {
+) -> Result<Vec<Peer>, DbError> {
     let seconds = older.as_secs_f64();
     let sql = format!(
         "SELECT {POSTGRES} FROM pg_catalog.pg_stat_activity a \
@@ -179,7 +176,10 @@ pub(super) fn old_snapshots(
 }
 
 /// Returns the session of a process (PostgreSQL) or connection.
-pub(super) fn session_of(session: &mut Session, id: &str) -> Result<Option<Blocker>, DbError> {
+pub(in crate::execute) fn session_of(
+    session: &mut Session,
+    id: &str,
+) -> Result<Option<Peer>, DbError> {
     let sql = match session.backend() {
         Backend::Postgres => {
             format!("SELECT {POSTGRES} FROM pg_catalog.pg_stat_activity a WHERE a.pid = {id}")
@@ -194,22 +194,18 @@ pub(super) fn session_of(session: &mut Session, id: &str) -> Result<Option<Block
     Ok(read(session, &sql)?.into_iter().next())
 }
 
-/// Ends what blockers do, where the policy asks for it and they may be ended; returns those.
+/// Ends what others do, where they may be ended; returns those.
 ///
 /// A running statement is cancelled; a session that idles in its transaction has none, so it is
 /// ended. Superusers, replicas, vacuums and prepared transactions are never touched.
-pub(super) fn cancel(
+pub(in crate::execute) fn cancel(
     session: &mut Session,
-    policy: BlockerPolicy,
-    blockers: &[Blocker],
-) -> Result<Vec<Blocker>, DbError> {
+    peers: &[Peer],
+) -> Result<Vec<Peer>, DbError> {
     let mut cancelled = Vec::new();
-    if policy != BlockerPolicy::Cancel {
-        return Ok(cancelled);
-    }
-    for blocker in blockers.iter().filter(|blocker| blocker.may_be_cancelled()) {
-        let is_idle = blocker.state.starts_with("idle in transaction");
-        let id = &blocker.id;
+    for peer in peers.iter().filter(|peer| peer.may_be_cancelled()) {
+        let is_idle = peer.state.starts_with("idle in transaction");
+        let id = &peer.id;
         let sql = match (session.backend(), is_idle) {
             (Backend::Postgres, true) => format!("SELECT pg_terminate_backend({id})"),
             (Backend::Postgres, false) => format!("SELECT pg_cancel_backend({id})"),
@@ -218,11 +214,44 @@ pub(super) fn cancel(
             (Backend::Sqlite, _) => continue,
         };
         session.query(&sql)?;
-        cancelled.push(blocker.clone());
+        cancelled.push(peer.clone());
     }
     Ok(cancelled)
 }
 
-fn read(session: &mut Session, sql: &str) -> Result<Vec<Blocker>, DbError> {
-    Ok(session.query(sql)?.into_iter().map(Blocker::read).collect())
+fn read(session: &mut Session, sql: &str) -> Result<Vec<Peer>, DbError> {
+    Ok(session.query(sql)?.into_iter().map(Peer::read).collect())
+}
+
+/// Returns every program's session with this database, its own excepted.
+pub(in crate::execute) fn all(session: &mut Session) -> Result<Vec<Peer>, DbError> {
+    let sql = match session.backend() {
+        Backend::Postgres => format!(
+            "SELECT {POSTGRES} FROM pg_catalog.pg_stat_activity a \
+             WHERE a.datname = current_database() AND a.backend_type = 'client backend' \
+             AND a.pid <> pg_backend_pid()"
+        ),
+        Backend::Mysql => format!(
+            "SELECT {MYSQL} FROM information_schema.processlist p \
+             LEFT JOIN information_schema.innodb_trx t ON p.id = t.trx_mysql_thread_id \
+             WHERE p.db = database() AND p.id <> connection_id()"
+        ),
+        Backend::Sqlite => return Ok(Vec::new()),
+    };
+    read(session, &sql)
+}
+
+/// Returns programs' sessions with this database that began before a time in UTC (PostgreSQL).
+pub(in crate::execute) fn older_than(
+    session: &mut Session,
+    time: &str,
+) -> Result<Vec<Peer>, DbError> {
+    let time = exact_literal(Backend::Postgres, time);
+    let sql = format!(
+        "SELECT {POSTGRES} FROM pg_catalog.pg_stat_activity a \
+         WHERE a.datname = current_database() AND a.backend_type = 'client backend' \
+         AND a.pid <> pg_backend_pid() AND a.application_name <> 'cargo newcol' \
+         AND a.backend_start < {time}::timestamp AT TIME ZONE 'UTC' ORDER BY a.backend_start"
+    );
+    read(session, &sql)
 }
