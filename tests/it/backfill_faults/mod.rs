@@ -5,6 +5,7 @@
 mod failures;
 mod keys;
 mod meanwhile;
+mod pace;
 mod values;
 
 use std::{error::Error, sync::Mutex};
@@ -14,7 +15,7 @@ use newcol_core::{
     db::{DatabaseUrl, OpenOptions, Session},
     execute::{
         backfill::{Answer, Backfill, BackfillError, Event, Outcome, Receipt, Settings},
-        pace,
+        pace::Settings as Pace,
     },
 };
 use newcol_testkit::{ScratchDb, Want, redact::redact};
@@ -39,12 +40,12 @@ fn contract(table: &str, column: &str, body: &str) -> Contract {
 }
 
 fn fast() -> Settings {
-    Settings { pace: pace::Settings::full_speed(), ..Settings::default() }
+    Settings { pace: Pace::full_speed(), ..Settings::default() }
 }
 
 /// Small batches, so that there is something between two of them.
 fn small() -> Settings {
-    let pace = pace::Settings { first_rows: 20, max_rows: 20, ..pace::Settings::full_speed() };
+    let pace = Pace { first_rows: 20, max_rows: 20, ..Pace::full_speed() };
     Settings { pace, ..Settings::default() }
 }
 

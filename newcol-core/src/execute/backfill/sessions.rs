@@ -155,13 +155,17 @@ pub(super) fn lag(session: &mut Session) -> Lag {
 
 /// Asks for how long the oldest snapshot of another session has kept dead rows alive (PostgreSQL);
 /// `None` without one, or where the role may not see it.
+///
+/// Those of other databases and of a VACUUM keep no rows of ours.
 pub(super) fn horizon(session: &mut Session) -> Option<Duration> {
     if session.backend() != Backend::Postgres {
         return None;
     }
     let sql = "SELECT (1000 * extract(epoch FROM max(clock_timestamp() - xact_start)))::bigint \
          FROM pg_catalog.pg_stat_activity \
-         WHERE backend_xmin IS NOT NULL AND pid <> pg_backend_pid()";
+         WHERE backend_xmin IS NOT NULL AND pid <> pg_backend_pid() \
+           AND datname = current_database() \
+           AND pid NOT IN (SELECT pid FROM pg_catalog.pg_stat_progress_vacuum)";
     session.value(sql).ok().flatten()?.parse().ok().map(Duration::from_millis)
 }
 
