@@ -100,6 +100,19 @@ pub(crate) fn newcol(project: &Project, args: &[&str]) -> CommandOutput {
     tool(project.root(), args).run().unwrap()
 }
 
+/// Runs the tool inside another program: `wrap` and its arguments stand before it.
+pub(crate) fn wrapped(project: &Project, wrap: &[&str], args: &[&str]) -> CommandOutput {
+    let inner = tool(project.root(), args).command();
+    let (program, rest) = wrap.split_first().unwrap();
+    let inner = std::iter::once(inner.get_program()).chain(inner.get_args());
+    Tool::new(*program)
+        .args(rest)
+        .args(inner.map(ToOwned::to_owned).collect::<Vec<_>>())
+        .current_dir(project.root())
+        .run()
+        .unwrap()
+}
+
 /// Returns all that a run said, fit for a snapshot.
 pub(crate) fn said(output: &CommandOutput) -> String {
     redact(&output.to_string())

@@ -24,6 +24,7 @@ mod reference;
 mod rehearse;
 mod scaffold;
 mod side_effects;
+mod small_disk;
 mod sqlite_rebuild;
 mod tour;
 mod triggers;

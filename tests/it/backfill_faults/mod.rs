@@ -2,6 +2,7 @@
 //! sessions that stand in the way. Each ends filled, or in a clear message and a state from which
 //! the next run goes on; and no other column ever changes.
 
+mod disks;
 mod failures;
 mod keys;
 mod meanwhile;
@@ -34,9 +35,11 @@ const UPPER: &str = "type = 'varchar(60)'\nrequired = false\n[old_rows]\nfill = 
 const REQUIRED: &str = "type = 'varchar(60)'\nrequired = true\n[old_rows]\nfill = 'upper(name)'\n";
 
 fn contract(table: &str, column: &str, body: &str) -> Contract {
-    let head =
-        format!("format = 1\ntable = '{table}'\ncolumn = '{column}'\nwhy = 'a test'\n{body}");
-    read::read(&head).unwrap().contract
+    read::read(&contract_text(table, column, body)).unwrap().contract
+}
+
+fn contract_text(table: &str, column: &str, body: &str) -> String {
+    format!("format = 1\ntable = '{table}'\ncolumn = '{column}'\nwhy = 'a test'\n{body}")
 }
 
 fn fast() -> Settings {

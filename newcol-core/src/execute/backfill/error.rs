@@ -259,9 +259,12 @@ impl BackfillError {
                 Some("begin anew with `--restart`; filled rows keep their values".to_owned())
             }
             Self::Key { .. } => None,
-            Self::Batch { source, .. } => source.hint().or_else(|| {
-                Some("see what the server says, then run the same command again: it goes on where it stopped".to_owned())
-            }),
+            Self::Batch { source, .. } => {
+                let first = source.hint();
+                let first = first.as_deref().unwrap_or("see what the server says");
+                let first = first.trim_end_matches('.');
+                Some(format!("{first}, then run the same command again: it goes on where it stopped"))
+            }
             Self::Look { source, .. } if source.sqlstate() == Some("42501") => {
                 Some("use the URL of a role that may read every row of the table".to_owned())
             }
