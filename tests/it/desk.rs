@@ -67,6 +67,25 @@ pub(crate) fn one_crate(engine: &str) -> ProjectBuilder {
         .migration("start", UP, DOWN)
 }
 
+/// Builds a project of one table, `t (id, name)`, with a contract of its column `c`.
+pub(crate) fn one_table(engine: &str, create: &str, contract: &str) -> Project {
+    const T: &str = "\
+diesel::table! {
+    t (id) {
+        id -> Integer,
+        name -> Nullable<Text>,
+    }
+}
+";
+    Project::builder()
+        .file("Cargo.toml", manifest("app", &[engine]))
+        .schema(T)
+        .migration("start", create, "DROP TABLE t")
+        .file("newcol/t.c.toml", contract)
+        .build()
+        .unwrap()
+}
+
 /// Starts a project with a schema crate apart.
 pub(crate) fn schema_crate(engine: &str) -> ProjectBuilder {
     Project::with_layout(Layout::SchemaCrate)
@@ -113,9 +132,16 @@ pub(crate) fn wrapped(project: &Project, wrap: &[&str], args: &[&str]) -> Comman
         .unwrap()
 }
 
-/// Returns all that a run said, fit for a snapshot.
+/// Returns all that a run said, fit for a snapshot: without the place of the server.
 pub(crate) fn said(output: &CommandOutput) -> String {
-    redact(&output.to_string())
+    const BEFORE: &str = "[DATABASE] on ";
+    let text = redact(&output.to_string());
+    let mut parts = text.split(BEFORE);
+    let first = parts.next().unwrap().to_owned();
+    parts.fold(first, |text, part| {
+        let end = part.find(|c: char| c.is_whitespace() || c == '"').unwrap_or(part.len());
+        format!("{text}{BEFORE}[SERVER]{}", &part[end..])
+    })
 }
 
 /// Every entry below a directory with its kind, permissions and bytes, hidden ones included.

@@ -145,12 +145,8 @@ impl App {
         let db = ScratchDb::sqlite().unwrap();
         let table = "CREATE TABLE t (id integer PRIMARY KEY, name varchar(60))";
         db.run(&[table, "ALTER TABLE t ADD COLUMN c text", &numbered(ROWS)]).unwrap();
-        let manifest = desk::manifest("app", &["sqlite"]);
-        let schema = "diesel::table! {\n    t (id) {\n        id -> Integer,\n    }\n}\n";
-        let project = Project::builder().file("Cargo.toml", manifest).schema(schema);
-        let project = project.migration("start", table, "DROP TABLE t").build().unwrap();
         let contract = contract_text("t", "c", &body("hex(randomblob(200))"));
-        project.write("newcol/t.c.toml", &contract).unwrap();
+        let project = desk::one_table("sqlite", table, &contract);
         Self { project, db }
     }
 

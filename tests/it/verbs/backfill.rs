@@ -7,7 +7,7 @@ use newcol_testkit::{
 };
 
 use super::done;
-use crate::desk::{self, Tree, newcol, tool};
+use crate::desk::{self, Tree, newcol, said, tool};
 
 const ADD: &[&str] = &[
     "add",
@@ -70,18 +70,6 @@ impl App {
         let sql = "SELECT count(*) FROM users WHERE locale IS NULL";
         self.db.rows(sql).unwrap().remove(0).remove(0).unwrap()
     }
-}
-
-/// Returns all that a run said, without the place of the server.
-fn said(output: &CommandOutput) -> String {
-    const BEFORE: &str = "[DATABASE] on ";
-    let text = desk::said(output);
-    let mut parts = text.split(BEFORE);
-    let first = parts.next().unwrap().to_owned();
-    parts.fold(first, |text, part| {
-        let end = part.find(|c: char| c.is_whitespace() || c == '"').unwrap_or(part.len());
-        format!("{text}{BEFORE}[SERVER]{}", &part[end..])
-    })
 }
 
 fn engines() -> [Want; 3] {

@@ -7,7 +7,7 @@ use crate::{
     backend::Backend,
     db::{DbError, Failure, Session},
     execute::{
-        pace::{Lag, Observation, Outcome},
+        pace::{Observation, Outcome},
         side_effects::Care,
     },
     render::care,
@@ -132,25 +132,6 @@ fn is_passing(failure: &Failure) -> bool {
         || failure.is_deadlock()
         || matches!(failure.sqlstate.as_deref(), Some("57014" | "40001"))
         || matches!(failure.errno, Some(1317 | 1969 | 3024))
-}
-
-/// Asks how far the slowest replica is behind.
-pub(super) fn lag(session: &mut Session) -> Lag {
-    if session.backend() != Backend::Postgres {
-        return Lag::Lost;
-    }
-    // A replica that has replayed everything reports no lag after a while of silence.
-    let sql = "SELECT CASE WHEN count(*) = 0 THEN NULL \
-         ELSE (1000 * extract(epoch FROM max(CASE \
-           WHEN replay_lsn >= pg_current_wal_lsn() THEN interval '0' \
-           ELSE coalesce(replay_lag, interval '0') END)))::bigint END \
-         FROM pg_catalog.pg_stat_replication WHERE state = 'streaming'";
-    match session.value(sql) {
-        Ok(Some(milliseconds)) => milliseconds
-            .parse()
-            .map_or(Lag::Lost, |milliseconds| Lag::Behind(Duration::from_millis(milliseconds))),
-        Ok(None) | Err(_) => Lag::Lost,
-    }
 }
 
 /// Asks for how long the oldest snapshot of another session has kept dead rows alive (PostgreSQL);

@@ -13,6 +13,7 @@ use super::{
     blame::{self, Tried},
     computed,
     job::Job,
+    lag::Gauge,
     pass::{self, Run, Turn},
     record::Record,
     sessions::{self, NAP, Remedy},
@@ -50,6 +51,7 @@ pub(super) struct Worker<'a> {
     first: u32,
     looked: Instant,
     order: Order,
+    gauge: Gauge,
     lag: Lag,
     /// Age of the oldest snapshot of others.
     horizon: Option<Duration>,
@@ -92,6 +94,7 @@ impl<'a> Worker<'a> {
             first: 0,
             looked: Instant::now(),
             order: Order::Run,
+            gauge: Gauge::default(),
             lag: Lag::NotAsked,
             horizon: None,
             waited: Instant::now(),
@@ -202,7 +205,7 @@ impl<'a> Worker<'a> {
             None => self.order = Order::Stop,
         }
         if self.settings.pace.max_lag.is_some() {
-            self.lag = sessions::lag(&mut self.session);
+            self.lag = self.gauge.read(&mut self.session);
         }
         if self.settings.pace.max_horizon.is_some() {
             self.horizon = sessions::horizon(&mut self.session);
