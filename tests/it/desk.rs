@@ -16,6 +16,20 @@ pub(crate) const GOOD: &[&str] =
 /// Stands for [`GOOD`] in a list of arguments.
 pub(crate) const AND_SO_ON: &str = "...";
 
+/// The answers that make a required column of which the database can compute the old rows.
+pub(crate) const LOWER_NAME: &[&str] = &[
+    "add",
+    "users.locale",
+    "--type",
+    "varchar(40)",
+    "--required",
+    "--fill",
+    "lower(name)",
+    "--why",
+    "E-mails speak it",
+    "--no-tests",
+];
+
 pub(crate) const SCHEMA: &str = "\
 // @generated automatically by Diesel CLI.
 

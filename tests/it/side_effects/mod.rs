@@ -16,6 +16,27 @@ use newcol_core::{
 };
 use newcol_testkit::{ScratchDb, redact::redact};
 
+/// The trigger's functions, as `diesel setup` writes them.
+pub(crate) const DIESEL_SETUP: &str = "
+CREATE OR REPLACE FUNCTION diesel_manage_updated_at(_tbl regclass) RETURNS VOID AS $$
+BEGIN
+    EXECUTE format('CREATE TRIGGER set_updated_at BEFORE UPDATE ON %s
+                    FOR EACH ROW EXECUTE PROCEDURE diesel_set_updated_at()', _tbl);
+END;
+$$ LANGUAGE plpgsql;
+
+CREATE OR REPLACE FUNCTION diesel_set_updated_at() RETURNS trigger AS $$
+BEGIN
+    IF (
+        NEW IS DISTINCT FROM OLD AND
+        NEW.updated_at IS NOT DISTINCT FROM OLD.updated_at
+    ) THEN
+        NEW.updated_at := current_timestamp;
+    END IF;
+    RETURN NEW;
+END;
+$$ LANGUAGE plpgsql;";
+
 const SHOUT: &str = "type = 'varchar(60)'\n[old_rows]\nfill = 'upper(name)'\n";
 
 fn contract(body: &str) -> Contract {
