@@ -15,6 +15,7 @@ mod bad_input;
 mod cases;
 mod desk;
 mod doctor;
+mod expanded;
 mod fuzz;
 mod licences;
 mod literals;

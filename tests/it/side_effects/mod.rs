@@ -9,10 +9,10 @@ use std::fmt::Display;
 
 use newcol_core::{
     contract::{Contract, read},
-    db::{DatabaseUrl, OpenOptions, Session, facts::read_table},
+    db::{DatabaseUrl, OpenOptions, Session},
     execute::side_effects::{Care, Refusal, SideEffects, Triggers},
-    plan::{Plan, StageKind},
-    render::{self, text},
+    plan::Plan,
+    render::text,
 };
 use newcol_testkit::{ScratchDb, redact::redact};
 
@@ -54,14 +54,7 @@ fn open_url(url: &str, options: &OpenOptions) -> Session {
 
 /// Plans, and adds the column as the `expand` stage does.
 fn expand(session: &mut Session, body: &str) -> Plan {
-    let contract = contract(body);
-    let facts = read_table(session, contract.table()).unwrap();
-    let plan = Plan::build(&contract, &facts).unwrap();
-    let steps = plan.stage(StageKind::Expand).unwrap().migrations.iter().flat_map(|m| &m.steps);
-    for statement in steps.flat_map(|step| render::up(step, &plan)) {
-        session.batch(statement.sql.as_str()).unwrap();
-    }
-    plan
+    crate::expanded::expand(session, &contract(body))
 }
 
 /// What is known afresh, judged.

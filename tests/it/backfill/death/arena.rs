@@ -13,14 +13,12 @@ use std::{
 
 use newcol_core::{
     backend::{Backend, Product},
-    contract::{Contract, read},
-    db::{DatabaseUrl, OpenOptions, Session, facts::read_table},
-    plan::{Plan, StageKind},
-    render,
+    contract::read,
+    db::{DatabaseUrl, OpenOptions, Session},
 };
 use newcol_testkit::{ScratchDb, Tool, Want, project::Project, wait::wait_for};
 
-use crate::desk;
+use crate::{desk, expanded::expand};
 
 /// The longest that a run may take to its end, on a machine that has much else to do.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -192,7 +190,7 @@ impl Arena {
         for machine in &self.machines {
             machine.write("newcol/t.c.toml", &text).unwrap();
         }
-        expand(&mut session, &read::read(&text).unwrap().contract);
+        drop(expand(&mut session, &read::read(&text).unwrap().contract));
         session.batch(self.counter()).unwrap();
         for entry in self.log.path().read_dir().unwrap() {
             std::fs::remove_file(entry.unwrap().path()).unwrap();
@@ -348,13 +346,4 @@ fn create_table(backend: Backend) -> String {
         Backend::Sqlite => "integer PRIMARY KEY AUTOINCREMENT",
     };
     format!("CREATE TABLE t (id {id}, name varchar(20) NOT NULL, n integer NOT NULL DEFAULT 0)")
-}
-
-fn expand(session: &mut Session, contract: &Contract) {
-    let facts = read_table(session, contract.table()).unwrap();
-    let plan = Plan::build(contract, &facts).unwrap();
-    let steps = plan.stage(StageKind::Expand).unwrap().migrations.iter().flat_map(|m| &m.steps);
-    for statement in steps.flat_map(|step| render::up(step, &plan)) {
-        session.batch(statement.sql.as_str()).unwrap();
-    }
 }
