@@ -3,7 +3,7 @@
 //! A limit on the size of a process's files needs no privilege, so it is tried everywhere. It makes
 //! the same write fail in the same place, only with another word of the kernel than a full disk.
 
-use std::fs;
+use std::{fs, time::Duration};
 
 use insta::assert_snapshot;
 use newcol_core::{
@@ -11,9 +11,9 @@ use newcol_core::{
     db::{DatabaseUrl, OpenOptions, Session},
     execute::backfill::{Answer, Backfill},
 };
-use newcol_testkit::{CommandOutput, Project, ScratchDb, Want};
+use newcol_testkit::{CommandOutput, Project, ScratchDb, Want, wait::wait_for};
 
-use super::{contract, contract_text, numbered, receipt, said, small};
+use super::{at_first, contract, contract_text, is_batch, numbered, receipt, said, small};
 use crate::{
     desk::{self, wrapped},
     small_disk::SmallDisk,
@@ -78,7 +78,12 @@ fn server(db: &ScratchDb, options: &str, stop: impl FnOnce(), go_on: impl FnOnce
 
 /// Limits the size of the files of sessions that begin from now on.
 fn limit_files(db: &ScratchDb, bytes: &str) {
-    let prlimit = format!("prlimit --fsize={bytes}: --pid $(head -n 1 postmaster.pid)");
+    limit_files_of(db, "$(head -n 1 postmaster.pid)", bytes);
+}
+
+/// Limits the size of the files of processes of the server.
+fn limit_files_of(db: &ScratchDb, processes: &str, bytes: &str) {
+    let prlimit = format!("for pid in {processes}; do prlimit --fsize={bytes}: --pid $pid; done");
     let copy = format!("COPY said FROM PROGRAM '{prlimit}'");
     db.run(&["CREATE TEMPORARY TABLE said (line text)", &copy]).unwrap();
 }
@@ -131,6 +136,35 @@ fn files_of_postgres_that_may_not_grow_are_said_and_gone_on_from() {
     a batch of `t.c` was rolled back; it is at block N of `public.t`
     because: could not extend file "base/N/N": File too large
     hint: Check free disk space, then run the same command again: it goes on where it stopped
+    "#);
+}
+
+/// The log has no place to go, so the server dies, and dies again when it recovers.
+#[test]
+fn a_log_of_postgres_that_cannot_be_written_is_survived() {
+    let Some(db) = ScratchDb::require(Want::postgres().version(18).private()) else { return };
+    let limit_all = || {
+        let sessions = "SELECT string_agg(pid::text, ' ') FROM pg_stat_activity \
+            WHERE datname = current_database() AND pid <> pg_backend_pid()";
+        let sessions = db.rows(sessions).unwrap().concat().remove(0).unwrap();
+        limit_files_of(&db, &format!("{sessions} $(head -n 1 postmaster.pid)"), "4000000");
+    };
+    // The log is at 8 MB of its file, far beyond the end of any other.
+    let long = "SELECT pg_logical_emit_message(false, '', repeat('x', 8000000))";
+    let table = "CREATE TABLE t (id int PRIMARY KEY, name varchar(60), c text)";
+    db.run(&[table, &numbered(ROWS), "SELECT pg_switch_wal()", long]).unwrap();
+    let contract = contract("t", "c", &body("gen_random_uuid()::text"));
+    let url = DatabaseUrl::parse(db.url()).unwrap();
+    let job = Backfill::new(&contract, &url, OpenOptions::write()).settings(small());
+    let failed = job.run(&at_first(is_batch, limit_all)).unwrap_err();
+    wait_for("server", Duration::from_secs(30), || db.crash_server().ok()).unwrap();
+    db.run(&[REMEMBER]).unwrap();
+    assert_eq!(receipt(job.run(&|_| Answer::Go).unwrap()).filled, u64::from(ROWS));
+    check(&db);
+    assert_snapshot!(stable(&said(&failed)), @r#"
+    the connection was lost, and the server could not be reached again
+    because: could not write to log file "N" at offset N, length N: File too large
+    hint: run the same command again when the server answers: what was committed stays
     "#);
 }
 

@@ -213,6 +213,12 @@ pub enum BackfillError {
         /// Passes over the table.
         passes: u32,
     },
+    /// The connection was lost for good.
+    #[error("the connection was lost, and the server could not be reached again")]
+    Gone {
+        /// How it was lost.
+        source: Box<DbError>,
+    },
     /// A question failed.
     #[error(transparent)]
     Database(#[from] DbError),
@@ -278,6 +284,10 @@ impl BackfillError {
             ),
             Self::Left { .. } => Some(
                 "let long transactions on the table end, see what its triggers do to an UPDATE, then run the same command again"
+                    .to_owned(),
+            ),
+            Self::Gone { .. } => Some(
+                "run the same command again when the server answers: what was committed stays"
                     .to_owned(),
             ),
             Self::Database(source) => source.hint(),

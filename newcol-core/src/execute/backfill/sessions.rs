@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Shared;
+use super::{BackfillError, Shared};
 use crate::{
     backend::Backend,
     db::{DbError, Failure, Session},
@@ -65,13 +65,14 @@ pub(super) fn ready_to_look(session: &mut Session) -> Result<(), DbError> {
     }
 }
 
-/// Opens a session in the place of one whose connection is lost, and makes it ready, also where the
-/// new one is lost at once: servers start and stop. `None` if that cannot be had.
+/// Opens a session in the place of one whose connection is lost by an error, and makes it ready, also
+/// where the new one is lost at once: servers start and stop.
 pub(super) fn reconnect(
     session: &Session,
+    lost: DbError,
     shared: &Shared<'_>,
     ready: &dyn Fn(&mut Session) -> Result<(), DbError>,
-) -> Result<Option<Session>, DbError> {
+) -> Result<Session, BackfillError> {
     let mut wait = NAP;
     for _ in 0..CONNECTS {
         shared.rest(wait);
@@ -81,12 +82,12 @@ pub(super) fn reconnect(
         }
         let Ok(mut session) = session.again() else { continue };
         match ready(&mut session) {
-            Ok(()) => return Ok(Some(session)),
+            Ok(()) => return Ok(session),
             Err(error) if is_lost(&error) => {}
-            Err(error) => return Err(error),
+            Err(error) => return Err(error.into()),
         }
     }
-    Ok(None)
+    Err(BackfillError::Gone { source: Box::new(lost) })
 }
 
 /// Reports whether the connection is gone.

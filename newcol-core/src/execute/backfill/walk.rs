@@ -214,8 +214,7 @@ impl<'a> Walk<'a> {
             Remedy::Connect => {
                 let (purpose, care) = (self.purpose, &self.job.care);
                 let ready = |session: &mut Session| purpose.prepare(session, care);
-                let session = sessions::reconnect(&self.session, self.shared, &ready)?;
-                self.session = session.ok_or(error)?;
+                self.session = sessions::reconnect(&self.session, error, self.shared, &ready)?;
                 self.shared.tell(&Event::Reconnected);
             }
             Remedy::Repeat => {

@@ -284,10 +284,10 @@ impl<'a> Worker<'a> {
     }
 
     /// Connects anew, also where the new connection is lost at once: servers start and stop.
-    fn reconnect(&mut self, first: DbError) -> Result<(), BackfillError> {
+    fn reconnect(&mut self, lost: DbError) -> Result<(), BackfillError> {
         let care = self.job.care.clone();
         let ready = |session: &mut Session| sessions::ready_to_fill(session, &care);
-        self.session = sessions::reconnect(&self.session, self.shared, &ready)?.ok_or(first)?;
+        self.session = sessions::reconnect(&self.session, lost, self.shared, &ready)?;
         self.prepare()?;
         self.shared.tell(&Event::Reconnected);
         Ok(())
