@@ -1,9 +1,9 @@
 //! Law 2: a backfill killed anywhere and resumed equals one never killed.
 //!
 //! Runs of the real tool, and of an application whose code makes the values, are killed while programs
-//! use the table: the process, its session, the
-//! server, or the talk between two given statements. Every fill is counted where it happens, so
-//! nothing can be filled twice, be missed, or be lost with more than the batch under way.
+//! use the table: the process, its session, the server, or the talk between two given statements. Every
+//! fill is counted where it happens, so nothing can be filled twice, be missed, or be lost with more
+//! than the batch under way.
 //!
 //! `NEWCOL_KILLS` says how often the runs on PostgreSQL are killed at random, those on the other
 //! engines a third of it; from 300 on, every statement of a run has its turn.
