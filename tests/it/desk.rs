@@ -16,6 +16,20 @@ pub(crate) const GOOD: &[&str] =
 /// Stands for [`GOOD`] in a list of arguments.
 pub(crate) const AND_SO_ON: &str = "...";
 
+/// The answers that make a required column of which the database can compute the old rows.
+pub(crate) const LOWER_NAME: &[&str] = &[
+    "add",
+    "users.locale",
+    "--type",
+    "varchar(40)",
+    "--required",
+    "--fill",
+    "lower(name)",
+    "--why",
+    "E-mails speak it",
+    "--no-tests",
+];
+
 pub(crate) const SCHEMA: &str = "\
 // @generated automatically by Diesel CLI.
 
@@ -67,6 +81,25 @@ pub(crate) fn one_crate(engine: &str) -> ProjectBuilder {
         .migration("start", UP, DOWN)
 }
 
+/// Builds a project of one table, `t (id, name)`, with a contract of its column `c`.
+pub(crate) fn one_table(engine: &str, create: &str, contract: &str) -> Project {
+    const T: &str = "\
+diesel::table! {
+    t (id) {
+        id -> Integer,
+        name -> Nullable<Text>,
+    }
+}
+";
+    Project::builder()
+        .file("Cargo.toml", manifest("app", &[engine]))
+        .schema(T)
+        .migration("start", create, "DROP TABLE t")
+        .file("newcol/t.c.toml", contract)
+        .build()
+        .unwrap()
+}
+
 /// Starts a project with a schema crate apart.
 pub(crate) fn schema_crate(engine: &str) -> ProjectBuilder {
     Project::with_layout(Layout::SchemaCrate)
@@ -100,9 +133,29 @@ pub(crate) fn newcol(project: &Project, args: &[&str]) -> CommandOutput {
     tool(project.root(), args).run().unwrap()
 }
 
-/// Returns all that a run said, fit for a snapshot.
+/// Runs the tool inside another program: `wrap` and its arguments stand before it.
+pub(crate) fn wrapped(project: &Project, wrap: &[&str], args: &[&str]) -> CommandOutput {
+    let inner = tool(project.root(), args).command();
+    let (program, rest) = wrap.split_first().unwrap();
+    let inner = std::iter::once(inner.get_program()).chain(inner.get_args());
+    Tool::new(*program)
+        .args(rest)
+        .args(inner.map(ToOwned::to_owned).collect::<Vec<_>>())
+        .current_dir(project.root())
+        .run()
+        .unwrap()
+}
+
+/// Returns all that a run said, fit for a snapshot: without the place of the server.
 pub(crate) fn said(output: &CommandOutput) -> String {
-    redact(&output.to_string())
+    const BEFORE: &str = "[DATABASE] on ";
+    let text = redact(&output.to_string());
+    let mut parts = text.split(BEFORE);
+    let first = parts.next().unwrap().to_owned();
+    parts.fold(first, |text, part| {
+        let end = part.find(|c: char| c.is_whitespace() || c == '"').unwrap_or(part.len());
+        format!("{text}{BEFORE}[SERVER]{}", &part[end..])
+    })
 }
 
 /// Every entry below a directory with its kind, permissions and bytes, hidden ones included.

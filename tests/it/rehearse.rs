@@ -6,20 +6,7 @@ use camino::Utf8PathBuf;
 use insta::assert_snapshot;
 use newcol_testkit::{Project, ScratchDb, Want, command::CommandOutput};
 
-use crate::desk::{self, AND_SO_ON, Tree, newcol, said, tool};
-
-const REQUIRED: &[&str] = &[
-    "add",
-    "users.locale",
-    "--type",
-    "varchar(40)",
-    "--required",
-    "--fill",
-    "lower(name)",
-    "--why",
-    "E-mails speak it",
-    "--no-tests",
-];
+use crate::desk::{self, AND_SO_ON, LOWER_NAME as REQUIRED, Tree, newcol, said, tool};
 
 fn project(engine: &str, add: &[&str]) -> Project {
     let project = desk::one_crate(engine).build().unwrap();

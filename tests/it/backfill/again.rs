@@ -2,12 +2,12 @@
 
 use newcol_core::{
     contract::{Contract, read},
-    db::{DatabaseUrl, OpenOptions, Session, facts::read_table},
+    db::{DatabaseUrl, OpenOptions, Session},
     execute::backfill::{Answer, Backfill, BackfillError, Outcome},
-    plan::{Plan, StageKind},
-    render,
 };
 use newcol_testkit::ScratchDb;
+
+use crate::expanded::expand;
 
 const CONTRACT: &str = "format = 1\ntable = 'users'\ncolumn = 'shout'\nwhy = 'a test'\n\
     type = 'varchar(60)'\nrequired = true\n[old_rows]\nfill = 'upper(name)'\n\
@@ -28,12 +28,7 @@ impl Users {
         session.batch("CREATE TABLE users (id integer PRIMARY KEY, name text)").unwrap();
         session.batch("INSERT INTO users (name) VALUES ('ada'), (NULL), ('bob')").unwrap();
         let contract = read::read(CONTRACT).unwrap().contract;
-        let facts = read_table(&mut session, contract.table()).unwrap();
-        let plan = Plan::build(&contract, &facts).unwrap();
-        let expand = plan.stage(StageKind::Expand).unwrap().migrations.iter();
-        for statement in expand.flat_map(|m| &m.steps).flat_map(|step| render::up(step, &plan)) {
-            session.batch(statement.sql.as_str()).unwrap();
-        }
+        drop(expand(&mut session, &contract));
         Self { _db: db, url, contract, session }
     }
 

@@ -1,8 +1,9 @@
 //! Law 2: a backfill killed anywhere and resumed equals one never killed.
 //!
-//! Runs of the real tool are killed while programs use the table: the process, its session, the
-//! server, or the talk between two given statements. Every fill is counted where it happens, so
-//! nothing can be filled twice, be missed, or be lost with more than the batch under way.
+//! Runs of the real tool, and of an application whose code makes the values, are killed while programs
+//! use the table: the process, its session, the server, or the talk between two given statements. Every
+//! fill is counted where it happens, so nothing can be filled twice, be missed, or be lost with more
+//! than the batch under way.
 //!
 //! `NEWCOL_KILLS` says how often the runs on PostgreSQL are killed at random, those on the other
 //! engines a third of it; from 300 on, every statement of a run has its turn.
@@ -22,7 +23,7 @@ use newcol_core::backend::Backend;
 use newcol_testkit::wait::wait_for;
 
 use self::{
-    arena::{Arena, Old, Run, Server},
+    arena::{Arena, Fill, Old, Run, Server},
     chance::Chance,
     relay::{End, Relay},
 };
@@ -76,27 +77,57 @@ impl Tally {
 
 #[test]
 fn postgres_survives_kills_at_random_moments() {
-    storm(Backend::Postgres, Server::Shared, &[Weapon::Client, Weapon::Session], kills(16, 1, 1));
+    storm(
+        Arena::new(Backend::Postgres, Server::Shared),
+        &[Weapon::Client, Weapon::Session],
+        kills(16, 1, 1),
+    );
 }
 
 #[test]
 fn postgres_survives_crashes_of_the_server() {
-    storm(Backend::Postgres, Server::Private, &[Weapon::Server, Weapon::Client], kills(6, 1, 5));
+    storm(
+        Arena::new(Backend::Postgres, Server::Private),
+        &[Weapon::Server, Weapon::Client],
+        kills(6, 1, 5),
+    );
 }
 
 #[test]
 fn mariadb_survives_kills_at_random_moments() {
-    storm(Backend::Mysql, Server::Shared, &[Weapon::Client, Weapon::Session], kills(8, 1, 3));
+    storm(
+        Arena::new(Backend::Mysql, Server::Shared),
+        &[Weapon::Client, Weapon::Session],
+        kills(8, 1, 3),
+    );
 }
 
 #[test]
 fn mariadb_survives_crashes_of_the_server() {
-    storm(Backend::Mysql, Server::Private, &[Weapon::Server], kills(2, 1, 30));
+    storm(Arena::new(Backend::Mysql, Server::Private), &[Weapon::Server], kills(2, 1, 30));
 }
 
 #[test]
 fn sqlite_survives_kills_at_random_moments() {
-    storm(Backend::Sqlite, Server::Shared, &[Weapon::Client], kills(15, 1, 3));
+    storm(Arena::new(Backend::Sqlite, Server::Shared), &[Weapon::Client], kills(15, 1, 3));
+}
+
+#[test]
+fn code_on_postgres_survives_kills_at_random_moments() {
+    let arena = Arena::new(Backend::Postgres, Server::Shared).map(|a| a.filled_by(Fill::Rust));
+    storm(arena, &[Weapon::Client, Weapon::Session], kills(8, 1, 3));
+}
+
+#[test]
+fn code_on_mariadb_survives_kills_at_random_moments() {
+    let arena = Arena::new(Backend::Mysql, Server::Shared).map(|a| a.filled_by(Fill::Rust));
+    storm(arena, &[Weapon::Client, Weapon::Session], kills(4, 1, 3));
+}
+
+#[test]
+fn code_on_sqlite_survives_kills_at_random_moments() {
+    let arena = Arena::new(Backend::Sqlite, Server::Shared).map(|a| a.filled_by(Fill::Rust));
+    storm(arena, &[Weapon::Client], kills(8, 1, 3));
 }
 
 #[test]
@@ -194,12 +225,15 @@ fn seed() -> u64 {
 }
 
 /// Kills at random moments, round after round, until there were enough kills.
-fn storm(backend: Backend, server: Server, weapons: &[Weapon], kills: u64) {
-    let Some(arena) = Arena::new(backend, server) else { return };
+fn storm(arena: Option<Arena>, weapons: &[Weapon], kills: u64) {
+    let Some(arena) = arena else { return };
+    let backend = arena.backend;
     let mut chance = Chance::of(seed());
     let mut tally = Tally::default();
     while tally.kills() < kills {
-        let old = if tally.rounds.is_multiple_of(2) { Old::Trigger } else { Old::Nobody };
+        // No trigger can call code.
+        let served = arena.fill == Fill::Sql && tally.rounds.is_multiple_of(2);
+        let old = if served { Old::Trigger } else { Old::Nobody };
         round(&arena, old, weapons, kills, &mut chance, &mut tally);
         tally.rounds += 1;
     }
@@ -276,7 +310,7 @@ fn battle(arena: &Arena, weapons: &[Weapon], kills: u64, chance: &mut Chance, ta
         let wanted = if chance.once_in(3) { 2 } else { 1 };
         while runs.len() < wanted {
             let machine = runs.first().map_or(chance.below(2) as usize, |run| 1 - run.machine);
-            let ways = ways(arena.backend);
+            let ways = ways(arena.backend, arena.fill);
             let way = ways[chance.below(ways.len() as u64) as usize];
             runs.push(arena.start(machine, arena.db.url(), way));
         }
@@ -333,8 +367,9 @@ fn battle(arena: &Arena, weapons: &[Weapon], kills: u64, chance: &mut Chance, ta
 }
 
 /// The ways to run: each goes on with what another one began.
-fn ways(backend: Backend) -> &'static [&'static [&'static str]] {
+fn ways(backend: Backend, fill: Fill) -> &'static [&'static [&'static str]] {
     match backend {
+        Backend::Postgres if fill == Fill::Rust => &[&[], &["--workers", "2"]],
         Backend::Postgres => {
             &[&[], &["--by-key"], &["--workers", "2"], &["--by-key", "--workers", "2"]]
         }
@@ -353,14 +388,19 @@ fn gave_up(run: &Run, tally: &mut Tally) {
 /// Ends the session of a worker that is at work; returns whether there was one.
 fn end_session(arena: &Arena) -> bool {
     let mut session = arena.session();
-    let (find, end) = match arena.backend {
-        Backend::Postgres => (
+    let (find, end) = match (arena.backend, arena.fill) {
+        (Backend::Postgres, Fill::Sql) => (
             "SELECT pid FROM pg_stat_activity WHERE application_name = 'cargo newcol' \
              AND datname = current_database() ORDER BY backend_start DESC LIMIT 1",
             "SELECT pg_terminate_backend",
         ),
         // The session is known by its number in the record.
-        Backend::Mysql | Backend::Sqlite => (
+        (Backend::Postgres, Fill::Rust) => (
+            "SELECT pid FROM pg_stat_activity \
+             WHERE pid::text IN (SELECT worker FROM __newcol_backfill_part) LIMIT 1",
+            "SELECT pg_terminate_backend",
+        ),
+        (Backend::Mysql | Backend::Sqlite, _) => (
             "SELECT id FROM information_schema.processlist \
              WHERE id IN (SELECT worker FROM __newcol_backfill_part) LIMIT 1",
             "KILL",

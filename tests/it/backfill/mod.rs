@@ -3,4 +3,5 @@
 mod again;
 mod cost;
 mod death;
+mod standby;
 mod sweep;

@@ -195,53 +195,6 @@ fn databases_that_take_no_changes_are_refused() {
 }
 
 #[test]
-fn a_full_disk_is_said_and_gone_on_from() {
-    // SQLite: a file that may not grow. The limit is the session's own, so a trigger stands for it.
-    let full = "CREATE TRIGGER full BEFORE UPDATE ON t WHEN NEW.id = 300 BEGIN SELECT raise(ABORT, 'database or disk is full'); END";
-    let Some(case) = Case::new(Want::sqlite(), UPPER, &[TABLE, &numbered(500), full]) else {
-        return;
-    };
-    let triggers = newcol_core::execute::side_effects::Triggers::Fire;
-    let case = case.with(Settings { triggers, ..small() });
-    assert_snapshot!(case.fails(), @r#"
-    a batch of `t.c` was rolled back; it is at the rows after 280
-    because: `UPDATE "t" SET "c" = (upper(name)) WHERE "rowid" > 280 AND "rowid" <= 300 AND "c" IS NULL AND (upper(name)) IS NOT NULL` failed on [DATABASE_URL]
-    because: database or disk is full
-    hint: see what the server says, then run the same command again: it goes on where it stopped
-    "#);
-    let filled = case.count("c IS NOT NULL");
-    assert!((200..300).contains(&filled), "{filled}");
-    case.db.run(&["DROP TRIGGER full"]).unwrap();
-    assert_eq!(case.done().filled, 500);
-}
-
-/// The server's limit for files of a session; the disk itself is not ours to fill.
-#[test]
-fn a_full_disk_of_postgres_is_said() {
-    let fill = "(SELECT count(*)::text FROM generate_series(1, 300000))";
-    let body = format!("type = 'text'\nrequired = false\n[old_rows]\nfill = '{fill}'\n");
-    let table = "CREATE TABLE t (id int PRIMARY KEY, name varchar(60), c text)";
-    let Some(case) = Case::new(Want::postgres().version(18), &body, &[table, &numbered(3)]) else {
-        return;
-    };
-    let name = case.value("SELECT current_database()");
-    case.db
-        .run(&[
-            &format!("ALTER DATABASE {name} SET temp_file_limit = '1MB'"),
-            &format!("ALTER DATABASE {name} SET work_mem = '64kB'"),
-        ])
-        .unwrap();
-    assert_snapshot!(case.fails(), @r#"
-    a batch of `t.c` was rolled back; it is at block 0 of `public.t`
-    because: `UPDATE ONLY "public"."t" AS "t" SET "c" = ((SELECT count(*)::text FROM generate_series(1, 300000))) WHERE ctid >= '(0,0)' AND ctid < '(1,0)' AND "c" IS NULL AND…` failed on [DATABASE_URL]
-    because: temporary file size exceeds "temp_file_limit" (1024kB)
-    hint: see what the server says, then run the same command again: it goes on where it stopped
-    "#);
-    case.db.run(&[&format!("ALTER DATABASE {name} RESET temp_file_limit")]).unwrap();
-    assert_eq!(case.done().filled, 3);
-}
-
-#[test]
 fn a_newer_record_is_left_alone() {
     for want in engines() {
         let Some(case) = Case::new(want, UPPER, &[TABLE, &numbered(50)]) else { continue };

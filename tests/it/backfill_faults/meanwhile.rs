@@ -15,6 +15,8 @@ use newcol_core::{
 };
 use newcol_testkit::{Want, wait::wait_until};
 
+use crate::side_effects::DIESEL_SETUP;
+
 use super::{Case, REQUIRED, TABLE, UPPER, at_first, engines, is_batch, numbered, receipt, small};
 
 /// Every engine whose rows can be locked.
@@ -203,16 +205,8 @@ fn no_other_column_changes_with_diesels_own_trigger() {
     for version in [18, 15, 13] {
         let table = "CREATE TABLE t (id int PRIMARY KEY, name varchar(60), \
                      updated_at timestamp NOT NULL DEFAULT '2001-01-01', c varchar(60))";
-        let setup = "CREATE FUNCTION diesel_set_updated_at() RETURNS trigger LANGUAGE plpgsql AS $$
-            BEGIN
-                IF (NEW IS DISTINCT FROM OLD AND NEW.updated_at IS NOT DISTINCT FROM OLD.updated_at) THEN
-                    NEW.updated_at := current_timestamp;
-                END IF;
-                RETURN NEW;
-            END; $$";
-        let trigger = "CREATE TRIGGER set_updated_at BEFORE UPDATE ON t \
-                       FOR EACH ROW EXECUTE PROCEDURE diesel_set_updated_at()";
-        let make = [table, &numbered(1000), setup, trigger];
+        let trigger = "SELECT diesel_manage_updated_at('t')";
+        let make = [table, &numbered(1000), DIESEL_SETUP, trigger];
         let Some(case) = Case::new(Want::postgres().version(version), REQUIRED, &make) else {
             continue;
         };

@@ -2,9 +2,11 @@
 //! sessions that stand in the way. Each ends filled, or in a clear message and a state from which
 //! the next run goes on; and no other column ever changes.
 
+mod disks;
 mod failures;
 mod keys;
 mod meanwhile;
+mod pace;
 mod values;
 
 use std::{error::Error, sync::Mutex};
@@ -14,7 +16,7 @@ use newcol_core::{
     db::{DatabaseUrl, OpenOptions, Session},
     execute::{
         backfill::{Answer, Backfill, BackfillError, Event, Outcome, Receipt, Settings},
-        pace,
+        pace::Settings as Pace,
     },
 };
 use newcol_testkit::{ScratchDb, Want, redact::redact};
@@ -33,18 +35,20 @@ const UPPER: &str = "type = 'varchar(60)'\nrequired = false\n[old_rows]\nfill = 
 const REQUIRED: &str = "type = 'varchar(60)'\nrequired = true\n[old_rows]\nfill = 'upper(name)'\n";
 
 fn contract(table: &str, column: &str, body: &str) -> Contract {
-    let head =
-        format!("format = 1\ntable = '{table}'\ncolumn = '{column}'\nwhy = 'a test'\n{body}");
-    read::read(&head).unwrap().contract
+    read::read(&contract_text(table, column, body)).unwrap().contract
+}
+
+fn contract_text(table: &str, column: &str, body: &str) -> String {
+    format!("format = 1\ntable = '{table}'\ncolumn = '{column}'\nwhy = 'a test'\n{body}")
 }
 
 fn fast() -> Settings {
-    Settings { pace: pace::Settings::full_speed(), ..Settings::default() }
+    Settings { pace: Pace::full_speed(), ..Settings::default() }
 }
 
 /// Small batches, so that there is something between two of them.
 fn small() -> Settings {
-    let pace = pace::Settings { first_rows: 20, max_rows: 20, ..pace::Settings::full_speed() };
+    let pace = Pace { first_rows: 20, max_rows: 20, ..Pace::full_speed() };
     Settings { pace, ..Settings::default() }
 }
 

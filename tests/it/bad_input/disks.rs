@@ -3,28 +3,12 @@
 use std::{fs, os::unix::fs::PermissionsExt as _, process::Command};
 
 use camino::Utf8Path;
-use newcol_testkit::{
-    command::{CommandOutput, Tool},
-    project::Project,
-};
+use newcol_testkit::{command::CommandOutput, project::Project};
 
 use super::{faults, stderr};
-use crate::desk::{self, AND_SO_ON, Tree, newcol, tool};
+use crate::desk::{self, AND_SO_ON, Tree, newcol, wrapped};
 
 const ADD: &[&str] = &["add", "users.locale", AND_SO_ON];
-
-/// Runs the tool inside another program: `wrap` and its arguments stand before it.
-fn wrapped(project: &Project, wrap: &[&str], args: &[&str]) -> CommandOutput {
-    let inner = tool(project.root(), args).command();
-    let (program, rest) = wrap.split_first().unwrap();
-    let inner = std::iter::once(inner.get_program()).chain(inner.get_args());
-    Tool::new(*program)
-        .args(rest)
-        .args(inner.map(ToOwned::to_owned).collect::<Vec<_>>())
-        .current_dir(project.root())
-        .run()
-        .unwrap()
-}
 
 /// Root ignores permission bits unless it gives up the capabilities to do so.
 fn as_one_who_obeys_permissions(project: &Project, args: &[&str]) -> CommandOutput {

@@ -9,12 +9,33 @@ use std::fmt::Display;
 
 use newcol_core::{
     contract::{Contract, read},
-    db::{DatabaseUrl, OpenOptions, Session, facts::read_table},
+    db::{DatabaseUrl, OpenOptions, Session},
     execute::side_effects::{Care, Refusal, SideEffects, Triggers},
-    plan::{Plan, StageKind},
-    render::{self, text},
+    plan::Plan,
+    render::text,
 };
 use newcol_testkit::{ScratchDb, redact::redact};
+
+/// The trigger's functions, as `diesel setup` writes them.
+pub(crate) const DIESEL_SETUP: &str = "
+CREATE OR REPLACE FUNCTION diesel_manage_updated_at(_tbl regclass) RETURNS VOID AS $$
+BEGIN
+    EXECUTE format('CREATE TRIGGER set_updated_at BEFORE UPDATE ON %s
+                    FOR EACH ROW EXECUTE PROCEDURE diesel_set_updated_at()', _tbl);
+END;
+$$ LANGUAGE plpgsql;
+
+CREATE OR REPLACE FUNCTION diesel_set_updated_at() RETURNS trigger AS $$
+BEGIN
+    IF (
+        NEW IS DISTINCT FROM OLD AND
+        NEW.updated_at IS NOT DISTINCT FROM OLD.updated_at
+    ) THEN
+        NEW.updated_at := current_timestamp;
+    END IF;
+    RETURN NEW;
+END;
+$$ LANGUAGE plpgsql;";
 
 const SHOUT: &str = "type = 'varchar(60)'\n[old_rows]\nfill = 'upper(name)'\n";
 
@@ -33,14 +54,7 @@ fn open_url(url: &str, options: &OpenOptions) -> Session {
 
 /// Plans, and adds the column as the `expand` stage does.
 fn expand(session: &mut Session, body: &str) -> Plan {
-    let contract = contract(body);
-    let facts = read_table(session, contract.table()).unwrap();
-    let plan = Plan::build(&contract, &facts).unwrap();
-    let steps = plan.stage(StageKind::Expand).unwrap().migrations.iter().flat_map(|m| &m.steps);
-    for statement in steps.flat_map(|step| render::up(step, &plan)) {
-        session.batch(statement.sql.as_str()).unwrap();
-    }
-    plan
+    crate::expanded::expand(session, &contract(body))
 }
 
 /// What is known afresh, judged.

@@ -7,7 +7,9 @@ use newcol_core::{
 };
 use newcol_testkit::{ScratchDb, Want};
 
-use super::{SHOUT, care, expand, fill, judged, open, open_url, proposed, refusal, rows, told};
+use super::{
+    DIESEL_SETUP, SHOUT, care, expand, fill, judged, open, open_url, proposed, refusal, rows, told,
+};
 
 /// The newest, the one before parameters could be granted, and the one that first could.
 const VERSIONS: [u32; 3] = [18, 13, 15];
@@ -16,26 +18,6 @@ const USERS: &str = "
     CREATE TABLE users (id int PRIMARY KEY, name text, updated_at timestamptz NOT NULL DEFAULT '2001-01-01');
     INSERT INTO users VALUES (1, 'ann'), (2, 'bob');";
 
-/// As `diesel setup` writes it.
-const DIESEL_SETUP: &str = "
-CREATE OR REPLACE FUNCTION diesel_manage_updated_at(_tbl regclass) RETURNS VOID AS $$
-BEGIN
-    EXECUTE format('CREATE TRIGGER set_updated_at BEFORE UPDATE ON %s
-                    FOR EACH ROW EXECUTE PROCEDURE diesel_set_updated_at()', _tbl);
-END;
-$$ LANGUAGE plpgsql;
-
-CREATE OR REPLACE FUNCTION diesel_set_updated_at() RETURNS trigger AS $$
-BEGIN
-    IF (
-        NEW IS DISTINCT FROM OLD AND
-        NEW.updated_at IS NOT DISTINCT FROM OLD.updated_at
-    ) THEN
-        NEW.updated_at := current_timestamp;
-    END IF;
-    RETURN NEW;
-END;
-$$ LANGUAGE plpgsql;";
 const DIESEL_TRIGGER: &str = "SELECT diesel_manage_updated_at('users')";
 
 /// Runs a test on every version, on a table with the column.

@@ -7,20 +7,7 @@ use newcol_testkit::{
 };
 
 use super::done;
-use crate::desk::{self, Tree, newcol, tool};
-
-const ADD: &[&str] = &[
-    "add",
-    "users.locale",
-    "--type",
-    "varchar(40)",
-    "--required",
-    "--fill",
-    "lower(name)",
-    "--why",
-    "E-mails speak it",
-    "--no-tests",
-];
+use crate::desk::{self, LOWER_NAME as ADD, Tree, newcol, said, tool};
 
 /// A project and its database, in which the column is there and the rows are older than it.
 struct App {
@@ -72,20 +59,23 @@ impl App {
     }
 }
 
-/// Returns all that a run said, without the place of the server.
-fn said(output: &CommandOutput) -> String {
-    const BEFORE: &str = "[DATABASE] on ";
-    let text = desk::said(output);
-    let mut parts = text.split(BEFORE);
-    let first = parts.next().unwrap().to_owned();
-    parts.fold(first, |text, part| {
-        let end = part.find(|c: char| c.is_whitespace() || c == '"').unwrap_or(part.len());
-        format!("{text}{BEFORE}[SERVER]{}", &part[end..])
-    })
-}
-
 fn engines() -> [Want; 3] {
     [Want::postgres().version(18), Want::mysql(), Want::sqlite()]
+}
+
+/// Returns what is said on every engine, which must be the same on all of them but for the place.
+fn said_on_all(add: &[&str], run: impl Fn(&App) -> String) -> String {
+    let mut first = None;
+    for (want, here) in engines().into_iter().zip([
+        "PostgreSQL database [DATABASE] on [SERVER]",
+        "MySQL database [DATABASE] on [SERVER]",
+        "SQLite file [DATABASE_URL]",
+    ]) {
+        let Some(app) = App::new(want, add) else { continue };
+        let text = run(&app).replace(here, "[HERE]");
+        assert_eq!(&text, first.get_or_insert_with(|| text.clone()), "{want}");
+    }
+    first.unwrap()
 }
 
 #[test]
@@ -141,73 +131,33 @@ fn a_dry_run_estimates_and_writes_nothing() {
 
 #[test]
 fn nobody_to_ask_is_a_shut_gate() {
-    let mut all = String::new();
-    for want in engines() {
-        let Some(app) = App::new(want, ADD) else { continue };
+    let all = said_on_all(ADD, |app| {
         let before = app.state();
-        all.push_str(&said(&app.run(&[])));
-        assert_eq!(app.state(), before, "{want}");
-    }
+        let run = app.run(&[]);
+        assert_eq!(app.state(), before, "{run}");
+        said(&run)
+    });
     assert_snapshot!(all, @"
     exit code: 3
     ----- stdout -----
     ----- stderr -----
-    error: nobody can be asked whether to fill `users.locale` in PostgreSQL database [DATABASE] on [SERVER]
-    help: say `--yes`; `--dry-run` shows what would be done
-    exit code: 3
-    ----- stdout -----
-    ----- stderr -----
-    error: nobody can be asked whether to fill `users.locale` in MySQL database [DATABASE] on [SERVER]
-    help: say `--yes`; `--dry-run` shows what would be done
-    exit code: 3
-    ----- stdout -----
-    ----- stderr -----
-    error: nobody can be asked whether to fill `users.locale` in SQLite file [DATABASE_URL]
+    error: nobody can be asked whether to fill `users.locale` in [HERE]
     help: say `--yes`; `--dry-run` shows what would be done
     ");
 }
 
 #[test]
 fn rows_are_filled_once_for_all() {
-    let mut all = String::new();
-    for want in engines() {
-        let Some(app) = App::new(want, ADD) else { continue };
+    let all = said_on_all(ADD, |app| {
+        let data = || data_dump(app.db.url(), &"users".parse().unwrap()).unwrap();
         let first = app.run(&["--yes"]);
-        assert_eq!(app.empty(), "0", "{want}");
-        let before = data_dump(app.db.url(), &"users".parse().unwrap()).unwrap();
-        all.push_str(&said(&first));
-        all.push_str(&said(&app.run(&["--yes"])));
-        assert_eq!(data_dump(app.db.url(), &"users".parse().unwrap()).unwrap(), before);
-    }
+        assert_eq!(app.empty(), "0", "{first}");
+        let before = data();
+        let again = app.run(&["--yes"]);
+        assert_eq!(data(), before, "{again}");
+        said(&first) + &said(&again)
+    });
     assert_snapshot!(all, @"
-    exit code: 0
-    ----- stdout -----
-    `users.locale` is filled: 300 rows by this job, 300 rows looked at, 0 NULL
-    ----- stderr -----
-    pass 1: filling rows
-    pass 2: looking at every row
-    next: release the next stage: `cargo newcol next users.locale`
-    exit code: 0
-    ----- stdout -----
-    `users.locale` is filled: 300 rows by this job, 300 rows looked at, 0 NULL
-    ----- stderr -----
-    going on: 300 rows were filled before
-    pass 1: looking at every row
-    next: release the next stage: `cargo newcol next users.locale`
-    exit code: 0
-    ----- stdout -----
-    `users.locale` is filled: 300 rows by this job, 300 rows looked at, 0 NULL
-    ----- stderr -----
-    pass 1: filling rows
-    pass 2: looking at every row
-    next: release the next stage: `cargo newcol next users.locale`
-    exit code: 0
-    ----- stdout -----
-    `users.locale` is filled: 300 rows by this job, 300 rows looked at, 0 NULL
-    ----- stderr -----
-    going on: 300 rows were filled before
-    pass 1: looking at every row
-    next: release the next stage: `cargo newcol next users.locale`
     exit code: 0
     ----- stdout -----
     `users.locale` is filled: 300 rows by this job, 300 rows looked at, 0 NULL
@@ -417,35 +367,12 @@ fn another_contract_begins_anew_only_if_told_to() {
 fn rows_that_cannot_be_filled_are_named() {
     let mut add = ADD.to_vec();
     add[6] = "nullif(name, 'Name 17')";
-    let mut all = String::new();
-    for want in engines() {
-        let Some(app) = App::new(want, &add) else { continue };
-        all.push_str(&said(&app.run(&["--yes"])));
+    let all = said_on_all(&add, |app| {
+        let run = said(&app.run(&["--yes"]));
         let json = said(&app.run(&["--yes", "--message-format", "json"]));
-        all.push_str(json.lines().rfind(|line| line.contains("unfillable")).unwrap());
-        all.push('\n');
-    }
+        run + json.lines().rfind(|line| line.contains("unfillable")).unwrap()
+    });
     assert_snapshot!(all, @r#"
-    exit code: 100
-    ----- stdout -----
-    299 rows of `users.locale` are filled, 1 cannot be: the fill yields NULL for them
-      17
-    ----- stderr -----
-    pass 1: filling rows
-    pass 2: looking at every row
-    next: correct these rows, then run the same command again
-    next: or correct the fill in the contract, then begin anew with `--restart`
-    {"reason":"newcol-backfill","version":1,"column":"users.locale","state":"unfillable","filled":299,"rows":null,"empty":1,"differing":null,"late":null,"unfillable":["17"]}
-    exit code: 100
-    ----- stdout -----
-    299 rows of `users.locale` are filled, 1 cannot be: the fill yields NULL for them
-      17
-    ----- stderr -----
-    pass 1: filling rows
-    pass 2: looking at every row
-    next: correct these rows, then run the same command again
-    next: or correct the fill in the contract, then begin anew with `--restart`
-    {"reason":"newcol-backfill","version":1,"column":"users.locale","state":"unfillable","filled":299,"rows":null,"empty":1,"differing":null,"late":null,"unfillable":["17"]}
     exit code: 100
     ----- stdout -----
     299 rows of `users.locale` are filled, 1 cannot be: the fill yields NULL for them

@@ -5,7 +5,10 @@ use std::sync::Mutex;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use newcol_core::{
     db::DatabaseUrl,
-    execute::apply::{Event, MigrationReport, Peer},
+    execute::{
+        apply::{Event, MigrationReport},
+        peers::Peer,
+    },
 };
 use serde::Serialize;
 

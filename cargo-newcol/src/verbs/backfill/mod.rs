@@ -387,6 +387,7 @@ pub(super) fn failed(error: &BackfillError, url: &DatabaseUrl) -> CliError {
         | BackfillError::Key { .. }
         | BackfillError::Batch { .. }
         | BackfillError::Look { .. }
+        | BackfillError::Gone { .. }
         | BackfillError::Input { .. }
         | BackfillError::Code { .. }
         | BackfillError::Values { .. }

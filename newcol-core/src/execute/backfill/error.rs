@@ -213,6 +213,12 @@ pub enum BackfillError {
         /// Passes over the table.
         passes: u32,
     },
+    /// The connection was lost for good.
+    #[error("the connection was lost, and the server could not be reached again")]
+    Gone {
+        /// How it was lost.
+        source: Box<DbError>,
+    },
     /// A question failed.
     #[error(transparent)]
     Database(#[from] DbError),
@@ -259,9 +265,12 @@ impl BackfillError {
                 Some("begin anew with `--restart`; filled rows keep their values".to_owned())
             }
             Self::Key { .. } => None,
-            Self::Batch { source, .. } => source.hint().or_else(|| {
-                Some("see what the server says, then run the same command again: it goes on where it stopped".to_owned())
-            }),
+            Self::Batch { source, .. } => {
+                let first = source.hint();
+                let first = first.as_deref().unwrap_or("see what the server says");
+                let first = first.trim_end_matches('.');
+                Some(format!("{first}, then run the same command again: it goes on where it stopped"))
+            }
             Self::Look { source, .. } if source.sqlstate() == Some("42501") => {
                 Some("use the URL of a role that may read every row of the table".to_owned())
             }
@@ -275,6 +284,10 @@ impl BackfillError {
             ),
             Self::Left { .. } => Some(
                 "let long transactions on the table end, see what its triggers do to an UPDATE, then run the same command again"
+                    .to_owned(),
+            ),
+            Self::Gone { .. } => Some(
+                "run the same command again when the server answers: what was committed stays"
                     .to_owned(),
             ),
             Self::Database(source) => source.hint(),

@@ -24,6 +24,7 @@ mod counts;
 mod error;
 mod estimate;
 mod job;
+mod lag;
 mod pass;
 mod place;
 mod receipt;

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use super::Shared;
+use super::{BackfillError, Shared};
 use crate::{
     backend::Backend,
     db::{DbError, Failure, Session},
     execute::{
-        pace::{Lag, Observation, Outcome},
+        pace::{Observation, Outcome},
         side_effects::Care,
     },
     render::care,
@@ -65,13 +65,14 @@ pub(super) fn ready_to_look(session: &mut Session) -> Result<(), DbError> {
     }
 }
 
-/// Opens a session in the place of one whose connection is lost, and makes it ready, also where the
-/// new one is lost at once: servers start and stop. `None` if that cannot be had.
+/// Opens a session in the place of one whose connection is lost by an error, and makes it ready, also
+/// where the new one is lost at once: servers start and stop.
 pub(super) fn reconnect(
     session: &Session,
+    lost: DbError,
     shared: &Shared<'_>,
     ready: &dyn Fn(&mut Session) -> Result<(), DbError>,
-) -> Result<Option<Session>, DbError> {
+) -> Result<Session, BackfillError> {
     let mut wait = NAP;
     for _ in 0..CONNECTS {
         shared.rest(wait);
@@ -81,12 +82,12 @@ pub(super) fn reconnect(
         }
         let Ok(mut session) = session.again() else { continue };
         match ready(&mut session) {
-            Ok(()) => return Ok(Some(session)),
+            Ok(()) => return Ok(session),
             Err(error) if is_lost(&error) => {}
-            Err(error) => return Err(error),
+            Err(error) => return Err(error.into()),
         }
     }
-    Ok(None)
+    Err(BackfillError::Gone { source: Box::new(lost) })
 }
 
 /// Reports whether the connection is gone.
@@ -134,34 +135,19 @@ fn is_passing(failure: &Failure) -> bool {
         || matches!(failure.errno, Some(1317 | 1969 | 3024))
 }
 
-/// Asks how far the slowest replica is behind.
-pub(super) fn lag(session: &mut Session) -> Lag {
-    if session.backend() != Backend::Postgres {
-        return Lag::Lost;
-    }
-    // A replica that has replayed everything reports no lag after a while of silence.
-    let sql = "SELECT CASE WHEN count(*) = 0 THEN NULL \
-         ELSE (1000 * extract(epoch FROM max(CASE \
-           WHEN replay_lsn >= pg_current_wal_lsn() THEN interval '0' \
-           ELSE coalesce(replay_lag, interval '0') END)))::bigint END \
-         FROM pg_catalog.pg_stat_replication WHERE state = 'streaming'";
-    match session.value(sql) {
-        Ok(Some(milliseconds)) => milliseconds
-            .parse()
-            .map_or(Lag::Lost, |milliseconds| Lag::Behind(Duration::from_millis(milliseconds))),
-        Ok(None) | Err(_) => Lag::Lost,
-    }
-}
-
 /// Asks for how long the oldest snapshot of another session has kept dead rows alive (PostgreSQL);
 /// `None` without one, or where the role may not see it.
+///
+/// Those of other databases and of a VACUUM keep no rows of ours.
 pub(super) fn horizon(session: &mut Session) -> Option<Duration> {
     if session.backend() != Backend::Postgres {
         return None;
     }
     let sql = "SELECT (1000 * extract(epoch FROM max(clock_timestamp() - xact_start)))::bigint \
          FROM pg_catalog.pg_stat_activity \
-         WHERE backend_xmin IS NOT NULL AND pid <> pg_backend_pid()";
+         WHERE backend_xmin IS NOT NULL AND pid <> pg_backend_pid() \
+           AND datname = current_database() \
+           AND pid NOT IN (SELECT pid FROM pg_catalog.pg_stat_progress_vacuum)";
     session.value(sql).ok().flatten()?.parse().ok().map(Duration::from_millis)
 }
 

@@ -9,6 +9,7 @@ use super::{
     BackfillError, Event, Settings, Shared,
     chunk::Chunk,
     job::Job,
+    lag::Gauge,
     sessions::{self, Remedy},
     tune::MAX_SIZE,
 };
@@ -63,6 +64,7 @@ pub(super) struct Walk<'a> {
     shared: &'a Shared<'a>,
     settings: pace::Settings,
     pace: Pace,
+    gauge: Gauge,
     purpose: Purpose,
     /// Rows and blocks of the last piece, where it went by blocks.
     density: (u64, u64),
@@ -82,7 +84,8 @@ impl<'a> Walk<'a> {
             Access::Write | Access::Create => (Purpose::Change, settings.pace),
         };
         let pace = Pace::new(settings);
-        let mut walk = Self { job, session, shared, settings, pace, purpose, density: (1, 1) };
+        let (gauge, density) = (Gauge::default(), (1, 1));
+        let mut walk = Self { job, session, shared, settings, pace, gauge, purpose, density };
         walk.purpose.prepare(&mut walk.session, &walk.job.care)?;
         Ok(walk)
     }
@@ -193,7 +196,7 @@ impl<'a> Walk<'a> {
     fn signals(&mut self) -> Signals {
         let operator = if self.shared.is_paused() { Operator::Pause } else { Operator::Go };
         let lag = match self.settings.max_lag {
-            Some(_) => sessions::lag(&mut self.session),
+            Some(_) => self.gauge.read(&mut self.session),
             None => Lag::NotAsked,
         };
         Signals { lag, horizon: None, operator }
@@ -211,8 +214,7 @@ impl<'a> Walk<'a> {
             Remedy::Connect => {
                 let (purpose, care) = (self.purpose, &self.job.care);
                 let ready = |session: &mut Session| purpose.prepare(session, care);
-                let session = sessions::reconnect(&self.session, self.shared, &ready)?;
-                self.session = session.ok_or(error)?;
+                self.session = sessions::reconnect(&self.session, error, self.shared, &ready)?;
                 self.shared.tell(&Event::Reconnected);
             }
             Remedy::Repeat => {

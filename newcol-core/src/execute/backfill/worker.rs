@@ -13,6 +13,7 @@ use super::{
     batch::{Batch, Ran},
     blame, computed,
     job::Job,
+    lag::Gauge,
     pass::{self, Run, Turn},
     record::Record,
     sessions::{self, NAP, Remedy},
@@ -51,6 +52,7 @@ pub(super) struct Worker<'a> {
     first: u32,
     looked: Instant,
     order: Order,
+    gauge: Gauge,
     lag: Lag,
     /// Age of the oldest snapshot of others.
     horizon: Option<Duration>,
@@ -93,6 +95,7 @@ impl<'a> Worker<'a> {
             first: 0,
             looked: Instant::now(),
             order: Order::Run,
+            gauge: Gauge::default(),
             lag: Lag::NotAsked,
             horizon: None,
             waited: Instant::now(),
@@ -203,7 +206,7 @@ impl<'a> Worker<'a> {
             None => self.order = Order::Stop,
         }
         if self.settings.pace.max_lag.is_some() {
-            self.lag = sessions::lag(&mut self.session);
+            self.lag = self.gauge.read(&mut self.session);
         }
         if self.settings.pace.max_horizon.is_some() {
             self.horizon = sessions::horizon(&mut self.session);
@@ -282,10 +285,10 @@ impl<'a> Worker<'a> {
     }
 
     /// Connects anew, also where the new connection is lost at once: servers start and stop.
-    fn reconnect(&mut self, first: DbError) -> Result<(), BackfillError> {
+    fn reconnect(&mut self, lost: DbError) -> Result<(), BackfillError> {
         let job = Arc::clone(&self.job);
         let ready = |session: &mut Session| sessions::ready_to_fill(session, &job.care);
-        self.session = sessions::reconnect(&self.session, self.shared, &ready)?.ok_or(first)?;
+        self.session = sessions::reconnect(&self.session, lost, self.shared, &ready)?;
         self.prepare()?;
         self.shared.tell(&Event::Reconnected);
         Ok(())

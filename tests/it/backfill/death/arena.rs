@@ -13,14 +13,12 @@ use std::{
 
 use newcol_core::{
     backend::{Backend, Product},
-    contract::{Contract, read},
-    db::{DatabaseUrl, OpenOptions, Session, facts::read_table},
-    plan::{Plan, StageKind},
-    render,
+    contract::read,
+    db::{DatabaseUrl, OpenOptions, Session},
 };
-use newcol_testkit::{ScratchDb, Want, project::Project, wait::wait_for};
+use newcol_testkit::{ScratchDb, Tool, Want, project::Project, wait::wait_for};
 
-use crate::desk;
+use crate::{desk, expanded::expand};
 
 /// The longest that a run may take to its end, on a machine that has much else to do.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -35,6 +33,15 @@ diesel::table! {
 }
 ";
 
+/// What makes the values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fill {
+    /// An expression, in runs of the tool.
+    Sql,
+    /// Code, in runs of an application.
+    Rust,
+}
+
 /// Who fills the column for programs that do not know it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Old {
@@ -45,6 +52,7 @@ pub(super) enum Old {
 pub(super) struct Arena {
     pub(super) db: ScratchDb,
     pub(super) backend: Backend,
+    pub(super) fill: Fill,
     /// Two checkouts of one project, as on two machines.
     machines: [Project; 2],
     log: tempfile::TempDir,
@@ -114,7 +122,11 @@ impl Arena {
             project.migration("start", create_table(backend), "DROP TABLE t").build().unwrap()
         };
         let machines = [project(), project()];
-        Some(Self { db, backend, machines, log: tempfile::tempdir().unwrap() })
+        Some(Self { db, backend, fill: Fill::Sql, machines, log: tempfile::tempdir().unwrap() })
+    }
+
+    pub(super) fn filled_by(self, fill: Fill) -> Self {
+        Self { fill, ..self }
     }
 
     pub(super) fn session(&self) -> Session {
@@ -132,13 +144,17 @@ impl Arena {
             Backend::Mysql => "concat('f', next_ticket())",
             Backend::Sqlite => "'f' || hex(randomblob(8))",
         };
+        let fill = match self.fill {
+            Fill::Sql => format!("fill = \"{fill}\""),
+            Fill::Rust => "rust = 'crate::c'".to_owned(),
+        };
         let by = match old {
             Old::Trigger => "trigger",
             Old::Nobody => "nobody",
         };
         format!(
             "format = 1\ntable = 't'\ncolumn = 'c'\nwhy = 'a test'\ntype = 'varchar(60)'\n\
-             required = false\n[old_rows]\nfill = \"{fill}\"\n[old_writers]\nby = '{by}'\n"
+             required = false\n[old_rows]\n{fill}\n[old_writers]\nby = '{by}'\n"
         )
     }
 
@@ -174,7 +190,7 @@ impl Arena {
         for machine in &self.machines {
             machine.write("newcol/t.c.toml", &text).unwrap();
         }
-        expand(&mut session, &read::read(&text).unwrap().contract);
+        drop(expand(&mut session, &read::read(&text).unwrap().contract));
         session.batch(self.counter()).unwrap();
         for entry in self.log.path().read_dir().unwrap() {
             std::fs::remove_file(entry.unwrap().path()).unwrap();
@@ -203,14 +219,24 @@ impl Arena {
         }
     }
 
-    /// Starts the tool on one of the machines.
+    /// Starts the tool, or the application, on one of the machines.
     pub(super) fn start(&self, machine: usize, url: &str, more: &[&str]) -> Run {
-        let args = ["backfill", "t.c", "--yes", "--triggers", "fire", "--message-format", "json"];
-        let args = [&args, ["--database-url", url].as_slice(), more].concat();
+        let root = self.machines[machine].root();
+        let tool = match self.fill {
+            Fill::Sql => {
+                let args =
+                    ["backfill", "t.c", "--yes", "--triggers", "fire", "--message-format", "json"];
+                let args = [&args, ["--database-url", url].as_slice(), more].concat();
+                desk::tool(root, &args)
+            }
+            Fill::Rust => Tool::new(env!("CARGO_BIN_EXE_newcol-row-fill"))
+                .args([&[url, "newcol/t.c.toml"], more].concat())
+                .current_dir(root),
+        };
         let number = self.log.path().read_dir().unwrap().count();
         let path = |kind: &str| self.log.path().join(format!("{number:05}.{kind}"));
         let words = path("words");
-        let child = desk::tool(self.machines[machine].root(), &args)
+        let child = tool
             .command()
             .stdin(Stdio::null())
             .stdout(File::create(path("events")).unwrap())
@@ -320,13 +346,4 @@ fn create_table(backend: Backend) -> String {
         Backend::Sqlite => "integer PRIMARY KEY AUTOINCREMENT",
     };
     format!("CREATE TABLE t (id {id}, name varchar(20) NOT NULL, n integer NOT NULL DEFAULT 0)")
-}
-
-fn expand(session: &mut Session, contract: &Contract) {
-    let facts = read_table(session, contract.table()).unwrap();
-    let plan = Plan::build(contract, &facts).unwrap();
-    let steps = plan.stage(StageKind::Expand).unwrap().migrations.iter().flat_map(|m| &m.steps);
-    for statement in steps.flat_map(|step| render::up(step, &plan)) {
-        session.batch(statement.sql.as_str()).unwrap();
-    }
 }
