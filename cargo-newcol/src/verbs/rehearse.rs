@@ -9,7 +9,7 @@ use clap::Args;
 use newcol_core::{backend::Backend, ident::ColumnPath};
 use newcol_testkit::{
     ScratchError, Want,
-    rehearse::{OldRelease, Rehearsal, RehearsalReport, RehearseError, Sample, Scene},
+    rehearse::{OldRelease, Progress, Rehearsal, RehearsalReport, RehearseError, Sample, Scene},
 };
 use serde::Serialize;
 
@@ -198,7 +198,7 @@ fn one(
         dir: ctx.cwd().to_owned(),
         rev: rev.clone(),
         command: args.command.clone(),
-        work: project.root.join("target/newcol/old-release"),
+        work: project.target.join("newcol/old-release"),
     });
     let for_engine = |text: &String| {
         let (backend, sql) = split(text);
@@ -211,11 +211,24 @@ fn one(
         .old_release(old_release);
     let backend = engine.backend;
     rehearsal
-        .run(&mut |scene| {
+        .run(&mut |progress| {
             if interrupt::requested() {
                 return ControlFlow::Break(());
             }
-            out.status(&format!("rehearsing on {backend}: {}", doing(scene)));
+            match progress {
+                Progress::Begins(scene) => {
+                    out.status(&format!("rehearsing on {backend}: {}", doing(scene)));
+                }
+                Progress::OldRelease { after } => {
+                    let moment = after.map_or_else(
+                        || "before the first stage".to_owned(),
+                        |stage| format!("after {}", stage.name()),
+                    );
+                    out.status(&format!("rehearsing on {backend}: the old release {moment}"));
+                }
+                Progress::Line(line) => out.status(&format!("  {line}")),
+                Progress::Alive => {}
+            }
             ControlFlow::Continue(())
         })
         .map_err(|error| failed(backend, &error))

@@ -2,12 +2,31 @@
 
 use std::fmt;
 
-use newcol_core::{backend::Backend, plan::Plan};
+use newcol_core::{
+    backend::Backend,
+    plan::{Plan, StageKind},
+};
 
 use super::{FailedStatement, Law, OldReleaseRun, Traced, Traffic};
 use crate::matrix::MatrixReport;
 
-/// A part of a rehearsal, for whoever shows progress.
+/// What a running rehearsal tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progress<'a> {
+    /// A part begins.
+    Begins(Scene),
+    /// The old release's command begins at a moment of [`Scene::OldRelease`].
+    OldRelease {
+        /// The stage that was reached; `None` before the first.
+        after: Option<StageKind>,
+    },
+    /// The command printed a line.
+    Line(&'a str),
+    /// The command still runs; told several times a second.
+    Alive,
+}
+
+/// A part of a rehearsal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scene {
     /// The project's migrations make the schema.

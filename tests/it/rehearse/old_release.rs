@@ -1,0 +1,217 @@
+//! `cargo newcol rehearse --old-rev`: the old release's own command at every stage.
+
+use std::{
+    fs,
+    process::{Command, Stdio},
+    time::Duration,
+};
+
+use camino::Utf8PathBuf;
+use insta::assert_snapshot;
+use newcol_testkit::{
+    Project,
+    command::{CommandOutput, Tool},
+    wait::{wait_for, wait_until},
+};
+
+use super::REQUIRED;
+use crate::desk::{self, newcol, said, tool};
+
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// A project whose old release is committed, and whose column is not.
+struct Repository(Project);
+
+impl Repository {
+    fn new() -> Self {
+        let project = desk::one_crate("sqlite")
+            .file("mark.txt", "old\n")
+            .file(".gitignore", "target\n*.out\n")
+            .build()
+            .unwrap();
+        let repository = Self(project);
+        repository.git(&["init", "--quiet"]);
+        repository.commit();
+        drop(newcol(&repository.0, REQUIRED).success());
+        repository
+    }
+
+    fn git(&self, args: &[&str]) -> String {
+        let done = Command::new("git")
+            .args(["-c", "user.name=x", "-c", "user.email=x@x", "-C"])
+            .arg(self.0.root())
+            .args(args)
+            .output()
+            .unwrap();
+        assert!(done.status.success(), "{args:?}: {}", String::from_utf8_lossy(&done.stderr));
+        String::from_utf8(done.stdout).unwrap()
+    }
+
+    fn commit(&self) {
+        self.git(&["add", "--all"]);
+        self.git(&["commit", "--quiet", "--message", "old"]);
+    }
+
+    fn path(&self, name: &str) -> Utf8PathBuf {
+        self.0.root().join(name)
+    }
+
+    fn read(&self, name: &str) -> String {
+        fs::read_to_string(self.path(name)).unwrap_or_default()
+    }
+
+    /// Prepares a rehearsal with a script, which finds the project at `$PROJECT`.
+    fn rehearsal(&self, script: &str) -> Tool {
+        let args = ["rehearse", "users.locale", "--old-rev", "HEAD", "--", "sh", "-c", script];
+        tool(self.0.root(), &args).env("PROJECT", self.0.root())
+    }
+
+    fn rehearse(&self, script: &str) -> CommandOutput {
+        self.rehearsal(script).run().unwrap()
+    }
+}
+
+#[test]
+fn the_old_release_runs_its_own_tests_at_every_stage() {
+    let repository = Repository::new();
+    repository.0.write("mark.txt", "new\n").unwrap();
+    let run = repository.rehearse("test -s \"$DATABASE_URL\" && grep -qx old mark.txt").success();
+    assert!(said(&run).contains("  expand: passes in [DURATION]\n"), "{run}");
+    let run = repository.rehearse("echo I stop at $NEWCOL_STAGE; test $NEWCOL_STAGE = before");
+    assert_eq!(run.code(), Some(100));
+    let told = "expand: the old release's command ends with 1:\n    I stop at expand";
+    assert!(run.stdout.contains(told), "{run}");
+    assert!(said(&run).contains("constrain: fails in [DURATION], as it may by then"), "{run}");
+    let args = ["rehearse", "users.locale", "--old-rev", "no-such", "--", "true"];
+    assert_snapshot!(said(&newcol(&repository.0, &args)), @"
+    exit code: 101
+    ----- stdout -----
+    ----- stderr -----
+    error: could not rehearse on SQLite
+      because: could not run the old release
+      because: `no-such` names no commit of the repository at [TEMP]
+    ");
+}
+
+#[test]
+fn what_the_command_prints_is_seen_while_it_runs() {
+    let repository = Repository::new();
+    let run = repository.rehearse("echo to you; echo and you >&2").success();
+    let told = "rehearsing on SQLite: the old release after expand\n  to you\n  and you\n";
+    assert!(run.stderr.contains(told), "{run}");
+    let args = ["-q", "rehearse", "users.locale", "--old-rev", "HEAD", "--", "echo", "to you"];
+    assert_eq!(newcol(&repository.0, &args).success().stderr, "");
+}
+
+#[test]
+fn a_command_that_fails_without_any_stage_proves_nothing_about_stages() {
+    let repository = Repository::new();
+    let run = repository.rehearse("echo $NEWCOL_STAGE >> \"$PROJECT/stages.out\"; exit 3");
+    assert_eq!(run.code(), Some(100));
+    assert_eq!(repository.read("stages.out"), "before\n");
+    let told = "before: the old release's command ends with 3 without any stage, so that none was \
+                tried";
+    assert!(run.stdout.contains(told), "{run}");
+    let args = ["rehearse", "users.locale", "--old-rev", "HEAD", "--", "no-such-program"];
+    let run = newcol(&repository.0, &args);
+    assert_eq!(run.code(), Some(100));
+    let told = "tried:\n    could not run `no-such-program`: No such file";
+    assert!(run.stdout.contains(told), "{run}");
+}
+
+#[test]
+fn nothing_is_left_of_a_rehearsal_that_is_stopped() {
+    let repository = Repository::new();
+    let script = "sleep 1000 & echo $! > \"$PROJECT/sleeper.out\"; wait";
+    let command = repository.rehearsal(script).command().stderr(Stdio::piped()).spawn();
+    let mut command = command.unwrap();
+    wait_until("sleeper", LIMIT, || !repository.read("sleeper.out").is_empty()).unwrap();
+    let pid = command.id().to_string();
+    Command::new("kill").args(["-TERM", &pid]).status().unwrap();
+    let status = wait_for("end", LIMIT, || command.try_wait().unwrap()).unwrap();
+    assert_eq!(status.code(), Some(101));
+    assert!(!is_alive(&repository.read("sleeper.out")));
+    assert_eq!(repository.git(&["worktree", "list"]).lines().count(), 1);
+    assert!(!repository.path("target/newcol/old-release/tree").exists());
+}
+
+#[test]
+fn what_the_command_leaves_running_ends_with_it() {
+    let repository = Repository::new();
+    drop(repository.rehearse("sleep 1000 & echo $! >> \"$PROJECT/sleepers.out\"").success());
+    let sleepers = repository.read("sleepers.out");
+    assert!(sleepers.lines().count() > 1);
+    assert!(sleepers.lines().all(|pid| !is_alive(pid)));
+}
+
+fn is_alive(pid: &str) -> bool {
+    Command::new("kill").args(["-0", pid.trim()]).output().unwrap().status.success()
+}
+
+#[test]
+fn files_that_two_old_releases_share_keep_their_time_stamps() {
+    let repository = Repository::new();
+    repository.0.write("Other.txt", "1\n").unwrap();
+    repository.commit();
+    let script = "test ! -e junk || exit 1; test $NEWCOL_STAGE != contract || touch junk\n\
+                  ls --full-time mark.txt Other.txt > \"$PROJECT/times.out\"";
+    drop(repository.rehearse(script).success());
+    let before = repository.read("times.out");
+    repository.0.write("Other.txt", "2\n").unwrap();
+    repository.commit();
+    drop(repository.rehearse(script).success());
+    let after = repository.read("times.out");
+    let changed: Vec<bool> = before.lines().zip(after.lines()).map(|(a, b)| a != b).collect();
+    assert_eq!(changed, [true, false], "{before}{after}");
+}
+
+#[test]
+fn other_worktrees_are_not_touched() {
+    let repository = Repository::new();
+    repository.git(&["worktree", "add", "--quiet", "--detach", "mine.out"]);
+    // As on a disk that is not mounted now.
+    fs::rename(repository.path("mine.out"), repository.path("away.out")).unwrap();
+    drop(repository.rehearse("true").success());
+    assert!(repository.git(&["worktree", "list"]).contains("mine.out"));
+}
+
+#[test]
+fn two_rehearsals_do_not_share_a_tree() {
+    let repository = Repository::new();
+    let tool = env!("CARGO_BIN_EXE_newcol-under-test");
+    let script = format!(
+        "cd \"$PROJECT\" && env -u CARGO_TARGET_DIR {tool} rehearse users.locale --old-rev HEAD -- true 2> second.out; \
+         test $? = 101"
+    );
+    drop(repository.rehearse(&script).success());
+    let said = repository.read("second.out");
+    assert!(said.contains("because: another rehearsal is using"), "{said}");
+}
+
+#[test]
+fn the_build_goes_where_the_project_builds() {
+    let repository = Repository::new();
+    let elsewhere = tempfile::tempdir().unwrap();
+    let script = "echo $CARGO_TARGET_DIR > \"$PROJECT/target.out\"";
+    let run = repository.rehearsal(script).env("CARGO_TARGET_DIR", elsewhere.path()).run();
+    drop(run.unwrap().success());
+    let expected = elsewhere.path().join("newcol/old-release/target");
+    assert_eq!(repository.read("target.out").trim(), expected.to_str().unwrap());
+    assert!(!repository.path("target").exists());
+}
+
+#[test]
+fn the_toolchain_of_the_old_release_counts() {
+    let script = "echo toolchain: $RUSTUP_TOOLCHAIN > \"$PROJECT/toolchain.out\"";
+    let repository = Repository::new();
+    // Cargo itself, as rustup has no such toolchain.
+    let set = |tool: Tool| tool.env("RUSTUP_TOOLCHAIN", "new").env("CARGO", env!("CARGO"));
+    let rehearse = || {
+        drop(set(repository.rehearsal(script)).run().unwrap().success());
+        repository.read("toolchain.out")
+    };
+    assert_eq!(rehearse(), "toolchain: new\n");
+    repository.0.write("rust-toolchain", "stable\n").unwrap();
+    repository.commit();
+    assert_eq!(rehearse(), "toolchain:\n");
+}
