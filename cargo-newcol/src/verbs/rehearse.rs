@@ -9,7 +9,10 @@ use clap::Args;
 use newcol_core::{backend::Backend, ident::ColumnPath};
 use newcol_testkit::{
     ScratchError, Want,
-    rehearse::{OldRelease, Progress, Rehearsal, RehearsalReport, RehearseError, Sample, Scene},
+    rehearse::{
+        OldRelease, OldReleaseAt, Progress, Rehearsal, RehearsalReport, RehearseError, Sample,
+        Scene,
+    },
 };
 use serde::Serialize;
 
@@ -101,9 +104,10 @@ struct MigrationJson {
 
 #[derive(Debug, Serialize)]
 struct OldReleaseJson {
-    after: Option<&'static str>,
+    at: &'static str,
     promised: bool,
     exit: Option<i32>,
+    milliseconds: u128,
 }
 
 #[derive(Debug, Serialize)]
@@ -137,9 +141,10 @@ impl RehearsalJson {
             milliseconds: traced.took.as_millis(),
         });
         let old_release = report.old_release.iter().map(|run| OldReleaseJson {
-            after: run.after.map(|stage| stage.name()),
+            at: run.at.name(),
             promised: run.promised,
             exit: run.exit,
+            milliseconds: run.took.as_millis(),
         });
         let faults = report.faults().into_iter();
         Self {
@@ -219,11 +224,14 @@ fn one(
                 Progress::Begins(scene) => {
                     out.status(&format!("rehearsing on {backend}: {}", doing(scene)));
                 }
-                Progress::OldRelease { after } => {
-                    let moment = after.map_or_else(
-                        || "before the first stage".to_owned(),
-                        |stage| format!("after {}", stage.name()),
-                    );
+                Progress::OldRelease { at } => {
+                    let moment = match at {
+                        OldReleaseAt::Before => "before the first stage".to_owned(),
+                        OldReleaseAt::WithoutTable => {
+                            "without the table, to see it fail".to_owned()
+                        }
+                        OldReleaseAt::After(stage) => format!("after {}", stage.name()),
+                    };
                     out.status(&format!("rehearsing on {backend}: the old release {moment}"));
                 }
                 Progress::Line(line) => out.status(&format!("  {line}")),

@@ -19,7 +19,7 @@ use newcol_core::{contract::Contract, plan::Plan};
 
 use self::old_release::Checkout;
 pub use self::{
-    old_release::{OldRelease, OldReleaseRun},
+    old_release::{OldRelease, OldReleaseAt, OldReleaseRun},
     report::{Fault, Progress, RehearsalReport, Scene},
     sample::Sample,
     trace::{Law, LockHeld, Traced},

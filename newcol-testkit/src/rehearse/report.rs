@@ -2,12 +2,9 @@
 
 use std::fmt;
 
-use newcol_core::{
-    backend::Backend,
-    plan::{Plan, StageKind},
-};
+use newcol_core::{backend::Backend, plan::Plan};
 
-use super::{FailedStatement, Law, OldReleaseRun, Traced, Traffic};
+use super::{FailedStatement, Law, OldReleaseAt, OldReleaseRun, Traced, Traffic};
 use crate::matrix::MatrixReport;
 
 /// What a running rehearsal tells.
@@ -15,10 +12,10 @@ use crate::matrix::MatrixReport;
 pub enum Progress<'a> {
     /// A part begins.
     Begins(Scene),
-    /// The old release's command begins at a moment of [`Scene::OldRelease`].
+    /// The old release's command begins.
     OldRelease {
-        /// The stage that was reached; `None` before the first.
-        after: Option<StageKind>,
+        /// Where it runs.
+        at: OldReleaseAt,
     },
     /// The command printed a line.
     Line(&'a str),

@@ -19,6 +19,9 @@ use crate::desk::{self, newcol, said, tool};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
+/// Fails where the table is gone, as any test of the table does.
+const USES_THE_TABLE: &str = "test $NEWCOL_STAGE != without-table";
+
 /// A project whose old release is committed, and whose column is not.
 struct Repository(Project);
 
@@ -69,14 +72,22 @@ impl Repository {
     fn rehearse(&self, script: &str) -> CommandOutput {
         self.rehearsal(script).run().unwrap()
     }
+
+    /// Rehearses with a command that does something and then uses the table.
+    fn holds(&self, script: &str) -> CommandOutput {
+        self.rehearse(&format!("{script}\n{USES_THE_TABLE}")).success()
+    }
 }
 
 #[test]
 fn the_old_release_runs_its_own_tests_at_every_stage() {
     let repository = Repository::new();
     repository.0.write("mark.txt", "new\n").unwrap();
-    let run = repository.rehearse("test -s \"$DATABASE_URL\" && grep -qx old mark.txt").success();
-    assert!(said(&run).contains("  expand: passes in [DURATION]\n"), "{run}");
+    let script = "test -s \"$DATABASE_URL\" && grep -qx old mark.txt || exit 1\n\
+                  ! grep -qa 'TABLE \"newcol_away\"' \"$DATABASE_URL\"";
+    let run = said(&repository.rehearse(script).success());
+    assert!(run.contains("  without-table: fails in [DURATION], as it must\n"), "{run}");
+    assert!(run.contains("  expand: passes in [DURATION]\n"), "{run}");
     let run = repository.rehearse("echo I stop at $NEWCOL_STAGE; test $NEWCOL_STAGE = before");
     assert_eq!(run.code(), Some(100));
     let told = "expand: the old release's command ends with 1:\n    I stop at expand";
@@ -96,11 +107,11 @@ fn the_old_release_runs_its_own_tests_at_every_stage() {
 #[test]
 fn what_the_command_prints_is_seen_while_it_runs() {
     let repository = Repository::new();
-    let run = repository.rehearse("echo to you; echo and you >&2").success();
+    let run = repository.holds("echo to you; echo and you >&2");
     let told = "rehearsing on SQLite: the old release after expand\n  to you\n  and you\n";
     assert!(run.stderr.contains(told), "{run}");
     let args = ["-q", "rehearse", "users.locale", "--old-rev", "HEAD", "--", "echo", "to you"];
-    assert_eq!(newcol(&repository.0, &args).success().stderr, "");
+    assert_eq!(newcol(&repository.0, &args).stderr, "");
 }
 
 #[test]
@@ -117,6 +128,24 @@ fn a_command_that_fails_without_any_stage_proves_nothing_about_stages() {
     assert_eq!(run.code(), Some(100));
     let told = "tried:\n    could not run `no-such-program`: No such file";
     assert!(run.stdout.contains(told), "{run}");
+}
+
+#[test]
+fn a_command_that_does_without_the_table_proves_nothing() {
+    let repository = Repository::new();
+    let run = repository.rehearse("echo $NEWCOL_STAGE >> \"$PROJECT/stages.out\"");
+    assert_eq!(run.code(), Some(100));
+    assert_eq!(repository.read("stages.out"), "before\nwithout-table\n");
+    let told = "- [old release] without-table: the old release's command passes without the \
+                column's table, so that it proves nothing and no stage was tried\n";
+    assert!(run.stdout.contains(told), "{run}");
+}
+
+#[test]
+fn a_command_that_waits_for_the_table_is_ended() {
+    let repository = Repository::new();
+    let run = repository.holds("test $NEWCOL_STAGE != without-table || sleep 1000");
+    assert!(run.stdout.contains("expand: passes"), "{run}");
 }
 
 #[test]
@@ -138,7 +167,7 @@ fn nothing_is_left_of_a_rehearsal_that_is_stopped() {
 #[test]
 fn what_the_command_leaves_running_ends_with_it() {
     let repository = Repository::new();
-    drop(repository.rehearse("sleep 1000 & echo $! >> \"$PROJECT/sleepers.out\"").success());
+    drop(repository.holds("sleep 1000 & echo $! >> \"$PROJECT/sleepers.out\""));
     let sleepers = repository.read("sleepers.out");
     assert!(sleepers.lines().count() > 1);
     assert!(sleepers.lines().all(|pid| !is_alive(pid)));
@@ -155,11 +184,11 @@ fn files_that_two_old_releases_share_keep_their_time_stamps() {
     repository.commit();
     let script = "test ! -e junk || exit 1; test $NEWCOL_STAGE != contract || touch junk\n\
                   ls --full-time mark.txt Other.txt > \"$PROJECT/times.out\"";
-    drop(repository.rehearse(script).success());
+    drop(repository.holds(script));
     let before = repository.read("times.out");
     repository.0.write("Other.txt", "2\n").unwrap();
     repository.commit();
-    drop(repository.rehearse(script).success());
+    drop(repository.holds(script));
     let after = repository.read("times.out");
     let changed: Vec<bool> = before.lines().zip(after.lines()).map(|(a, b)| a != b).collect();
     assert_eq!(changed, [true, false], "{before}{after}");
@@ -171,7 +200,7 @@ fn other_worktrees_are_not_touched() {
     repository.git(&["worktree", "add", "--quiet", "--detach", "mine.out"]);
     // As on a disk that is not mounted now.
     fs::rename(repository.path("mine.out"), repository.path("away.out")).unwrap();
-    drop(repository.rehearse("true").success());
+    drop(repository.holds("true"));
     assert!(repository.git(&["worktree", "list"]).contains("mine.out"));
 }
 
@@ -181,9 +210,9 @@ fn two_rehearsals_do_not_share_a_tree() {
     let tool = env!("CARGO_BIN_EXE_newcol-under-test");
     let script = format!(
         "cd \"$PROJECT\" && env -u CARGO_TARGET_DIR {tool} rehearse users.locale --old-rev HEAD -- true 2> second.out; \
-         test $? = 101"
+         test $? = 101 || exit 1"
     );
-    drop(repository.rehearse(&script).success());
+    drop(repository.holds(&script));
     let said = repository.read("second.out");
     assert!(said.contains("because: another rehearsal is using"), "{said}");
 }
@@ -192,8 +221,8 @@ fn two_rehearsals_do_not_share_a_tree() {
 fn the_build_goes_where_the_project_builds() {
     let repository = Repository::new();
     let elsewhere = tempfile::tempdir().unwrap();
-    let script = "echo $CARGO_TARGET_DIR > \"$PROJECT/target.out\"";
-    let run = repository.rehearsal(script).env("CARGO_TARGET_DIR", elsewhere.path()).run();
+    let script = format!("echo $CARGO_TARGET_DIR > \"$PROJECT/target.out\"\n{USES_THE_TABLE}");
+    let run = repository.rehearsal(&script).env("CARGO_TARGET_DIR", elsewhere.path()).run();
     drop(run.unwrap().success());
     let expected = elsewhere.path().join("newcol/old-release/target");
     assert_eq!(repository.read("target.out").trim(), expected.to_str().unwrap());
@@ -203,11 +232,12 @@ fn the_build_goes_where_the_project_builds() {
 #[test]
 fn the_toolchain_of_the_old_release_counts() {
     let script = "echo toolchain: $RUSTUP_TOOLCHAIN > \"$PROJECT/toolchain.out\"";
+    let script = format!("{script}\n{USES_THE_TABLE}");
     let repository = Repository::new();
     // Cargo itself, as rustup has no such toolchain.
     let set = |tool: Tool| tool.env("RUSTUP_TOOLCHAIN", "new").env("CARGO", env!("CARGO"));
     let rehearse = || {
-        drop(set(repository.rehearsal(script)).run().unwrap().success());
+        drop(set(repository.rehearsal(&script)).run().unwrap().success());
         repository.read("toolchain.out")
     };
     assert_eq!(rehearse(), "toolchain: new\n");

@@ -37,7 +37,7 @@ pub(super) enum Sign<'a> {
     Alive,
 }
 
-/// A command that has ended by itself.
+/// A command that has ended.
 pub(super) struct Ended {
     /// Its exit code; `None` if a signal ended it.
     pub(super) exit: Option<i32>,
@@ -46,9 +46,10 @@ pub(super) struct Ended {
     pub(super) took: Duration,
 }
 
-/// Runs a command to its end; `None` if the watcher broke it off.
+/// Runs a command to its end, or ends it after a limit; `None` if the watcher broke it off.
 pub(super) fn run(
     mut command: Command,
+    limit: Option<Duration>,
     watch: &mut dyn FnMut(Sign<'_>) -> ControlFlow<()>,
 ) -> io::Result<Option<Ended>> {
     let started = Instant::now();
@@ -61,13 +62,16 @@ pub(super) fn run(
         }
     };
     let mut listener = Listener { lines: lines(reader), watch, tail: VecDeque::new() };
-    let status = loop {
+    let exit = loop {
         let ended = group.ended_within(PULSE)?;
         if listener.catch_up().is_break() {
             return Ok(None);
         }
         if let Some(status) = ended {
-            break status;
+            break status.code();
+        }
+        if limit.is_some_and(|limit| started.elapsed() > limit) {
+            break None;
         }
     };
     let took = started.elapsed();
@@ -76,7 +80,7 @@ pub(super) fn run(
     if listener.finish().is_break() {
         return Ok(None);
     }
-    Ok(Some(Ended { exit: status.code(), tail: Vec::from(listener.tail).join("\n"), took }))
+    Ok(Some(Ended { exit, tail: Vec::from(listener.tail).join("\n"), took }))
 }
 
 /// Hands a command's lines on, and remembers the last ones.

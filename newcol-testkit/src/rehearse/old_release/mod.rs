@@ -6,7 +6,10 @@ mod child;
 use std::{fmt, ops::ControlFlow, process::Command, time::Duration};
 
 use camino::Utf8PathBuf;
-use newcol_core::plan::{Gate, StageKind};
+use newcol_core::{
+    plan::{Gate, StageKind},
+    render::text,
+};
 
 pub(super) use self::checkout::Checkout;
 use self::child::Sign;
@@ -16,6 +19,9 @@ use crate::{
     scratch::ScratchDb,
 };
 
+/// How long a command may run without its table, besides three times as long as with it.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// A release to check out, and what to run there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OldRelease {
@@ -23,18 +29,42 @@ pub struct OldRelease {
     pub dir: Utf8PathBuf,
     /// Any name of a commit that Git understands.
     pub rev: String,
-    /// Program and arguments. It gets `DATABASE_URL`, and the stage's name as `NEWCOL_STAGE`.
+    /// Program and arguments. It gets `DATABASE_URL`, and [`OldReleaseAt::name`] as
+    /// `NEWCOL_STAGE`.
     pub command: Vec<String>,
     /// Where its files and its build stay, so that a second rehearsal builds only what differs. Git
     /// knows of `<work>/tree` only while the rehearsal runs.
     pub work: Utf8PathBuf,
 }
 
-/// The command at one stage.
+/// Where the command runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OldReleaseAt {
+    /// Before the first stage.
+    Before,
+    /// The same, but the column's table is gone: a command that passes here would pass whatever the
+    /// stages do.
+    WithoutTable,
+    /// After a stage.
+    After(StageKind),
+}
+
+impl OldReleaseAt {
+    /// Returns its name in reports, and in `NEWCOL_STAGE`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Before => "before",
+            Self::WithoutTable => "without-table",
+            Self::After(stage) => stage.name(),
+        }
+    }
+}
+
+/// The command, once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OldReleaseRun {
-    /// The stage that was reached; `None` before the first.
-    pub after: Option<StageKind>,
+    /// Where it ran.
+    pub at: OldReleaseAt,
     /// Whether the old release is promised to work there.
     pub promised: bool,
     /// Its exit code; `None` if a signal ended it.
@@ -46,37 +76,42 @@ pub struct OldReleaseRun {
 }
 
 impl OldReleaseRun {
-    /// Reports whether a promise is broken.
+    /// Reports whether a promise is broken, or the command can prove none.
     pub fn is_fault(&self) -> bool {
-        self.promised && self.exit != Some(0)
+        match self.at {
+            OldReleaseAt::Before | OldReleaseAt::After(_) => self.promised && self.exit != Some(0),
+            OldReleaseAt::WithoutTable => self.exit == Some(0),
+        }
     }
 }
 
 impl fmt::Display for OldReleaseRun {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: ", moment(self.after))?;
         let took = self.took.as_secs_f64();
-        match self.exit {
-            Some(0) => return write!(f, "passes in {took:.1} s"),
-            Some(_) | None if !self.promised => {
-                return write!(f, "fails in {took:.1} s, as it may by then");
+        write!(f, "{}: ", self.at.name())?;
+        match (self.at, self.exit) {
+            (OldReleaseAt::WithoutTable, Some(0)) => write!(
+                f,
+                "the old release's command passes without the column's table, so that it proves \
+                 nothing and no stage was tried"
+            ),
+            (OldReleaseAt::WithoutTable, _) => write!(f, "fails in {took:.1} s, as it must"),
+            (_, Some(0)) => write!(f, "passes in {took:.1} s"),
+            (_, _) if !self.promised => write!(f, "fails in {took:.1} s, as it may by then"),
+            (at, exit) => {
+                let end = exit.map_or("by a signal".to_owned(), |code| format!("with {code}"));
+                let so = match at {
+                    OldReleaseAt::Before => " without any stage, so that none was tried",
+                    OldReleaseAt::WithoutTable | OldReleaseAt::After(_) => "",
+                };
+                let tail = self.tail.replace('\n', "\n    ");
+                write!(f, "the old release's command ends {end}{so}:\n    {tail}")
             }
-            Some(code) => write!(f, "the old release's command ends with {code}")?,
-            None => write!(f, "the old release's command ends by a signal")?,
         }
-        if self.after.is_none() {
-            write!(f, " without any stage, so that none was tried")?;
-        }
-        write!(f, ":\n    {}", self.tail.replace('\n', "\n    "))
     }
 }
 
-/// Returns a moment's name.
-fn moment(after: Option<StageKind>) -> &'static str {
-    after.map_or("before", StageKind::name)
-}
-
-/// Runs the command before the first stage and, where it passes there, after each.
+/// Runs the command before the first stage and after each, as long as that can prove anything.
 pub(super) fn run(
     old: &OldRelease,
     checkout: &Checkout,
@@ -87,21 +122,21 @@ pub(super) fn run(
     let gone = life.plan.stages.iter().find(|s| s.gates.contains(&Gate::OldWritersGone));
     let gone = gone.map(|stage| stage.kind);
     let acting = life.stages.iter().filter(|stage| !stage.actions.is_empty());
+    let stages = acting.map(|stage| OldReleaseAt::After(stage.kind));
     let mut runs: Vec<OldReleaseRun> = Vec::new();
-    for after in std::iter::once(None).chain(acting.map(|stage| Some(stage.kind))) {
-        if tell(Progress::OldRelease { after }).is_break() {
+    for at in [OldReleaseAt::Before, OldReleaseAt::WithoutTable].into_iter().chain(stages) {
+        if tell(Progress::OldRelease { at }).is_break() {
             return Err(RehearseError::Stopped);
         }
         let db = database()?;
-        for (stage, action) in life.actions() {
-            if Some(stage) > after {
-                break;
-            }
-            let mut session = life::open(db.url())?;
-            action.run(&mut session).map_err(life::LifeError::from)?;
-        }
-        let command = command(old, checkout, after, db.url());
-        let ended = child::run(command, &mut |sign| {
+        bring(&db, life, at)?;
+        let command = command(old, checkout, at, db.url());
+        // Without its table a command may wait for it for ever.
+        let limit = match (at, runs.first()) {
+            (OldReleaseAt::WithoutTable, Some(before)) => Some(before.took * 3 + PATIENCE),
+            _ => None,
+        };
+        let ended = child::run(command, limit, &mut |sign| {
             tell(match sign {
                 Sign::Line(line) => Progress::Line(line),
                 Sign::Alive => Progress::Alive,
@@ -109,23 +144,48 @@ pub(super) fn run(
         });
         let ended = ended.map_err(|error| RehearseError::OldRelease(error.into()))?;
         let child::Ended { exit, tail, took } = ended.ok_or(RehearseError::Stopped)?;
-        let promised = gone.is_none_or(|gone| after.is_none_or(|after| after < gone));
-        runs.push(OldReleaseRun { after, promised, exit, tail, took });
-        if after.is_none() && exit != Some(0) {
+        let promised = match at {
+            OldReleaseAt::Before => true,
+            OldReleaseAt::WithoutTable => false,
+            OldReleaseAt::After(stage) => gone.is_none_or(|gone| stage < gone),
+        };
+        let run = OldReleaseRun { at, promised, exit, tail, took };
+        let is_over = run.is_fault() && !matches!(at, OldReleaseAt::After(_));
+        runs.push(run);
+        if is_over {
             break;
         }
     }
     Ok(runs)
 }
 
-fn command(old: &OldRelease, checkout: &Checkout, after: Option<StageKind>, url: &str) -> Command {
+/// Takes a fresh database to where the command runs.
+fn bring(db: &ScratchDb, life: &Life, at: OldReleaseAt) -> Result<(), RehearseError> {
+    let reached = match at {
+        OldReleaseAt::Before => return Ok(()),
+        OldReleaseAt::WithoutTable => {
+            let backend = life.plan.backend();
+            let table = text::table(backend, life.plan.contract.table());
+            let away = text::quote(backend, "newcol_away");
+            return Ok(db.run(&[&format!("ALTER TABLE {table} RENAME TO {away}")])?);
+        }
+        OldReleaseAt::After(stage) => stage,
+    };
+    for (_, action) in life.actions().take_while(|(stage, _)| *stage <= reached) {
+        let mut session = life::open(db.url())?;
+        action.run(&mut session).map_err(life::LifeError::from)?;
+    }
+    Ok(())
+}
+
+fn command(old: &OldRelease, checkout: &Checkout, at: OldReleaseAt, url: &str) -> Command {
     let (program, args) = old.command.split_first().expect("`Checkout::new` refuses an empty one");
     let mut command = Command::new(program);
     command
         .args(args)
         .current_dir(&checkout.dir)
         .env("DATABASE_URL", url)
-        .env("NEWCOL_STAGE", moment(after))
+        .env("NEWCOL_STAGE", at.name())
         .env("CARGO_TARGET_DIR", &checkout.target);
     if checkout.pins_toolchain() {
         // What rustup says there is the toolchain of the project as it is now.
