@@ -145,7 +145,9 @@ fn a_command_that_does_without_the_table_proves_nothing() {
 fn a_command_that_waits_for_the_table_is_ended() {
     let repository = Repository::new();
     let run = repository.holds("test $NEWCOL_STAGE != without-table || sleep 1000");
-    assert!(run.stdout.contains("expand: passes"), "{run}");
+    let told = said(&run);
+    assert!(told.contains("  without-table: comes to no end in [DURATION]\n"), "{run}");
+    assert!(told.contains("  expand: passes in [DURATION]\n"), "{run}");
 }
 
 #[test]

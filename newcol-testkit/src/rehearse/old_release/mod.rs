@@ -3,7 +3,12 @@
 mod checkout;
 mod child;
 
-use std::{fmt, ops::ControlFlow, process::Command, time::Duration};
+use std::{
+    fmt,
+    ops::{ControlFlow, RangeInclusive},
+    process::Command,
+    time::Duration,
+};
 
 use camino::Utf8PathBuf;
 use newcol_core::{
@@ -19,8 +24,9 @@ use crate::{
     scratch::ScratchDb,
 };
 
-/// How long a command may run without its table, besides three times as long as with it.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a command may run without its table, where three times as long as with it is less or
+/// more: its first run may have been an instant, or the compiler's.
+const PATIENCE: RangeInclusive<Duration> = Duration::from_secs(5)..=Duration::from_secs(300);
 
 /// A release to check out, and what to run there.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -95,7 +101,8 @@ impl fmt::Display for OldReleaseRun {
                 "the old release's command passes without the column's table, so that it proves \
                  nothing and no stage was tried"
             ),
-            (OldReleaseAt::WithoutTable, _) => write!(f, "fails in {took:.1} s, as it must"),
+            (OldReleaseAt::WithoutTable, Some(_)) => write!(f, "fails in {took:.1} s, as it must"),
+            (OldReleaseAt::WithoutTable, None) => write!(f, "comes to no end in {took:.1} s"),
             (_, Some(0)) => write!(f, "passes in {took:.1} s"),
             (_, _) if !self.promised => write!(f, "fails in {took:.1} s, as it may by then"),
             (at, exit) => {
@@ -133,7 +140,9 @@ pub(super) fn run(
         let command = command(old, checkout, at, db.url());
         // Without its table a command may wait for it for ever.
         let limit = match (at, runs.first()) {
-            (OldReleaseAt::WithoutTable, Some(before)) => Some(before.took * 3 + PATIENCE),
+            (OldReleaseAt::WithoutTable, Some(before)) => {
+                Some((before.took * 3).clamp(*PATIENCE.start(), *PATIENCE.end()))
+            }
             _ => None,
         };
         let ended = child::run(command, limit, &mut |sign| {
