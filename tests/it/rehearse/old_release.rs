@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 use insta::assert_snapshot;
 use newcol_testkit::{
     Project,
@@ -15,7 +15,7 @@ use newcol_testkit::{
 };
 
 use super::REQUIRED;
-use crate::desk::{self, newcol, said, tool};
+use crate::desk::{self, Tree, newcol, said, tool};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -163,7 +163,6 @@ fn nothing_is_left_of_a_rehearsal_that_is_stopped() {
     assert_eq!(status.code(), Some(101));
     assert!(!is_alive(&repository.read("sleeper.out")));
     assert_eq!(repository.git(&["worktree", "list"]).lines().count(), 1);
-    assert!(!repository.path("target/newcol/old-release/tree").exists());
 }
 
 #[test]
@@ -197,13 +196,53 @@ fn files_that_two_old_releases_share_keep_their_time_stamps() {
 }
 
 #[test]
-fn other_worktrees_are_not_touched() {
+fn the_repository_is_not_touched() {
     let repository = Repository::new();
-    repository.git(&["worktree", "add", "--quiet", "--detach", "mine.out"]);
-    // As on a disk that is not mounted now.
-    fs::rename(repository.path("mine.out"), repository.path("away.out")).unwrap();
+    let before = Tree::of(&repository.path(".git"));
+    // As in a hook of a commit of some files.
+    let run = repository
+        .rehearsal(&format!("cat mark.txt\n{USES_THE_TABLE}"))
+        .env("GIT_INDEX_FILE", repository.path("index.out"))
+        .env("GIT_DIR", repository.path(".git"))
+        .run();
+    drop(run.unwrap().success());
+    assert_eq!(Tree::of(&repository.path(".git")), before);
+    assert!(!repository.path("index.out").exists());
+}
+
+#[test]
+fn a_tree_that_cannot_be_used_is_made_again() {
+    let repository = Repository::new();
     drop(repository.holds("true"));
-    assert!(repository.git(&["worktree", "list"]).contains("mine.out"));
+    let objects = repository.path("target/newcol/old-release/tree/.git/objects/info/alternates");
+    fs::write(objects, "/no/such/place\n").unwrap();
+    drop(repository.holds("git log -1"));
+}
+
+#[test]
+fn build_scripts_find_tags_and_a_head() {
+    let repository = Repository::new();
+    let script = "test -f .git/HEAD && git describe --tags > \"$PROJECT/tag.out\"";
+    for tag in ["v1", "v2"] {
+        repository.0.write("mark.txt", tag).unwrap();
+        repository.commit();
+        repository.git(&["tag", tag]);
+        drop(repository.holds(script));
+        assert_eq!(repository.read("tag.out").trim(), tag);
+    }
+}
+
+#[test]
+fn a_shallow_clone_has_old_releases_too() {
+    let upstream = Repository::new();
+    upstream.commit();
+    let dir = tempfile::tempdir().unwrap();
+    let clone = dir.path().join("clone").to_str().unwrap().to_owned();
+    let url = format!("file://{}", upstream.0.root());
+    upstream.git(&["clone", "--quiet", "--depth", "1", &url, &clone]);
+    let script = format!("cat mark.txt\n{USES_THE_TABLE}");
+    let args = ["rehearse", "users.locale", "--old-rev", "HEAD", "--", "sh", "-c", &script];
+    drop(tool(Utf8Path::new(&clone), &args).run().unwrap().success());
 }
 
 #[test]

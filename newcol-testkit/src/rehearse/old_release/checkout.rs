@@ -1,7 +1,7 @@
-//! The files of the old release, in a working tree that Git knows only while the rehearsal runs.
+//! The files of the old release, in a small repository that borrows its objects from the project's.
 //!
-//! Between two rehearsals the files wait beside it: what the releases have in common keeps its time
-//! stamps, so that Cargo builds only what differs.
+//! Nothing is written to the project's own repository. The files stay for the next rehearsal: what
+//! the releases have in common keeps its time stamps, so that Cargo builds only what differs.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -13,13 +13,13 @@ use camino::{Utf8Path, Utf8PathBuf};
 use super::OldRelease;
 use crate::scratch::{BoxError, error::chain};
 
-/// A working tree of the old release, unknown to Git again when dropped.
+/// What Git hands to its hooks, which would lead it back to the project's repository.
+const OF_A_HOOK: [&str; 4] = ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX"];
+
+/// A working tree of the old release, which nobody else uses.
 pub(in crate::rehearse) struct Checkout {
-    repository: Utf8PathBuf,
     /// Its root.
     tree: Utf8PathBuf,
-    /// Where its files are between two rehearsals.
-    kept: Utf8PathBuf,
     /// Where commands run.
     pub(super) dir: Utf8PathBuf,
     /// Where Cargo builds.
@@ -34,49 +34,21 @@ impl Checkout {
             return Err("no command was given".into());
         }
         let rev = find(old)?;
-        let repository = Utf8PathBuf::from(git(&old.dir, &["rev-parse", "--show-toplevel"])?);
+        let repository = git(&old.dir, &["rev-parse", "--show-toplevel"])?;
         let below = git(&old.dir, &["rev-parse", "--show-prefix"])?;
         fs::create_dir_all(&old.work).map_err(|error| failed("make", &old.work, &error))?;
         let turn = take_turn(&old.work)?;
-        let (tree, kept) = (old.work.join("tree"), old.work.join("kept"));
-        let dir = tree.join(below);
-        let target = old.work.join("target");
-        let checkout = Self { repository, tree, kept, dir, target, _turn: turn };
-        // A killed rehearsal left it.
-        checkout.put_away();
-        checkout.set_up(&rev)?;
-        Ok(checkout)
-    }
-
-    fn set_up(&self, rev: &str) -> Result<(), BoxError> {
-        let add = ["worktree", "add", "--detach"];
-        if !self.kept.exists() {
-            git(&self.repository, &[&add[..], &[self.tree.as_str(), rev]].concat())?;
-            return Ok(());
+        let tree = old.work.join("tree");
+        // Whatever is there: another project's, or one whose objects are gone.
+        if check_out(&tree, &repository, &rev).is_err() {
+            if tree.exists() {
+                fs::remove_dir_all(&tree).map_err(|error| failed("remove", &tree, &error))?;
+            }
+            let clone = ["clone", "--quiet", "--shared", "--no-checkout"];
+            git(&old.work, &[&clone[..], &[&repository, tree.as_str()]].concat())?;
+            check_out(&tree, &repository, &rev)?;
         }
-        git(&self.repository, &[&add[..], &["--no-checkout", self.tree.as_str(), rev]].concat())?;
-        let link = self.tree.join(".git");
-        fs::rename(&link, self.kept.join(".git")).map_err(|e| failed("move", &link, &e))?;
-        fs::remove_dir(&self.tree).map_err(|error| failed("remove", &self.tree, &error))?;
-        fs::rename(&self.kept, &self.tree).map_err(|e| failed("move", &self.kept, &e))?;
-        // Compares contents first, so that only what differs is written.
-        git(&self.tree, &["reset", "--quiet"])?;
-        git(&self.tree, &["reset", "--quiet", "--hard"])?;
-        git(&self.tree, &["clean", "--quiet", "-ffdx"])?;
-        Ok(())
-    }
-
-    /// Makes Git forget the tree, and keeps its files.
-    fn put_away(&self) {
-        if !self.tree.exists() {
-            return;
-        }
-        fs::remove_dir_all(&self.kept).ok();
-        fs::rename(&self.tree, &self.kept).ok();
-        fs::remove_file(self.kept.join(".git")).ok();
-        // Where the files could not be moved they go, and the next build is a longer one.
-        git(&self.repository, &["worktree", "remove", "--force", self.tree.as_str()]).ok();
-        fs::remove_dir_all(&self.tree).ok();
+        Ok(Self { dir: tree.join(below), tree, target: old.work.join("target"), _turn: turn })
     }
 
     /// Reports whether the release names a toolchain of its own.
@@ -87,10 +59,16 @@ impl Checkout {
     }
 }
 
-impl Drop for Checkout {
-    fn drop(&mut self) {
-        self.put_away();
+/// Brings a clone to a commit, with the tags that build scripts ask for.
+fn check_out(tree: &Utf8Path, repository: &str, rev: &str) -> Result<(), BoxError> {
+    if !tree.join(".git").is_dir() {
+        return Err(format!("{tree} is no repository").into());
     }
+    let fetch = ["fetch", "--quiet", "--force", "--tags", "--update-shallow"];
+    git(tree, &[&fetch[..], &[repository, rev]].concat())?;
+    git(tree, &["checkout", "--quiet", "--force", "--detach", rev])?;
+    git(tree, &["clean", "--quiet", "-ffdx"])?;
+    Ok(())
 }
 
 /// Finds the commit.
@@ -114,7 +92,13 @@ fn take_turn(work: &Utf8Path) -> Result<File, BoxError> {
 }
 
 fn git(dir: &Utf8Path, args: &[&str]) -> Result<String, BoxError> {
-    let output = Command::new("git").arg("-C").arg(dir).args(args).stdin(Stdio::null()).output();
+    let mut command = Command::new("git");
+    // Hooks are for people who work in a repository.
+    command.args(["-c", "core.hooksPath=/dev/null", "-C"]).arg(dir).args(args);
+    for name in OF_A_HOOK {
+        command.env_remove(name);
+    }
+    let output = command.stdin(Stdio::null()).output();
     let output = output.map_err(|error| format!("could not run `git`: {error}"))?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);

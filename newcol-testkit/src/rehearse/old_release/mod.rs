@@ -38,8 +38,8 @@ pub struct OldRelease {
     /// Program and arguments. It gets `DATABASE_URL`, and [`OldReleaseAt::name`] as
     /// `NEWCOL_STAGE`.
     pub command: Vec<String>,
-    /// Where its files and its build stay, so that a second rehearsal builds only what differs. Git
-    /// knows of `<work>/tree` only while the rehearsal runs.
+    /// Where its files (`tree`) and its build (`target`) stay, so that a second rehearsal builds
+    /// only what differs.
     pub work: Utf8PathBuf,
 }
 
