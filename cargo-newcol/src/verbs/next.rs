@@ -193,7 +193,9 @@ fn gate_error(column: &Column, kind: StageKind, shut: &[Shut], args: &NextArgs) 
     for gate in shut.iter().map(|s| s.gate).filter(|_| args.database_url.is_some()) {
         error.hints.extend(match gate {
             Gate::StageApplied(_) => Some("apply it first: `diesel migration run`".to_owned()),
-            Gate::Backfilled => Some(format!("fill them first: `cargo newcol backfill {path}`")),
+            Gate::Backfilled => Some(format!(
+                "fill them first: `cargo newcol backfill {path} --database-url <URL>`"
+            )),
             Gate::OldWritersGone | Gate::ReplacedUnused => None,
         });
     }

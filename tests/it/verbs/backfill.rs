@@ -186,42 +186,42 @@ fn rows_are_filled_once_for_all() {
     ----- stderr -----
     pass 1: filling rows
     pass 2: looking at every row
-    next: release the next stage: `cargo newcol next users.locale`
+    next: release the next stage: `cargo newcol next users.locale --database-url <URL>`
     exit code: 0
     ----- stdout -----
     `users.locale` is filled: 300 rows by this job, 300 rows looked at, 0 NULL
     ----- stderr -----
     going on: 300 rows were filled before
     pass 1: looking at every row
-    next: release the next stage: `cargo newcol next users.locale`
+    next: release the next stage: `cargo newcol next users.locale --database-url <URL>`
     exit code: 0
     ----- stdout -----
     `users.locale` is filled: 300 rows by this job, 300 rows looked at, 0 NULL
     ----- stderr -----
     pass 1: filling rows
     pass 2: looking at every row
-    next: release the next stage: `cargo newcol next users.locale`
+    next: release the next stage: `cargo newcol next users.locale --database-url <URL>`
     exit code: 0
     ----- stdout -----
     `users.locale` is filled: 300 rows by this job, 300 rows looked at, 0 NULL
     ----- stderr -----
     going on: 300 rows were filled before
     pass 1: looking at every row
-    next: release the next stage: `cargo newcol next users.locale`
+    next: release the next stage: `cargo newcol next users.locale --database-url <URL>`
     exit code: 0
     ----- stdout -----
     `users.locale` is filled: 300 rows by this job, 300 rows looked at, 0 NULL
     ----- stderr -----
     pass 1: filling rows
     pass 2: looking at every row
-    next: release the next stage: `cargo newcol next users.locale`
+    next: release the next stage: `cargo newcol next users.locale --database-url <URL>`
     exit code: 0
     ----- stdout -----
     `users.locale` is filled: 300 rows by this job, 300 rows looked at, 0 NULL
     ----- stderr -----
     going on: 300 rows were filled before
     pass 1: looking at every row
-    next: release the next stage: `cargo newcol next users.locale`
+    next: release the next stage: `cargo newcol next users.locale --database-url <URL>`
     ");
 }
 
@@ -242,7 +242,7 @@ fn programs_read_what_happens() {
     ----- stderr -----
     pass 1: filling rows
     pass 2: looking at every row
-    next: release the next stage: `cargo newcol next users.locale`
+    next: release the next stage: `cargo newcol next users.locale --database-url <URL>`
     "#);
 }
 
@@ -409,7 +409,7 @@ fn another_contract_begins_anew_only_if_told_to() {
     ----- stderr -----
     pass 1: filling rows
     pass 2: looking at every row
-    next: release the next stage: `cargo newcol next users.locale`
+    next: release the next stage: `cargo newcol next users.locale --database-url <URL>`
     ");
 }
 

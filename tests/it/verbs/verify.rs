@@ -111,7 +111,7 @@ fn a_life_on_postgres() {
       block 0 of `public.users`: 6 without their value: (1), (2), (3), (4), (5), …
     ----- stderr -----
     pass 1: looking at every row
-    next: fill them: `cargo newcol backfill users.locale`
+    next: fill them: `cargo newcol backfill users.locale --database-url <URL>`
     ");
     desk.filled();
     assert_snapshot!(desk.verify(&[]), @"
@@ -226,7 +226,7 @@ fn a_life_on_mariadb() {
       rows up to 6: 6 without their value: (1), (2), (3), (4), (5), …
     ----- stderr -----
     pass 1: looking at every row
-    next: fill them: `cargo newcol backfill users.locale`
+    next: fill them: `cargo newcol backfill users.locale --database-url <URL>`
     ");
     desk.filled();
     assert_snapshot!(desk.verify(&[]), @"
@@ -300,7 +300,7 @@ fn a_life_on_sqlite() {
       rows up to 6: 6 without their value: (1), (2), (3), (4), (5), …
     ----- stderr -----
     pass 1: looking at every row
-    next: fill them: `cargo newcol backfill users.locale`
+    next: fill them: `cargo newcol backfill users.locale --database-url <URL>`
     ");
     desk.filled();
     assert_snapshot!(desk.verify(&[]), @"
@@ -641,7 +641,7 @@ fn partitions_are_read_through_their_parent_where_they_must() {
       block 0 of `public.users_high`: 1 without their value: (150)
     ----- stderr -----
     pass 1: looking at every row
-    next: fill them: `cargo newcol backfill users.locale`
+    next: fill them: `cargo newcol backfill users.locale --database-url <URL>`
     ");
     let role = "newcol_verify_parent";
     desk.sql(&format!(
@@ -660,6 +660,6 @@ fn partitions_are_read_through_their_parent_where_they_must() {
       rows up to 150: 7 without their value: (1), (2), (3), (4), (5), …
     ----- stderr -----
     pass 1: looking at every row
-    next: fill them: `cargo newcol backfill users.locale`
+    next: fill them: `cargo newcol backfill users.locale --database-url <URL>`
     ");
 }
