@@ -29,12 +29,15 @@ use crate::{
 /// No test code is needed: the project's migrations make the schema, rows and code are made up from
 /// it. Every stage is applied and taken back while old and new statements run in warm and fresh
 /// sessions, one by one and all at once; locks, rewrites and scans are shown. With `--old-rev`, the
-/// old release's own command runs at every stage too. Exit code 100 when a promise is broken.
+/// old release's own command runs at every stage too, and once without the column's table, where it
+/// must fail: it would prove nothing else. Exit code 100 when a promise is broken.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
     cargo newcol rehearse users.locale\n  \
     cargo newcol rehearse users.locale --sample-from postgres://reader@replica/app\n  \
     cargo newcol rehearse users.locale --old-rev v2.13 -- cargo test --test db\n  \
+    cargo newcol rehearse users.locale --old-rev v2.13 --rows 0 -- \\\n      \
+        sh -c 'APP_DATABASE_URL=$DATABASE_URL cargo test -p app_db'\n  \
     cargo newcol rehearse users.locale --junit target/rehearsal.xml")]
 pub(crate) struct RehearseArgs {
     /// Column to rehearse, as `table.column`
