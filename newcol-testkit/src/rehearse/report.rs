@@ -98,8 +98,8 @@ impl RehearsalReport {
                 format!("{during}: {side} code, {operation}: fails{times}: {error}"),
             );
         }
-        for run in self.old_release.iter().filter(|run| run.is_fault()) {
-            found(Scene::OldRelease, run.to_string());
+        for fault in self.old_release.iter().filter_map(OldReleaseRun::fault) {
+            found(Scene::OldRelease, fault);
         }
         faults
     }

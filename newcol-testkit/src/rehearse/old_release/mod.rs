@@ -82,38 +82,44 @@ pub struct OldReleaseRun {
 }
 
 impl OldReleaseRun {
-    /// Reports whether a promise is broken, or the command can prove none.
-    pub fn is_fault(&self) -> bool {
-        match self.at {
-            OldReleaseAt::Before | OldReleaseAt::After(_) => self.promised && self.exit != Some(0),
-            OldReleaseAt::WithoutTable => self.exit == Some(0),
-        }
+    /// Returns what is wrong, if a promise is broken or the command can prove none.
+    pub fn fault(&self) -> Option<String> {
+        let passes = self.exit == Some(0);
+        let at = self.at.name();
+        let so = match self.at {
+            OldReleaseAt::WithoutTable if passes => {
+                return Some(format!(
+                    "{at}: the old release's command passes without the column's table, so that it \
+                     proves nothing and no stage was tried"
+                ));
+            }
+            OldReleaseAt::Before if !passes => " without any stage, so that none was tried",
+            OldReleaseAt::After(_) if !passes && self.promised => "",
+            OldReleaseAt::Before | OldReleaseAt::WithoutTable | OldReleaseAt::After(_) => {
+                return None;
+            }
+        };
+        let end = self.exit.map_or("by a signal".to_owned(), |code| format!("with {code}"));
+        let tail = self.tail.replace('\n', "\n    ");
+        Some(format!("{at}: the old release's command ends {end}{so}:\n    {tail}"))
     }
 }
 
 impl fmt::Display for OldReleaseRun {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let took = self.took.as_secs_f64();
-        write!(f, "{}: ", self.at.name())?;
+        let what = match (self.at, self.exit) {
+            (OldReleaseAt::WithoutTable, None) => "comes to no end",
+            (_, Some(0)) => "passes",
+            (_, _) => "fails",
+        };
+        write!(f, "{}: {what} in {:.1} s", self.at.name(), self.took.as_secs_f64())?;
         match (self.at, self.exit) {
-            (OldReleaseAt::WithoutTable, Some(0)) => write!(
-                f,
-                "the old release's command passes without the column's table, so that it proves \
-                 nothing and no stage was tried"
-            ),
-            (OldReleaseAt::WithoutTable, Some(_)) => write!(f, "fails in {took:.1} s, as it must"),
-            (OldReleaseAt::WithoutTable, None) => write!(f, "comes to no end in {took:.1} s"),
-            (_, Some(0)) => write!(f, "passes in {took:.1} s"),
-            (_, _) if !self.promised => write!(f, "fails in {took:.1} s, as it may by then"),
-            (at, exit) => {
-                let end = exit.map_or("by a signal".to_owned(), |code| format!("with {code}"));
-                let so = match at {
-                    OldReleaseAt::Before => " without any stage, so that none was tried",
-                    OldReleaseAt::WithoutTable | OldReleaseAt::After(_) => "",
-                };
-                let tail = self.tail.replace('\n', "\n    ");
-                write!(f, "the old release's command ends {end}{so}:\n    {tail}")
-            }
+            (OldReleaseAt::WithoutTable, Some(0)) => write!(f, ", and must not"),
+            (OldReleaseAt::WithoutTable, Some(_)) => write!(f, ", as it must"),
+            (OldReleaseAt::WithoutTable, None) => Ok(()),
+            (_, Some(0)) => Ok(()),
+            (_, _) if self.promised => write!(f, ", and must not"),
+            (_, _) => write!(f, ", as it may by then"),
         }
     }
 }
@@ -159,7 +165,7 @@ pub(super) fn run(
             OldReleaseAt::After(stage) => gone.is_none_or(|gone| stage < gone),
         };
         let run = OldReleaseRun { at, promised, exit, tail, took };
-        let is_over = run.is_fault() && !matches!(at, OldReleaseAt::After(_));
+        let is_over = run.fault().is_some() && !matches!(at, OldReleaseAt::After(_));
         runs.push(run);
         if is_over {
             break;
