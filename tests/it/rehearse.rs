@@ -1,12 +1,12 @@
 //! `cargo newcol rehearse` on every engine, with stages that hold and with stages that do not.
 
-use std::process::Command;
+mod old_release;
 
 use camino::Utf8PathBuf;
 use insta::assert_snapshot;
 use newcol_testkit::{Project, ScratchDb, Want, command::CommandOutput};
 
-use crate::desk::{self, AND_SO_ON, LOWER_NAME as REQUIRED, Tree, newcol, said, tool};
+use crate::desk::{self, AND_SO_ON, LOWER_NAME as REQUIRED, Tree, newcol, said};
 
 fn project(engine: &str, add: &[&str]) -> Project {
     let project = desk::one_crate(engine).build().unwrap();
@@ -141,48 +141,6 @@ fn rows_can_be_copied() {
     let run = copied(&project);
     assert!(run.success().stdout.contains("Every migration, on 2 rows"));
     assert_eq!(source.rows("SELECT count(*) || '' FROM sqlite_schema").unwrap(), before);
-}
-
-fn git(project: &Project, args: &[&str]) {
-    let done = Command::new("git")
-        .args(["-c", "user.name=x", "-c", "user.email=x@x", "-C"])
-        .arg(project.root())
-        .args(args)
-        .output()
-        .unwrap();
-    assert!(done.status.success(), "{args:?}: {}", String::from_utf8_lossy(&done.stderr));
-}
-
-#[test]
-fn the_old_release_runs_its_own_tests_at_every_stage() {
-    let project = desk::one_crate("sqlite").file("mark.txt", "old\n").build().unwrap();
-    git(&project, &["init", "--quiet"]);
-    git(&project, &["add", "--all"]);
-    git(&project, &["commit", "--quiet", "--message", "old"]);
-    drop(newcol(&project, REQUIRED).success());
-    project.write("mark.txt", "new\n").unwrap();
-    let rehearse = |script: &str| {
-        let args = ["rehearse", "users.locale", "--old-rev", "HEAD", "--", "sh", "-c", script];
-        tool(project.root(), &args).run().unwrap()
-    };
-    let run = rehearse("test -s \"$DATABASE_URL\" && grep -qx old mark.txt").success();
-    assert!(run.stdout.contains("  expand: passes\n"), "{run}");
-    let run = rehearse("echo I stop at $NEWCOL_STAGE; test $NEWCOL_STAGE = before");
-    assert_eq!(run.code(), Some(100));
-    let told = "expand: the old release's command ends with 1:\n    I stop at expand";
-    assert!(run.stdout.contains(told), "{run}");
-    assert!(run.stdout.contains("constrain: fails, as it may by then"), "{run}");
-    let left: Utf8PathBuf = project.root().join("target/newcol/old-release/tree");
-    assert!(!left.exists());
-    let args = ["rehearse", "users.locale", "--old-rev", "no-such", "--", "true"];
-    assert_snapshot!(said(&newcol(&project, &args)), @"
-    exit code: 101
-    ----- stdout -----
-    ----- stderr -----
-    error: could not rehearse on SQLite
-      because: could not run the old release
-      because: `no-such` names no commit of the repository at [TEMP]
-    ");
 }
 
 #[test]

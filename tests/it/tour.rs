@@ -47,6 +47,8 @@ fn check(backend: Backend) {
         "    refused: ",
         "      contract   applied",
         "13. On your own project",
+        "  cargo newcol rehearse <table.column> ",
+        "  cargo newcol backfill <table.column> ",
     ] {
         assert!(text.contains(part), "{backend}: no `{part}` in\n{text}");
     }

@@ -39,6 +39,8 @@ pub(crate) struct Project {
     pub(crate) engines: Vec<EngineDir>,
     /// Packages of the workspace.
     pub(crate) packages: Vec<Package>,
+    /// Where Cargo builds.
+    pub(crate) target: Utf8PathBuf,
     migrations: OnceCell<Vec<(Utf8PathBuf, MigrationFolder)>>,
     early: RefCell<Vec<ReadSchema>>,
 }
@@ -156,6 +158,7 @@ impl Project {
         let metadata = metadata(ctx)?;
         let root = Utf8PathBuf::from(metadata.workspace_root.as_str());
         ctx.root.get_or_init(|| root.clone());
+        let target = Utf8PathBuf::from(metadata.target_directory.as_str());
         let packages: Vec<Package> = metadata.packages;
         let start = start(ctx, &packages, &root)?;
         let diesel_toml = find_diesel_toml(ctx, &start, &root, &packages)?;
@@ -182,6 +185,7 @@ impl Project {
             config,
             engines: Vec::new(),
             packages,
+            target,
             migrations: OnceCell::new(),
             early: RefCell::new(early.end()),
         };

@@ -33,7 +33,7 @@ pub(super) fn plan(plan: &Plan) -> String {
         if stage.kind == StageKind::Backfill {
             let _ = writeln!(
                 text,
-                "   A job fills the rows that are there already, in batches; it is no migration.\n   cargo newcol backfill {}",
+                "   A job fills the rows that are there already, in batches; it is no migration.\n   cargo newcol backfill {} --database-url <URL>",
                 plan.contract.path()
             );
         }

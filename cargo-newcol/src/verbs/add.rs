@@ -245,7 +245,7 @@ fn what_now(targets: &[Target], project: &Project) -> Vec<String> {
     let path = plan.contract.path();
     steps.push(match project.engines.as_slice() {
         [_] => format!(
-            "apply the stage: `diesel migration run`, in production `cargo newcol apply {path}`"
+            "apply the stage: `diesel migration run`, in production `cargo newcol apply {path} --database-url <URL>`"
         ),
         _ => {
             "apply the stage to each engine: `diesel migration run --migration-dir ...`".to_owned()

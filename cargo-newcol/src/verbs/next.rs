@@ -75,7 +75,7 @@ pub(crate) fn run(ctx: &Context, out: &mut Output, args: &NextArgs) -> Result<Ex
     let exit = ctx.commit(out, &project, &patch, args.dry_run)?;
     if !args.dry_run {
         out.next_steps(&[format!(
-            "apply the stage: `diesel migration run`, in production `cargo newcol apply {}`",
+            "apply the stage: `diesel migration run`, in production `cargo newcol apply {} --database-url <URL>`",
             args.column
         )]);
     }
@@ -97,8 +97,12 @@ fn gate_error(column: &Column, kind: StageKind, shut: &[ShutGate], args: &NextAr
     };
     for gate in shut.iter().map(|s| s.gate).filter(|_| args.database_url.is_some()) {
         error.hints.extend(match gate {
-            Gate::StageApplied(_) => Some(format!("apply it first: `cargo newcol apply {path}`")),
-            Gate::Backfilled => Some(format!("fill them first: `cargo newcol backfill {path}`")),
+            Gate::StageApplied(_) => {
+                Some(format!("apply it first: `cargo newcol apply {path} --database-url <URL>`"))
+            }
+            Gate::Backfilled => Some(format!(
+                "fill them first: `cargo newcol backfill {path} --database-url <URL>`"
+            )),
             Gate::OldWritersGone | Gate::ReplacedUnused => None,
         });
     }

@@ -9,7 +9,10 @@ use clap::Args;
 use newcol_core::{backend::Backend, ident::ColumnPath};
 use newcol_testkit::{
     ScratchError, Want,
-    rehearse::{OldRelease, Rehearsal, RehearsalReport, RehearseError, Sample, Scene},
+    rehearse::{
+        OldRelease, OldReleaseAt, Progress, Rehearsal, RehearsalReport, RehearseError, Sample,
+        Scene,
+    },
 };
 use serde::Serialize;
 
@@ -26,12 +29,15 @@ use crate::{
 /// No test code is needed: the project's migrations make the schema, rows and code are made up from
 /// it. Every stage is applied and taken back while old and new statements run in warm and fresh
 /// sessions, one by one and all at once; locks, rewrites and scans are shown. With `--old-rev`, the
-/// old release's own command runs at every stage too. Exit code 100 when a promise is broken.
+/// old release's own command runs at every stage too, and once without the column's table, where it
+/// must fail: it would prove nothing else. Exit code 100 when a promise is broken.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
     cargo newcol rehearse users.locale\n  \
     cargo newcol rehearse users.locale --sample-from postgres://reader@replica/app\n  \
     cargo newcol rehearse users.locale --old-rev v2.13 -- cargo test --test db\n  \
+    cargo newcol rehearse users.locale --old-rev v2.13 --rows 0 -- \\\n      \
+        sh -c 'APP_DATABASE_URL=$DATABASE_URL cargo test -p app_db'\n  \
     cargo newcol rehearse users.locale --junit target/rehearsal.xml")]
 pub(crate) struct RehearseArgs {
     /// Column to rehearse, as `table.column`
@@ -101,9 +107,10 @@ struct MigrationJson {
 
 #[derive(Debug, Serialize)]
 struct OldReleaseJson {
-    after: Option<&'static str>,
+    at: &'static str,
     promised: bool,
     exit: Option<i32>,
+    milliseconds: u128,
 }
 
 #[derive(Debug, Serialize)]
@@ -137,9 +144,10 @@ impl RehearsalJson {
             milliseconds: traced.took.as_millis(),
         });
         let old_release = report.old_release.iter().map(|run| OldReleaseJson {
-            after: run.after.map(|stage| stage.name()),
+            at: run.at.name(),
             promised: run.promised,
             exit: run.exit,
+            milliseconds: run.took.as_millis(),
         });
         let faults = report.faults().into_iter();
         Self {
@@ -198,7 +206,7 @@ fn one(
         dir: ctx.cwd().to_owned(),
         rev: rev.clone(),
         command: args.command.clone(),
-        work: project.root.join("target/newcol/old-release"),
+        work: project.target.join("newcol/old-release"),
     });
     let for_engine = |text: &String| {
         let (backend, sql) = split(text);
@@ -211,11 +219,27 @@ fn one(
         .old_release(old_release);
     let backend = engine.backend;
     rehearsal
-        .run(&mut |scene| {
+        .run(&mut |progress| {
             if interrupt::requested() {
                 return ControlFlow::Break(());
             }
-            out.status(&format!("rehearsing on {backend}: {}", doing(scene)));
+            match progress {
+                Progress::Begins(scene) => {
+                    out.status(&format!("rehearsing on {backend}: {}", doing(scene)));
+                }
+                Progress::OldRelease { at } => {
+                    let moment = match at {
+                        OldReleaseAt::Before => "before the first stage".to_owned(),
+                        OldReleaseAt::WithoutTable => {
+                            "without the table, to see it fail".to_owned()
+                        }
+                        OldReleaseAt::After(stage) => format!("after {}", stage.name()),
+                    };
+                    out.status(&format!("rehearsing on {backend}: the old release {moment}"));
+                }
+                Progress::Line(line) => out.status(&format!("  {line}")),
+                Progress::Alive => {}
+            }
             ControlFlow::Continue(())
         })
         .map_err(|error| failed(backend, &error))

@@ -33,6 +33,9 @@ pub(crate) struct StatusArgs {
     check: bool,
 }
 
+/// How the backfill stands: only its own record knows.
+const JOB: &str = "a job, not a migration";
+
 pub(crate) fn run(ctx: &Context, out: &mut Output, args: &StatusArgs) -> Result<Exit, CliError> {
     let project = ctx.project(out, Intent::Read)?;
     let columns = if args.columns.is_empty() {
@@ -86,7 +89,7 @@ fn report(
             folders.iter().filter(|v| known.iter().any(|m| m.version == **v)).count()
         };
         match (kind, applied) {
-            (StageKind::Backfill, _) => "a job, not a migration",
+            (StageKind::Backfill, _) => JOB,
             (_, _) if folders.is_empty() => "in the plan",
             (_, None) => "released",
             (_, Some(known)) if done(known) == folders.len() => "applied",
@@ -95,9 +98,7 @@ fn report(
         }
     };
     // What is released to the end has no scaffolding left, unless a database still holds it.
-    let at_work = kinds
-        .iter()
-        .any(|kind| !matches!(state(*kind), "a job, not a migration" | "released" | "applied"));
+    let at_work = kinds.iter().any(|kind| !matches!(state(*kind), JOB | "released" | "applied"));
     let overdue_days = column.contract.answers().retire.and_then(|date| {
         let day = i8::try_from(date.day).ok()?;
         let month = i8::try_from(date.month).ok()?;
@@ -125,7 +126,13 @@ fn show(out: &mut Output, report: &StatusJson) {
     }
     match report.next {
         Some(next) => {
-            out.say(&format!("  next: {next}, with `cargo newcol next {}`", report.column))
+            let column = &report.column;
+            out.say(&format!("  next: {next}, with `cargo newcol next {column}`"));
+            if report.stages.windows(2).any(|two| two[0].state == JOB && two[1].stage == next) {
+                out.say(&format!(
+                    "  before it: `cargo newcol backfill {column} --database-url <URL>`"
+                ));
+            }
         }
         None => out.say("  every stage is released"),
     }

@@ -321,7 +321,10 @@ fn next(found: &Verification, contract: &Contract) -> Vec<String> {
                 | Recorded::Unfinished(_)
                 | Recorded::Other
                 | Recorded::Newer { .. },
-            ) => format!("fill them: `cargo newcol backfill {}`", contract.path()),
+            ) => format!(
+                "fill them: `cargo newcol backfill {} --database-url <URL>`",
+                contract.path()
+            ),
         });
     }
     if found.is_required && found.empty > found.pending {

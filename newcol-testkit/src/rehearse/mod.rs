@@ -17,9 +17,10 @@ use std::ops::ControlFlow;
 use camino::Utf8Path;
 use newcol_core::{contract::Contract, plan::Plan};
 
+use self::old_release::Checkout;
 pub use self::{
-    old_release::{OldRelease, OldReleaseRun},
-    report::{Fault, RehearsalReport, Scene},
+    old_release::{OldRelease, OldReleaseAt, OldReleaseRun},
+    report::{Fault, Progress, RehearsalReport, Scene},
     sample::Sample,
     trace::{Law, LockHeld, Traced},
     traffic::{FailedStatement, Traffic},
@@ -131,22 +132,24 @@ impl<'a> Rehearsal<'a> {
         Self { old_release, ..self }
     }
 
-    /// Rehearses; `begins` is told what begins, and may stop it.
+    /// Rehearses; `tell` hears what goes on, and may stop it.
     ///
     /// # Errors
     ///
     /// When there is nothing to look at. Stages and code that fail are part of the report.
     pub fn run(
         &self,
-        begins: &mut dyn FnMut(Scene) -> ControlFlow<()>,
+        tell: &mut dyn FnMut(Progress<'_>) -> ControlFlow<()>,
     ) -> Result<RehearsalReport, RehearseError> {
-        let mut begin = |scene| match begins(scene) {
+        // First, so that a mistake is told before anything takes time.
+        let old_release = match &self.old_release {
+            None => None,
+            Some(old) => Some((old, Checkout::new(old).map_err(RehearseError::OldRelease)?)),
+        };
+        let mut begin = |scene| match tell(Progress::Begins(scene)) {
             ControlFlow::Continue(()) => Ok(()),
             ControlFlow::Break(()) => Err(RehearseError::Stopped),
         };
-        if let Some(old) = &self.old_release {
-            old_release::find(old)?;
-        }
         begin(Scene::Schema)?;
         let db = self.database()?;
         let life = Life::plan(self.contract, db.url())?.with_released(self.migrations)?;
@@ -166,11 +169,11 @@ impl<'a> Rehearsal<'a> {
         let db = self.filled(&plan)?;
         let traffic = traffic::run(&life, db.url())?;
         drop(db);
-        let old_release = match &self.old_release {
+        let old_release = match &old_release {
             None => Vec::new(),
-            Some(old) => {
+            Some((old, checkout)) => {
                 begin(Scene::OldRelease)?;
-                old_release::run(old, &life, &|| self.filled(&plan))?
+                old_release::run(old, checkout, &life, &|| self.filled(&plan), tell)?
             }
         };
         Ok(RehearsalReport { matrix, laws, traffic, old_release, plan })

@@ -4,10 +4,26 @@ use std::fmt;
 
 use newcol_core::{backend::Backend, plan::Plan};
 
-use super::{FailedStatement, Law, OldReleaseRun, Traced, Traffic};
+use super::{FailedStatement, Law, OldReleaseAt, OldReleaseRun, Traced, Traffic};
 use crate::matrix::MatrixReport;
 
-/// A part of a rehearsal, for whoever shows progress.
+/// What a running rehearsal tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progress<'a> {
+    /// A part begins.
+    Begins(Scene),
+    /// The old release's command begins.
+    OldRelease {
+        /// Where it runs.
+        at: OldReleaseAt,
+    },
+    /// The command printed a line.
+    Line(&'a str),
+    /// The command still runs; told several times a second.
+    Alive,
+}
+
+/// A part of a rehearsal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scene {
     /// The project's migrations make the schema.
@@ -82,8 +98,8 @@ impl RehearsalReport {
                 format!("{during}: {side} code, {operation}: fails{times}: {error}"),
             );
         }
-        for run in self.old_release.iter().filter(|run| run.is_fault()) {
-            found(Scene::OldRelease, run.to_string());
+        for fault in self.old_release.iter().filter_map(OldReleaseRun::fault) {
+            found(Scene::OldRelease, fault);
         }
         faults
     }

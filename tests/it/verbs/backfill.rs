@@ -164,7 +164,7 @@ fn rows_are_filled_once_for_all() {
     ----- stderr -----
     pass 1: filling rows
     pass 2: looking at every row
-    next: release the next stage: `cargo newcol next users.locale`
+    next: release the next stage: `cargo newcol next users.locale --database-url <URL>`
     exit code: 0
     ----- stdout -----
     `users.locale` is filled: 300 rows by this job, 300 rows looked at, 0 NULL
@@ -192,7 +192,7 @@ fn programs_read_what_happens() {
     ----- stderr -----
     pass 1: filling rows
     pass 2: looking at every row
-    next: release the next stage: `cargo newcol next users.locale`
+    next: release the next stage: `cargo newcol next users.locale --database-url <URL>`
     "#);
 }
 
@@ -359,7 +359,7 @@ fn another_contract_begins_anew_only_if_told_to() {
     ----- stderr -----
     pass 1: filling rows
     pass 2: looking at every row
-    next: release the next stage: `cargo newcol next users.locale`
+    next: release the next stage: `cargo newcol next users.locale --database-url <URL>`
     ");
 }
 

@@ -43,7 +43,7 @@ fn every_stage_is_shown_and_nothing_touched() {
     2. backfill
        when `expand` is applied wherever this stage will be
        A job fills the rows that are there already, in batches; it is no migration.
-       cargo newcol backfill users.locale
+       cargo newcol backfill users.locale --database-url <URL>
 
     3. index
        when the backfill has left no row empty
@@ -179,7 +179,7 @@ fn sqlite_plans_from_its_replayed_migrations() {
     2. backfill
        when `expand` is applied wherever this stage will be
        A job fills the rows that are there already, in batches; it is no migration.
-       cargo newcol backfill users.locale
+       cargo newcol backfill users.locale --database-url <URL>
 
     3. index
        when the backfill has left no row empty

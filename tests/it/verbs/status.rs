@@ -64,6 +64,7 @@ fn overdue_scaffolding_fails_the_check() {
       constrain  in the plan
       contract   in the plan
       next: index, with `cargo newcol next users.locale`
+      before it: `cargo newcol backfill users.locale --database-url <URL>`
     ----- stderr -----
     warning: the scaffolding of `users.locale` is [N] days overdue
     ");

@@ -503,7 +503,7 @@ fn partitions_are_read_through_their_parent_where_they_must() {
       block 0 of `public.users_high`: 1 without their value: (150)
     ----- stderr -----
     pass 1: looking at every row
-    next: fill them: `cargo newcol backfill users.locale`
+    next: fill them: `cargo newcol backfill users.locale --database-url <URL>`
     ");
     let role = "newcol_verify_parent";
     desk.sql(&format!(
@@ -522,6 +522,6 @@ fn partitions_are_read_through_their_parent_where_they_must() {
       rows up to 150: 7 without their value: (1), (2), (3), (4), (5), …
     ----- stderr -----
     pass 1: looking at every row
-    next: fill them: `cargo newcol backfill users.locale`
+    next: fill them: `cargo newcol backfill users.locale --database-url <URL>`
     ");
 }

@@ -105,10 +105,10 @@ impl Pending {
             let following = column.stages().into_iter().find(|stage| *stage > kind)?;
             Some(match following {
                 StageKind::Backfill => format!(
-                    "fill the rows that are there: `cargo newcol backfill {path} --database-url ...`"
+                    "fill the rows that are there: `cargo newcol backfill {path} --database-url <URL>`"
                 ),
                 _ => format!(
-                    "release the next stage when the application has: `cargo newcol next {path}`"
+                    "release the next stage when the application has: `cargo newcol next {path} --database-url <URL>`"
                 ),
             })
         };

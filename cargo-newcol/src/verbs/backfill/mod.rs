@@ -333,7 +333,9 @@ fn ended(out: &mut Output, args: &BackfillArgs, outcome: &Outcome) -> Exit {
                     receipt.late
                 ));
             }
-            out.next_steps(&[format!("release the next stage: `cargo newcol next {column}`")]);
+            out.next_steps(&[format!(
+                "release the next stage: `cargo newcol next {column} --database-url <URL>`"
+            )]);
             Exit::Done
         }
         Outcome::Stopped(totals) => {
