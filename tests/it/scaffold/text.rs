@@ -137,7 +137,7 @@ fn rows_that_application_code_fills() {
     assert_snapshot!(said(&newcol(&project, &args)).split_once("stderr").unwrap().1, @"
      -----
     warning: no test was scaffolded: no value can stand for what `app::born` computes
-    next: apply the stage: `diesel migration run`, in production `cargo newcol apply users.born`
+    next: apply the stage: `diesel migration run`, in production `cargo newcol apply users.born --database-url <URL>`
     next: structs that load every column without `as_select` need a field for it before they compile
     next: this was expand (1 of 3); see the rest with `cargo newcol plan users.born`
     ");
@@ -158,7 +158,7 @@ fn the_manifest_gets_a_dev_dependency() {
       changed Cargo.toml
       created tests/newcol_users_locale.rs
     ----- stderr -----
-    next: apply the stage: `diesel migration run`, in production `cargo newcol apply users.locale`
+    next: apply the stage: `diesel migration run`, in production `cargo newcol apply users.locale --database-url <URL>`
     next: structs that load every column without `as_select` need a field for it before they compile
     next: this was expand (1 of 4); see the rest with `cargo newcol plan users.locale`
     next: test old and new code at every stage: `cargo test -p app --test newcol_users_locale`
@@ -232,7 +232,7 @@ fn a_test_of_the_users_own_stays() {
     assert_snapshot!(said(&output).split_once("stderr").unwrap().1, @"
      -----
     warning: tests/newcol_users_locale.rs is there already, and stays as it is
-    next: apply the stage: `diesel migration run`, in production `cargo newcol apply users.locale`
+    next: apply the stage: `diesel migration run`, in production `cargo newcol apply users.locale --database-url <URL>`
     next: structs that load every column without `as_select` need a field for it before they compile
     next: this was expand (1 of 4); see the rest with `cargo newcol plan users.locale`
     ");

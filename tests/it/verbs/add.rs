@@ -18,7 +18,7 @@ fn the_first_stage_is_written() {
       changed src/schema.rs
       created newcol/users.locale.toml
     ----- stderr -----
-    next: apply the stage: `diesel migration run`, in production `cargo newcol apply users.locale`
+    next: apply the stage: `diesel migration run`, in production `cargo newcol apply users.locale --database-url <URL>`
     next: structs that load every column without `as_select` need a field for it before they compile
     next: this was expand (1 of 5); see the rest with `cargo newcol plan users.locale`
     ");
@@ -243,7 +243,7 @@ fn one_engine_of_several_can_be_meant() {
       changed src/schema.rs
       created newcol/users.locale.toml
     ----- stderr -----
-    next: apply the stage: `diesel migration run`, in production `cargo newcol apply users.locale`
+    next: apply the stage: `diesel migration run`, in production `cargo newcol apply users.locale --database-url <URL>`
     next: structs that load every column without `as_select` need a field for it before they compile
     ");
 }
@@ -265,7 +265,7 @@ fn a_schema_crate_is_found_from_everywhere() {
               changed schema/src/schema.rs
               created schema/newcol/users.locale.toml
             ----- stderr -----
-            next: apply the stage: `diesel migration run`, in production `cargo newcol apply users.locale`
+            next: apply the stage: `diesel migration run`, in production `cargo newcol apply users.locale --database-url <URL>`
             next: structs that load every column without `as_select` need a field for it before they compile
             ");
         }
@@ -313,7 +313,7 @@ table! {
       changed src/db/schema.rs
       created newcol/users.locale.toml
     ----- stderr -----
-    next: apply the stage: `diesel migration run`, in production `cargo newcol apply users.locale`
+    next: apply the stage: `diesel migration run`, in production `cargo newcol apply users.locale --database-url <URL>`
     next: structs that load every column without `as_select` need a field for it before they compile
     ");
     assert_snapshot!(project.read("src/db/schema.rs").unwrap(), @"
@@ -366,7 +366,7 @@ fn a_patch_file_stays_applicable() {
       changed src/schema.patch
       created newcol/users.locale.toml
     ----- stderr -----
-    next: apply the stage: `diesel migration run`, in production `cargo newcol apply users.locale`
+    next: apply the stage: `diesel migration run`, in production `cargo newcol apply users.locale --database-url <URL>`
     next: structs that load every column without `as_select` need a field for it before they compile
     ");
     assert_snapshot!(project.read("src/schema.patch").unwrap(), @"

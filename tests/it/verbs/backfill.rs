@@ -171,7 +171,7 @@ fn rows_are_filled_once_for_all() {
     ----- stderr -----
     going on: 300 rows were filled before
     pass 1: looking at every row
-    next: release the next stage: `cargo newcol next users.locale`
+    next: release the next stage: `cargo newcol next users.locale --database-url <URL>`
     ");
 }
 

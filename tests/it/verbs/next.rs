@@ -38,7 +38,7 @@ fn vouching_walks_through_every_stage() {
       created migrations/[VERSION]_users_locale_index/metadata.toml
       changed newcol/users.locale.toml
     ----- stderr -----
-    next: apply the stage: `diesel migration run`, in production `cargo newcol apply users.locale`
+    next: apply the stage: `diesel migration run`, in production `cargo newcol apply users.locale --database-url <URL>`
     exit code: 0
     ----- stdout -----
       created migrations/[VERSION]_users_locale_constrain_leftovers/up.sql
@@ -59,7 +59,7 @@ fn vouching_walks_through_every_stage() {
       changed src/schema.rs
       changed newcol/users.locale.toml
     ----- stderr -----
-    next: apply the stage: `diesel migration run`, in production `cargo newcol apply users.locale`
+    next: apply the stage: `diesel migration run`, in production `cargo newcol apply users.locale --database-url <URL>`
     exit code: 0
     ----- stdout -----
       created migrations/[VERSION]_users_locale_contract/up.sql
@@ -67,7 +67,7 @@ fn vouching_walks_through_every_stage() {
       created migrations/[VERSION]_users_locale_contract/metadata.toml
       changed newcol/users.locale.toml
     ----- stderr -----
-    next: apply the stage: `diesel migration run`, in production `cargo newcol apply users.locale`
+    next: apply the stage: `diesel migration run`, in production `cargo newcol apply users.locale --database-url <URL>`
     exit code: 4
     ----- stdout -----
     ----- stderr -----
@@ -145,14 +145,14 @@ fn a_database_opens_the_gates_it_can() {
     error: `index` of `users.locale` cannot be released yet
       --> newcol/users.locale.toml
       because: not shown that `expand` is applied wherever this stage will be (1 of its migrations is not applied to SQLite file app.db)
-    help: apply it first: `cargo newcol apply users.locale`
+    help: apply it first: `cargo newcol apply users.locale --database-url <URL>`
     exit code: 0
     ----- stdout -----
       created migrations/[VERSION]_users_locale_index/up.sql
       created migrations/[VERSION]_users_locale_index/down.sql
       created migrations/[VERSION]_users_locale_index/metadata.toml
     ----- stderr -----
-    next: apply the stage: `diesel migration run`, in production `cargo newcol apply users.locale`
+    next: apply the stage: `diesel migration run`, in production `cargo newcol apply users.locale --database-url <URL>`
     exit code: 3
     ----- stdout -----
     ----- stderr -----

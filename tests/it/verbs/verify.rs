@@ -128,7 +128,7 @@ fn a_life_is_the_same_on_every_engine() {
       rows up to 6: 6 without their value: (1), (2), (3), (4), (5), …
     ----- stderr -----
     pass 1: looking at every row
-    next: fill them: `cargo newcol backfill users.locale`
+    next: fill them: `cargo newcol backfill users.locale --database-url <URL>`
     exit code: 0
     ----- stdout -----
     users.locale in [HERE]
