@@ -1,113 +1,207 @@
 //! What must be true before a stage is released or applied, and what the database shows of it.
 
+use std::time::Duration;
+
 use newcol_core::{
     contract::OldRows,
     db::Session,
-    plan::{Gate, LEFTOVERS, StageKind},
+    execute::{
+        backfill::Recorded,
+        old_writers::{Search, Sign, observe},
+    },
+    plan::{Gate, LEFTOVERS, Plan, StageKind, explain},
     render,
 };
 
-use super::{Column, Project, engine_of, stored_version};
-use crate::error::CliError;
+use super::{Column, Project};
+use crate::{
+    error::{CliError, Exit},
+    interrupt,
+};
 
-/// A gate that nothing opens.
-pub(crate) struct ShutGate {
+/// What the user says of old programs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Word {
+    /// Nothing.
+    None,
+    /// That they were gone when the stage was released: nothing may show the contrary.
+    Before,
+    /// That they are gone now.
+    Now,
+}
+
+/// A gate, and what was found of it.
+#[derive(Debug, Clone)]
+pub(crate) struct GateState {
     pub(crate) gate: Gate,
-    /// What was found instead.
+    pub(crate) is_open: bool,
+    /// The evidence, in words.
     pub(crate) found: String,
 }
 
+impl GateState {
+    fn new(gate: Gate, is_open: bool, found: impl Into<String>) -> Self {
+        Self { gate, is_open, found: found.into() }
+    }
+
+    /// Says what is not shown, and what was found instead.
+    pub(crate) fn complaint(&self) -> String {
+        format!("not shown that {} ({})", explain::gate(self.gate), self.found)
+    }
+}
+
+/// Whom gates are asked of.
+pub(crate) struct Witness<'a> {
+    /// The database, where there is one.
+    pub(crate) session: Option<&'a mut Session>,
+    pub(crate) word: Word,
+    /// How long old programs are looked for.
+    pub(crate) observe: Duration,
+}
+
 impl Column {
-    /// Returns the gates of a stage that neither the database opens, where there is one, nor the
-    /// user's word.
-    pub(crate) fn shut_gates(
+    /// Returns the gates of a stage, each with its evidence.
+    pub(crate) fn gates(
         &self,
         project: &Project,
         kind: StageKind,
-        mut session: Option<&mut Session>,
-        confirmed: bool,
-    ) -> Result<Vec<ShutGate>, CliError> {
+        witness: Witness<'_>,
+    ) -> Result<Vec<GateState>, CliError> {
+        let backend = witness.session.as_ref().map(|session| session.backend());
         let mut gates: Vec<Gate> = Vec::new();
-        for stage in self.plans().filter_map(|plan| plan.stage(kind)) {
-            for gate in &stage.gates {
-                if !gates.contains(gate) {
-                    gates.push(*gate);
-                }
+        let plans = self.plans().filter(|plan| backend.is_none_or(|b| plan.backend() == b));
+        for gate in plans.filter_map(|plan| plan.stage(kind)).flat_map(|stage| &stage.gates) {
+            if !gates.contains(gate) {
+                gates.push(*gate);
             }
         }
-        let mut shut = Vec::new();
-        for gate in gates {
-            let found = match (&mut session, gate) {
-                (Some(session), Gate::StageApplied(before)) => {
-                    self.missing_migrations(session, project, before)?
-                }
-                (Some(session), Gate::Backfilled) => {
-                    // Without the column there are no rows to count.
-                    match self.missing_migrations(session, project, StageKind::Expand)? {
-                        Some(found) => {
-                            let gate = Gate::StageApplied(StageKind::Expand);
-                            shut.push(ShutGate { gate, found });
-                            None
-                        }
-                        None => self.empty_rows(session)?,
-                    }
-                }
-                (_, _) if confirmed => None,
-                (None, Gate::StageApplied(_) | Gate::Backfilled) => {
-                    Some("no database was asked".to_owned())
-                }
-                (_, Gate::OldWritersGone | Gate::ReplacedUnused) => {
-                    Some("only you can know".to_owned())
-                }
+        let Some(session) = witness.session else {
+            let vouched = witness.word != Word::None;
+            let found = |gate| match gate {
+                _ if vouched => "you vouch for it",
+                Gate::StageApplied(_) | Gate::Backfilled => "no database was asked",
+                Gate::OldWritersGone | Gate::ReplacedUnused => "only you can know",
             };
-            shut.extend(found.map(|found| ShutGate { gate, found }));
+            return Ok(gates.into_iter().map(|g| GateState::new(g, vouched, found(g))).collect());
+        };
+        let plan = self.plans().find(|plan| plan.backend() == session.backend());
+        let Some(plan) = plan else { return Ok(Vec::new()) };
+        let mut states = Vec::new();
+        for gate in gates {
+            states.push(match gate {
+                Gate::StageApplied(before) => self.applied(session, project, before)?,
+                Gate::Backfilled => {
+                    // Without the column there are no rows to count.
+                    let expanded = self.applied(session, project, StageKind::Expand)?;
+                    if expanded.is_open { self.filled(session, plan)? } else { expanded }
+                }
+                Gate::OldWritersGone => {
+                    let sign = Sign::InsertsWithout;
+                    self.gone(gate, sign, session, project, witness.word, witness.observe)?
+                }
+                Gate::ReplacedUnused => {
+                    let replaces = self.contract.answers().replaces.as_ref();
+                    let Some(replaces) = replaces else { continue };
+                    let sign = Sign::Names(replaces.column.clone());
+                    self.gone(gate, sign, session, project, witness.word, witness.observe)?
+                }
+            });
         }
-        Ok(shut)
+        Ok(states)
     }
 
     /// Tells which migrations of a stage are missing in the database.
-    fn missing_migrations(
+    fn applied(
         &self,
         session: &mut Session,
         project: &Project,
         stage: StageKind,
-    ) -> Result<Option<String>, CliError> {
+    ) -> Result<GateState, CliError> {
         let known = session.migrations()?;
-        let backend = session.backend();
         let missing = self
-            .released
-            .folders(stage)
-            .iter()
-            .filter(|folder| engine_of(project, folder).is_some_and(|e| e.backend == backend))
-            .filter(|folder| {
-                let version = stored_version(folder.file_name().unwrap_or_default());
-                !known.iter().any(|m| m.version == version)
-            })
+            .versions(project, session.backend(), stage)
+            .into_iter()
+            .filter(|version| !known.iter().any(|m| m.version == *version))
             .count();
-        let are = if missing == 1 { "is" } else { "are" };
-        Ok((missing > 0).then(|| {
-            format!("{missing} of its migrations {are} not applied to {}", session.url().describe())
-        }))
+        let database = session.url().describe();
+        let found = match missing {
+            0 => format!("it is, to {database}"),
+            1 => format!("1 of its migrations is not applied to {database}"),
+            more => format!("{more} of its migrations are not applied to {database}"),
+        };
+        Ok(GateState::new(Gate::StageApplied(stage), missing == 0, found))
     }
 
-    /// Counts rows that the fill has not reached, up to a bound.
-    fn empty_rows(&self, session: &mut Session) -> Result<Option<String>, CliError> {
-        let plan = self.plans().find(|plan| plan.backend() == session.backend());
-        let Some((plan, question)) = plan.and_then(|plan| Some((plan, render::pending(plan)?)))
-        else {
-            return Ok(None);
+    /// Counts rows that the fill has not reached, up to a bound, and looks for the receipt.
+    fn filled(&self, session: &mut Session, plan: &Plan) -> Result<GateState, CliError> {
+        let state = |is_open, found: String| GateState::new(Gate::Backfilled, is_open, found);
+        let Some(question) = render::pending(plan) else {
+            return Ok(state(true, "nothing has to be filled".to_owned()));
         };
-        let rows = session.value(question.as_str())?.unwrap_or_default();
-        let rows: u64 = rows.parse().unwrap_or(u64::MAX);
+        let mut count = |question: &str| -> Result<u64, CliError> {
+            let rows = session.value(question)?.unwrap_or_default();
+            Ok(rows.parse().unwrap_or(u64::MAX))
+        };
+        let rows = count(question.as_str())?;
         // The migration computes a bounded number of rows itself, where SQL can.
         let bound = match plan.contract.answers().old_rows {
             OldRows::Rust(_) => 0,
             OldRows::Sql(_) | OldRows::Unfilled => LEFTOVERS,
         };
-        Ok((rows > bound).then(|| match rows {
+        let empty = match rows {
+            0 => "no row is empty".to_owned(),
             1 => "1 row is empty".to_owned(),
             rows if rows > LEFTOVERS => format!("more than {LEFTOVERS} rows are empty"),
             rows => format!("{rows} rows are empty"),
-        }))
+        };
+        if rows > bound {
+            return Ok(state(false, empty));
+        }
+        // A small table needs no job, and so has no receipt.
+        if count(render::bounded_count(plan).as_str())? <= LEFTOVERS {
+            return Ok(state(true, empty));
+        }
+        let recorded = Recorded::read(&self.contract, session)
+            .map_err(|error| CliError::of(Exit::Failed, &error).hint_maybe(error.hint()))?;
+        Ok(match recorded {
+            Recorded::Done(receipt) => {
+                state(true, format!("{empty}, and the backfill ended with {} rows", receipt.rows))
+            }
+            Recorded::Nothing => state(false, format!("{empty}, and no backfill proved it")),
+            Recorded::Unfinished(_) => {
+                state(false, format!("{empty}, and the backfill is not done"))
+            }
+            Recorded::Other => state(false, "the backfill was made with another fill".to_owned()),
+            Recorded::Newer { made_by } => {
+                state(false, format!("the backfill was made by version {made_by}"))
+            }
+        })
+    }
+
+    /// Looks for programs that do not know the column, or still use the one it replaces.
+    fn gone(
+        &self,
+        gate: Gate,
+        sign: Sign,
+        session: &mut Session,
+        project: &Project,
+        word: Word,
+        lasting: Duration,
+    ) -> Result<GateState, CliError> {
+        if word == Word::Now {
+            return Ok(GateState::new(gate, true, "you vouch for it"));
+        }
+        let expand = self.versions(project, session.backend(), StageKind::Expand);
+        let since = session
+            .migrations()?
+            .into_iter()
+            .filter(|migration| expand.contains(&migration.version))
+            .map(|migration| migration.run_on)
+            .max();
+        let search = Search { column: self.contract.path().clone(), sign, since };
+        let seen = observe(session, &search, lasting, &interrupt::requested)?;
+        let vouched = word == Word::Before && seen.sightings.is_empty();
+        let found = if vouched { "you vouched for it".to_owned() } else { seen.to_string() };
+        Ok(GateState::new(gate, vouched || seen.shows_nobody(), found))
     }
 }

@@ -10,14 +10,14 @@ use std::cell::OnceCell;
 
 use camino::{Utf8Path, Utf8PathBuf};
 pub(crate) use facts::{Origin, Wish};
-pub(crate) use gates::ShutGate;
+pub(crate) use gates::{GateState, Witness, Word};
 use newcol_core::{
     db::PgEnv,
     execute::files,
     render::{migrations::Version, patch::FilePatch},
 };
 pub(crate) use project::{EngineDir, Project, SchemaFile, stored_version};
-pub(crate) use released::{Column, Released, engine_of, schema_sources};
+pub(crate) use released::{Column, Released, schema_sources};
 pub(crate) use scaffold::Tested;
 
 use crate::{

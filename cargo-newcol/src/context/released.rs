@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use newcol_core::{
+    backend::Backend,
     contract::{
         Contract,
         edit::with_confirmation,
@@ -21,7 +22,7 @@ use newcol_core::{
 
 use super::{
     Context, EngineDir, Origin, Project, SchemaFile, Wish,
-    project::{read, schema_error},
+    project::{read, schema_error, stored_version},
 };
 use crate::error::{CliError, Exit, complaints};
 
@@ -185,6 +186,21 @@ impl Column {
         Ok(())
     }
 
+    /// Returns the versions of a stage's migrations on an engine.
+    pub(crate) fn versions(
+        &self,
+        project: &Project,
+        backend: Backend,
+        stage: StageKind,
+    ) -> Vec<String> {
+        self.released
+            .folders(stage)
+            .iter()
+            .filter(|folder| engine_of(project, folder).is_some_and(|e| e.backend == backend))
+            .map(|folder| stored_version(folder.file_name().unwrap_or_default()))
+            .collect()
+    }
+
     /// Returns the stages of all engines, in order.
     pub(crate) fn stages(&self) -> Vec<StageKind> {
         stages(&self.targets)
@@ -237,6 +253,6 @@ pub(crate) fn schema_sources(
 }
 
 /// Returns the folder of an engine that a released folder lies in.
-pub(crate) fn engine_of<'a>(project: &'a Project, folder: &Utf8Path) -> Option<&'a EngineDir> {
+fn engine_of<'a>(project: &'a Project, folder: &Utf8Path) -> Option<&'a EngineDir> {
     project.engines.iter().find(|engine| folder.parent() == Some(engine.dir.as_path()))
 }

@@ -148,6 +148,25 @@ pub(crate) struct StatusJson {
     pub(crate) stages: Vec<StageStatusJson>,
     pub(crate) next: Option<&'static str>,
     pub(crate) overdue_days: Option<i64>,
+    /// What a database shows; null where none was asked.
+    pub(crate) database: Option<DatabaseJson>,
+}
+
+/// What one database shows of a column.
+#[derive(Debug, Serialize)]
+pub(crate) struct DatabaseJson {
+    pub(crate) database: String,
+    /// Gates of the first stage that it does not have.
+    pub(crate) gates: Vec<GateJson>,
+    pub(crate) next_step: String,
+}
+
+/// A gate with its evidence.
+#[derive(Debug, Serialize)]
+pub(crate) struct GateJson {
+    pub(crate) gate: String,
+    pub(crate) open: bool,
+    pub(crate) found: String,
 }
 
 /// Where one stage stands.

@@ -7,8 +7,8 @@ use std::io::{self, IsTerminal, Write};
 
 use anstream::{AutoStream, ColorChoice};
 use anstyle::{AnsiColor, Style};
+pub(crate) use json::{DatabaseJson, GateJson, StageStatusJson, StatusJson};
 use json::{ErrorJson, FileJson, PlanJson};
-pub(crate) use json::{StageStatusJson, StatusJson};
 use newcol_core::{
     plan::{Plan, StageKind},
     render::patch::FilePatch,

@@ -7,16 +7,17 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use newcol_core::{
-    db::{Access, DatabaseUrl, OpenOptions, Session},
+    db::{Access, DatabaseUrl, OpenOptions},
     execute::apply::{Answer, Apply, ApplyError, BlockerPolicy, Budget, Others, Outcome, Settings},
     ident::ColumnPath,
-    plan::{Gate, StageKind, explain},
+    plan::{Gate, StageKind},
+    render::patch::FilePatch,
 };
 
 use self::{pending::Pending, shown::Shown};
 use super::{ask, when};
 use crate::{
-    context::{Column, Context, Intent, ShutGate},
+    context::{Column, Context, GateState, Intent, Project, Witness, Word},
     error::{CliError, Exit},
     interrupt,
     output::Output,
@@ -44,7 +45,15 @@ pub(crate) struct ApplyArgs {
     /// Database to change
     #[arg(long, value_name = "URL")]
     database_url: String,
-    /// Show what would run, and who stands in the way; changes nothing
+    /// Vouch that no program is at work that does not know the column; the reason is kept in the
+    /// contract
+    #[arg(long, value_name = "REASON", value_parser = ask::reason)]
+    confirm_release: Option<String>,
+    /// Look so long for programs that do not know the column; where the server counts statements,
+    /// seeing none opens the gate
+    #[arg(long, value_name = "TIME", value_parser = when::duration)]
+    observe: Option<Duration>,
+    /// Show what would run; changes nothing
     #[arg(long)]
     dry_run: bool,
     /// Do not ask
@@ -117,10 +126,19 @@ pub(crate) fn run(ctx: &Context, out: &mut Output, args: &ApplyArgs) -> Result<E
     let apply = Apply::new(&url, open).settings(settings(args));
     for step in &pending.steps {
         if let Some((column, kind)) = pending.stage_of(step) {
-            let confirmed = column.confirmed.iter().any(|(stage, _)| *stage == kind);
-            let shut = column.shut_gates(&project, kind, Some(&mut session), confirmed)?;
-            if !shut.is_empty() {
-                return Err(gate_error(column, kind, &shut, &session));
+            let witness = Witness {
+                session: Some(&mut session),
+                word: word(args, column, kind),
+                observe: args.observe.unwrap_or_default(),
+            };
+            let mut gates = column.gates(&project, kind, witness)?;
+            let vouched = gates.iter().any(|state| is_of_programs(state.gate));
+            gates.retain(|state| !state.is_open);
+            if !gates.is_empty() {
+                return Err(gate_error(column, kind, &gates, &url));
+            }
+            if let Some(reason) = args.confirm_release.as_ref().filter(|_| vouched) {
+                confirm(ctx, out, &project, column, kind, reason)?;
             }
         }
         let shown = Shown::new(out);
@@ -161,25 +179,61 @@ fn settings(args: &ApplyArgs) -> Settings {
     }
 }
 
-fn gate_error(column: &Column, kind: StageKind, shut: &[ShutGate], session: &Session) -> CliError {
+/// What the user says of old programs, now or in the contract.
+fn word(args: &ApplyArgs, column: &Column, kind: StageKind) -> Word {
+    if args.confirm_release.is_some() {
+        Word::Now
+    } else if column.confirmed.iter().any(|(stage, _)| *stage == kind) {
+        Word::Before
+    } else {
+        Word::None
+    }
+}
+
+/// Reports whether a gate is about programs at work, of which the user may know more.
+fn is_of_programs(gate: Gate) -> bool {
+    match gate {
+        Gate::OldWritersGone | Gate::ReplacedUnused => true,
+        Gate::StageApplied(_) | Gate::Backfilled => false,
+    }
+}
+
+/// Writes down in the contract why a stage was applied.
+fn confirm(
+    ctx: &Context,
+    out: &mut Output,
+    project: &Project,
+    column: &Column,
+    kind: StageKind,
+    reason: &str,
+) -> Result<(), CliError> {
+    // An earlier stage of this run may have changed the file.
+    let column = Column::load(ctx, project, column.contract.path(), None)?;
+    let mut patch = FilePatch::default();
+    column.confirm(&mut patch, kind, Some(&format!("{}: {reason}", ctx.today())))?;
+    ctx.commit(out, project, &patch, false)?;
+    Ok(())
+}
+
+fn gate_error(column: &Column, kind: StageKind, shut: &[GateState], url: &DatabaseUrl) -> CliError {
     let path = column.contract.path();
-    let database = session.url().describe();
     let mut hints = Vec::new();
-    if shut.iter().any(|s| s.gate == Gate::Backfilled) {
-        hints.push(format!("fill them first: `cargo newcol backfill {path}`"));
+    if shut.iter().any(|state| state.gate == Gate::Backfilled) {
+        hints.push(format!("fill them first: `cargo newcol backfill {path} --database-url <URL>`"));
     }
-    if shut.iter().any(|s| matches!(s.gate, Gate::OldWritersGone | Gate::ReplacedUnused)) {
-        hints.push(format!(
-            "vouch for it in the contract: `{} = \"why\"` under `[confirmed]`",
-            kind.name()
-        ));
+    if shut.iter().any(|state| is_of_programs(state.gate)) {
+        hints.push("wait until they are gone; watch for them with `--observe 5m`".to_owned());
+        hints.push("or vouch for it with `--confirm-release \"reason\"`".to_owned());
     }
-    let cause = |s: &ShutGate| format!("not shown that {} ({})", explain::gate(s.gate), s.found);
     CliError {
         exit: Exit::GateShut,
-        message: format!("`{}` of `{path}` cannot be applied to {database} yet", kind.name()),
+        message: format!(
+            "`{}` of `{path}` cannot be applied to {} yet",
+            kind.name(),
+            url.describe()
+        ),
         place: Some(column.file.to_string()),
-        causes: shut.iter().map(cause).collect(),
+        causes: shut.iter().map(GateState::complaint).collect(),
         also: Vec::new(),
         hints,
     }

@@ -24,6 +24,12 @@ pub(crate) fn presence() -> Result<Presence, CliError> {
     Ok(if chosen == 0 { Presence::Required } else { Presence::Optional })
 }
 
+/// Parses a reason.
+pub(crate) fn reason(text: &str) -> Result<String, &'static str> {
+    let text = text.trim();
+    if text.is_empty() { Err("say why it is safe") } else { Ok(text.to_owned()) }
+}
+
 /// Asks before a database is changed; off a terminal only `--yes` will do.
 pub(crate) fn consent(out: &Output, what: &str) -> Result<(), CliError> {
     consent_or(out, what, "`--dry-run` shows what would be done")

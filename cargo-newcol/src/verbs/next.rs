@@ -1,17 +1,20 @@
 //! `cargo newcol next`: the following stage, when its gates are open.
 
+use std::time::Duration;
+
 use clap::Args;
 use newcol_core::{
     db::Access,
     ident::ColumnPath,
-    plan::{Gate, StageKind, explain},
+    plan::{Gate, StageKind},
     render::release::release,
 };
 
 use crate::{
-    context::{Column, Context, Intent, ShutGate},
+    context::{Column, Context, GateState, Intent, Witness, Word},
     error::{CliError, Exit},
     output::Output,
+    verbs::{ask, when},
 };
 
 /// Release the next stage of a column: write its migrations and its edit of schema.rs
@@ -21,6 +24,7 @@ use crate::{
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
     cargo newcol next users.locale --database-url postgres://db/app\n  \
+    cargo newcol next users.locale --database-url postgres://db/app --observe 5m\n  \
     cargo newcol next users.locale --confirm-release '2.14 replaced every older pod on 2026-11-20'")]
 pub(crate) struct NextArgs {
     /// Column to move on, as `table.column`
@@ -29,16 +33,15 @@ pub(crate) struct NextArgs {
     #[arg(long, value_name = "URL")]
     database_url: Option<String>,
     /// Vouch for what no database was asked or can tell; the reason is kept in the contract
-    #[arg(long, value_name = "REASON", value_parser = reason)]
+    #[arg(long, value_name = "REASON", value_parser = ask::reason)]
     confirm_release: Option<String>,
+    /// Look so long for programs that do not know the column; where the server counts statements,
+    /// seeing none opens the gate
+    #[arg(long, value_name = "TIME", value_parser = when::duration, requires = "database_url")]
+    observe: Option<Duration>,
     /// Show the files as a diff and write nothing
     #[arg(long)]
     dry_run: bool,
-}
-
-fn reason(text: &str) -> Result<String, &'static str> {
-    let text = text.trim();
-    if text.is_empty() { Err("say why it is safe") } else { Ok(text.to_owned()) }
 }
 
 pub(crate) fn run(ctx: &Context, out: &mut Output, args: &NextArgs) -> Result<Exit, CliError> {
@@ -52,10 +55,13 @@ pub(crate) fn run(ctx: &Context, out: &mut Output, args: &NextArgs) -> Result<Ex
         Some(url) => Some(ctx.session(&project.url(url)?, Access::Read)?),
         None => None,
     };
-    let confirmed = args.confirm_release.is_some();
-    let shut = column.shut_gates(&project, kind, session.as_mut(), confirmed)?;
-    if !shut.is_empty() {
-        return Err(gate_error(&column, kind, &shut, args));
+    let word = if args.confirm_release.is_some() { Word::Now } else { Word::None };
+    let observe = args.observe.unwrap_or_default();
+    let witness = Witness { session: session.as_mut(), word, observe };
+    let mut gates = column.gates(&project, kind, witness)?;
+    gates.retain(|state| !state.is_open);
+    if !gates.is_empty() {
+        return Err(gate_error(&column, kind, &gates, args));
     }
     for plan in column.plans() {
         for warning in &plan.warnings {
@@ -82,16 +88,13 @@ pub(crate) fn run(ctx: &Context, out: &mut Output, args: &NextArgs) -> Result<Ex
     Ok(exit)
 }
 
-fn gate_error(column: &Column, kind: StageKind, shut: &[ShutGate], args: &NextArgs) -> CliError {
+fn gate_error(column: &Column, kind: StageKind, shut: &[GateState], args: &NextArgs) -> CliError {
     let path = column.contract.path();
     let mut error = CliError {
         exit: Exit::GateShut,
         message: format!("`{}` of `{path}` cannot be released yet", kind.name()),
         place: Some(column.file.to_string()),
-        causes: shut
-            .iter()
-            .map(|s| format!("not shown that {} ({})", explain::gate(s.gate), s.found))
-            .collect(),
+        causes: shut.iter().map(GateState::complaint).collect(),
         also: Vec::new(),
         hints: Vec::new(),
     };

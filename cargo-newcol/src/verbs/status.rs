@@ -1,33 +1,42 @@
 //! `cargo newcol status`: how far each column is.
 
+use std::time::Duration;
+
 use clap::Args;
 use newcol_core::{
-    db::{Access, AppliedMigration},
+    backend::Backend,
+    db::{Access, AppliedMigration, Session},
     ident::ColumnPath,
-    plan::StageKind,
+    plan::{Gate, StageKind, explain},
 };
 
+use super::when;
 use crate::{
-    context::{Column, Context, Intent, Project, engine_of, stored_version},
+    context::{Column, Context, GateState, Intent, Project, Witness, Word},
     error::{CliError, Exit},
-    output::{Output, StageStatusJson, StatusJson},
+    output::{DatabaseJson, GateJson, Output, StageStatusJson, StatusJson},
 };
 
 /// Show how far each column is, and what comes next
 ///
 /// Reads the contracts and the migrations directory; with a database, also which stages are applied
-/// there. Writes nothing, anywhere.
+/// there, which gates are open and why, and what may be done next. Writes nothing, anywhere.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
     cargo newcol status\n  \
     cargo newcol status --check\n  \
-    cargo newcol status users.locale --database-url postgres://db/app")]
+    cargo newcol status users.locale --database-url postgres://db/app --observe 1m\n  \
+    cargo newcol status --database-url postgres://staging/app --database-url postgres://db/app")]
 pub(crate) struct StatusArgs {
     /// Columns to show; all of them where none is given
     columns: Vec<ColumnPath>,
-    /// Database that the stages are applied to: asked, never changed
+    /// Database that the stages are applied to: asked, never changed; give it several times to see
+    /// several
     #[arg(long, value_name = "URL")]
-    database_url: Option<String>,
+    database_url: Vec<String>,
+    /// Look so long for programs that do not know the column
+    #[arg(long, value_name = "TIME", value_parser = when::duration, requires = "database_url")]
+    observe: Option<Duration>,
     /// Fail when a column's scaffolding is overdue (exit code 100)
     #[arg(long)]
     check: bool,
@@ -48,54 +57,60 @@ pub(crate) fn run(ctx: &Context, out: &mut Output, args: &StatusArgs) -> Result<
         out.status("no column is under way; begin one with `cargo newcol add`");
         return Ok(Exit::Nothing);
     }
-    let database = match &args.database_url {
-        None => None,
-        Some(url) => {
-            let mut session = ctx.session(&project.url(url)?, Access::Read)?;
-            Some((session.backend(), session.migrations()?))
-        }
-    };
+    let urls =
+        args.database_url.iter().map(|url| project.url(url)).collect::<Result<Vec<_>, _>>()?;
+    let mut sessions =
+        urls.iter().map(|url| ctx.session(url, Access::Read)).collect::<Result<Vec<_>, _>>()?;
     let mut overdue = false;
     for column in &columns {
         for target in &column.targets {
             let backend = target.plan.backend();
-            let applied = database.as_ref().filter(|(b, _)| *b == backend).map(|(_, m)| m);
-            let report = report(ctx, &project, column, backend, applied.map(Vec::as_slice));
-            overdue |= report.overdue_days.is_some();
-            show(out, &report);
+            let mut asked =
+                sessions.iter_mut().filter(|session| session.backend() == backend).peekable();
+            if asked.peek().is_none() {
+                let report = report(ctx, &project, column, backend, None)?;
+                overdue |= report.overdue_days.is_some();
+                show(out, &report);
+            }
+            for session in asked {
+                let asked = Asked { session, observe: args.observe.unwrap_or_default() };
+                let report = report(ctx, &project, column, backend, Some(asked))?;
+                overdue |= report.overdue_days.is_some();
+                show(out, &report);
+            }
         }
     }
     Ok(if overdue && args.check { Exit::Findings } else { Exit::Done })
+}
+
+/// A database, and how long old programs are looked for there.
+struct Asked<'a> {
+    session: &'a mut Session,
+    observe: Duration,
 }
 
 fn report(
     ctx: &Context,
     project: &Project,
     column: &Column,
-    backend: newcol_core::backend::Backend,
-    applied: Option<&[AppliedMigration]>,
-) -> StatusJson {
+    backend: Backend,
+    asked: Option<Asked<'_>>,
+) -> Result<StatusJson, CliError> {
     let plans = column.plans().filter(|plan| plan.backend() == backend);
     let kinds: Vec<StageKind> = plans.flat_map(|p| &p.stages).map(|s| s.kind).collect();
-    let state = |kind: StageKind| {
-        let folders: Vec<String> = column
-            .released
-            .folders(kind)
-            .iter()
-            .filter(|f| engine_of(project, f).is_some_and(|e| e.backend == backend))
-            .map(|f| stored_version(f.file_name().unwrap_or_default()))
-            .collect();
-        let done = |known: &[AppliedMigration]| {
-            folders.iter().filter(|v| known.iter().any(|m| m.version == **v)).count()
-        };
-        match (kind, applied) {
-            (StageKind::Backfill, _) => JOB,
-            (_, _) if folders.is_empty() => "in the plan",
-            (_, None) => "released",
-            (_, Some(known)) if done(known) == folders.len() => "applied",
-            (_, Some(known)) if done(known) > 0 => "applied in part",
-            (_, Some(_)) => "released, not applied",
+    let (known, database) = match asked {
+        None => (None, None),
+        Some(Asked { session, observe }) => {
+            let known = session.migrations()?;
+            let database = database(project, column, &kinds, &known, session, observe)?;
+            (Some(known), Some(database))
         }
+    };
+    let state = |kind: StageKind| match (kind, known.as_deref()) {
+        (StageKind::Backfill, _) => JOB,
+        _ if column.versions(project, backend, kind).is_empty() => "in the plan",
+        (_, None) => "released",
+        (_, Some(known)) => applied(column, project, backend, kind, known),
     };
     // What is released to the end has no scaffolding left, unless a database still holds it.
     let at_work = kinds.iter().any(|kind| !matches!(state(*kind), JOB | "released" | "applied"));
@@ -106,7 +121,7 @@ fn report(
         let days = by.until(ctx.today()).ok()?.get_days();
         (at_work && days > 0).then(|| i64::from(days))
     });
-    StatusJson {
+    Ok(StatusJson {
         column: column.contract.path().to_string(),
         backend: backend.name(),
         stages: kinds
@@ -115,7 +130,68 @@ fn report(
             .collect(),
         next: column.next().map(StageKind::name),
         overdue_days,
+        database,
+    })
+}
+
+/// Says how many migrations of a stage a database has.
+fn applied(
+    column: &Column,
+    project: &Project,
+    backend: Backend,
+    kind: StageKind,
+    known: &[AppliedMigration],
+) -> &'static str {
+    let versions = column.versions(project, backend, kind);
+    match versions.iter().filter(|v| known.iter().any(|m| m.version == **v)).count() {
+        0 => "released, not applied",
+        done if done == versions.len() => "applied",
+        _ => "applied in part",
     }
+}
+
+/// Finds the first stage that a database does not have, what its gates show there, and what to do
+/// about it.
+fn database(
+    project: &Project,
+    column: &Column,
+    kinds: &[StageKind],
+    known: &[AppliedMigration],
+    session: &mut Session,
+    observe: Duration,
+) -> Result<DatabaseJson, CliError> {
+    let path = column.contract.path();
+    let backend = session.backend();
+    let url = "--database-url <URL>";
+    let name = session.url().describe();
+    let done =
+        |next: String, gates| DatabaseJson { database: name.clone(), gates, next_step: next };
+    let is_there = |kind: StageKind| applied(column, project, backend, kind, known) == "applied";
+    let ahead = |kind: &&StageKind| **kind != StageKind::Backfill && !is_there(**kind);
+    let Some(kind) = kinds.iter().find(ahead).copied() else {
+        return Ok(done("nothing: every stage is applied".to_owned(), Vec::new()));
+    };
+    let confirmed = column.confirmed.iter().any(|(stage, _)| *stage == kind);
+    let word = if confirmed { Word::Before } else { Word::None };
+    let gates = column.gates(project, kind, Witness { session: Some(session), word, observe })?;
+    let is_shut = |gate: fn(Gate) -> bool| gates.iter().any(|g| !g.is_open && gate(g.gate));
+    let step = if is_shut(|gate| matches!(gate, Gate::StageApplied(_))) {
+        "apply the stage before it".to_owned()
+    } else if is_shut(|gate| gate == Gate::Backfilled) {
+        format!("`cargo newcol backfill {path} {url}`")
+    } else if is_shut(|_| true) {
+        format!("wait until old programs are gone before `{}`", kind.name())
+    } else if column.versions(project, backend, kind).is_empty() {
+        format!("`cargo newcol next {path} {url}`")
+    } else {
+        format!("`cargo newcol apply {path} {url}`")
+    };
+    let shown = |state: &GateState| GateJson {
+        gate: explain::gate(state.gate),
+        open: state.is_open,
+        found: state.found.clone(),
+    };
+    Ok(done(step, gates.iter().map(shown).collect()))
 }
 
 fn show(out: &mut Output, report: &StatusJson) {
@@ -124,7 +200,16 @@ fn show(out: &mut Output, report: &StatusJson) {
     for stage in &report.stages {
         out.say(&format!("  {:<10} {}", stage.stage, stage.state));
     }
+    if let Some(database) = &report.database {
+        out.say(&format!("  in {}", database.database));
+        for GateJson { gate, open, found } in &database.gates {
+            let sign = if *open { "open" } else { "shut" };
+            out.say(&format!("    {sign}: {gate} ({found})"));
+        }
+        out.say(&format!("    next: {}", database.next_step));
+    }
     match report.next {
+        _ if report.database.is_some() => {}
         Some(next) => {
             let column = &report.column;
             out.say(&format!("  next: {next}, with `cargo newcol next {column}`"));

@@ -89,6 +89,7 @@ impl fmt::Display for Observation {
                     all => write!(f, "; and {} more", all - 1),
                 }
             }
+            (None, Some(_)) if self.lasted.is_zero() => f.write_str("nobody has looked for them"),
             (None, Some(0)) => write!(f, "no statement of theirs within {seconds:.0} s"),
             (None, Some(count)) => write!(f, "{count} statements of theirs within {seconds:.0} s"),
             (None, None) => f.write_str("the server counts no statements, so only you can know"),
@@ -127,7 +128,8 @@ pub fn observe(
         };
         last.iter().map(since).sum()
     });
-    Ok(Observation { sightings: seen.into_values().collect(), counted, lasted: started.elapsed() })
+    let lasted = if lasting.is_zero() { lasting } else { started.elapsed() };
+    Ok(Observation { sightings: seen.into_values().collect(), counted, lasted })
 }
 
 /// Looks at every session once.

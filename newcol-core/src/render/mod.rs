@@ -147,6 +147,15 @@ pub fn fill_rows(plan: &Plan) -> Option<Vec<Statement>> {
     Some(up(&Step::FillLeftovers(Leftovers::Allow(plan.fill()?.clone())), plan))
 }
 
+/// Returns the question how many rows the table has, counted up to just above [`LEFTOVERS`].
+pub fn bounded_count(plan: &Plan) -> SqlText {
+    text::sql(
+        plan.backend(),
+        "SELECT count(*) FROM (SELECT 1 FROM {table} LIMIT {bound}) AS newcol_rows",
+        &[("table", Hole::Table(plan.contract.table())), ("bound", Hole::Number(LEFTOVERS + 1))],
+    )
+}
+
 /// Returns the question how many rows a job still has to fill, counted up to a bound; `None` where
 /// nothing is filled.
 pub fn pending(plan: &Plan) -> Option<SqlText> {

@@ -21,13 +21,13 @@ const ADD: &[&str] = &[
     "--no-tests",
 ];
 
-struct App {
-    project: Project,
-    db: ScratchDb,
+pub(super) struct App {
+    pub(super) project: Project,
+    pub(super) db: ScratchDb,
 }
 
 impl App {
-    fn new(want: Want) -> Option<Self> {
+    pub(super) fn new(want: Want) -> Option<Self> {
         let db = ScratchDb::require(want)?;
         let project = desk::one_crate(want.backend.name()).build().unwrap();
         // A file appears with the first statement.
@@ -35,11 +35,11 @@ impl App {
         Some(Self { project, db })
     }
 
-    fn run(&self, args: &[&str]) -> CommandOutput {
+    pub(super) fn run(&self, args: &[&str]) -> CommandOutput {
         newcol(&self.project, &[args, &["--database-url", self.db.url()]].concat())
     }
 
-    fn apply(&self, args: &[&str]) -> CommandOutput {
+    pub(super) fn apply(&self, args: &[&str]) -> CommandOutput {
         self.run(&[&["apply", "--yes"], args].concat())
     }
 }
@@ -148,6 +148,6 @@ fn gates_and_other_refusals_in_words() {
     error: `index` of `users.locale` cannot be applied to SQLite file [DATABASE_URL] yet
       --> newcol/users.locale.toml
       because: not shown that the backfill has left no row empty (more than 10000 rows are empty)
-    help: fill them first: `cargo newcol backfill users.locale`
+    help: fill them first: `cargo newcol backfill users.locale --database-url <URL>`
     ");
 }

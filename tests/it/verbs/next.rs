@@ -158,7 +158,7 @@ fn a_database_opens_the_gates_it_can() {
     ----- stderr -----
     error: `constrain` of `users.locale` cannot be released yet
       --> newcol/users.locale.toml
-      because: not shown that no running program is older than the column (only you can know)
+      because: not shown that no running program is older than the column (the server counts no statements, so only you can know)
     help: vouch for it with `--confirm-release "reason"`
     "#);
 }

@@ -5,7 +5,7 @@
 //! that is in use, and NOT NULL is what proves that no row is empty.
 
 use super::{
-    Backfill, BackfillError, Event, Listener, Phase, Receipt, Shared,
+    Backfill, BackfillError, Event, Listener, Phase, Receipt, Settings, Shared,
     chunk::Chunk,
     counts::Counts,
     job::Job,
@@ -13,7 +13,7 @@ use super::{
     walk::{Ended, Passed, Walk},
 };
 use crate::{
-    contract::OldRows,
+    contract::{Contract, OldRows},
     db::{Access, DbError, OpenOptions, Session},
     keys::KeyColumn,
     plan::facts::Volatility,
@@ -79,6 +79,13 @@ pub enum Recorded {
         /// The other version.
         made_by: String,
     },
+}
+
+impl Recorded {
+    /// Reads what the record says of a contract's backfill. Only asks.
+    pub fn read(contract: &Contract, session: &mut Session) -> Result<Self, BackfillError> {
+        recorded(&Job::read_only(contract, session, &Settings::default())?, session)
+    }
 }
 
 impl Verification {
