@@ -5,7 +5,7 @@
 
 use super::{
     ColumnShape, Gate, IndexPurpose, Leftovers, Migration, Plan, SchemaChange, Stage, StageKind,
-    Step, error::PlanError, facts::TableFacts, fill::Fill,
+    Step, error::PlanError, facts::TableFacts, fill::Fill, nullness::null_where,
 };
 use crate::{
     backend::Backend,
@@ -387,6 +387,7 @@ impl Builder<'_> {
                 "this server's sql_mode is not strict: it would turn NULL into '' or 0 silently; the migrations switch strict mode on for themselves".to_owned(),
             );
         }
+        self.warn_of_null();
         if facts.primary_key.is_empty() && !facts.columns.is_empty() {
             self.warnings.push(format!(
                 "`{}` has no primary key: `diesel print-schema` stops at it, and a resumable fill has no order to follow",
@@ -412,6 +413,21 @@ impl Builder<'_> {
             self.warnings.push(
                 "until `contract`, the trigger also fills rows for which the new code writes NULL on purpose".to_owned(),
             );
+        }
+    }
+
+    /// A required column wants a value from every row, also from those that old programs insert.
+    fn warn_of_null(&mut self) {
+        let (contract, backend) = (self.contract, self.backend());
+        let null_where = contract
+            .sql_fill(backend)
+            .filter(|_| contract.required())
+            .and_then(|fill| null_where(fill, backend, &self.facts.columns));
+        if let Some(null_where) = null_where {
+            self.warnings.push(format!(
+                "the fill has no value for a row {null_where}, and `{}` is required: such a row keeps `constrain` back, and cannot be inserted after it; `coalesce(...)` gives it one",
+                contract.path()
+            ));
         }
     }
 

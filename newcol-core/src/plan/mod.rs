@@ -10,6 +10,7 @@ mod error;
 pub mod explain;
 pub mod facts;
 mod fill;
+mod nullness;
 mod refuse;
 pub mod volatility;
 

@@ -86,7 +86,7 @@ pub fn column_refs(expr: &Expr, backend: Backend) -> Option<Vec<Ident>> {
 }
 
 /// Parses the whole text as one expression.
-fn parse(expr: &Expr, backend: Backend) -> Option<Sql> {
+pub(super) fn parse(expr: &Expr, backend: Backend) -> Option<Sql> {
     // Bounds the parser's work and the depth of its tree; no default is near this.
     const TOKENS: usize = 2000;
     let tokens = Tokenizer::new(dialect(backend), expr.as_str()).tokenize_with_location().ok()?;

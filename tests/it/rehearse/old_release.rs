@@ -185,15 +185,17 @@ fn files_that_two_old_releases_share_keep_their_time_stamps() {
     repository.0.write("Other.txt", "1\n").unwrap();
     repository.commit();
     let script = "test ! -e junk || exit 1; test $NEWCOL_STAGE != contract || touch junk\n\
-                  ls --full-time mark.txt Other.txt > \"$PROJECT/times.out\"";
+                  ls --full-time .git/HEAD .git/index mark.txt Other.txt > \"$PROJECT/times.out\"";
     drop(repository.holds(script));
     let before = repository.read("times.out");
+    drop(repository.holds(script));
+    assert_eq!(repository.read("times.out"), before);
     repository.0.write("Other.txt", "2\n").unwrap();
     repository.commit();
     drop(repository.holds(script));
     let after = repository.read("times.out");
     let changed: Vec<bool> = before.lines().zip(after.lines()).map(|(a, b)| a != b).collect();
-    assert_eq!(changed, [true, false], "{before}{after}");
+    assert_eq!(changed[2..], [true, false], "{before}{after}");
 }
 
 #[test]

@@ -475,3 +475,18 @@ fn no_expression_leaves_the_comment_that_quotes_it() {
         }
     }
 }
+
+#[test]
+fn a_required_column_wants_a_value_from_every_row() {
+    let add = |fill| {
+        let project = desk::one_crate("sqlite").build().unwrap();
+        let required = ["--type", "text", "--required", "--why", "Because", "--no-tests"];
+        let args = [&["add", "users.locale", "--fill", fill], &required[..]].concat();
+        newcol(&project, &args).success().stderr
+    };
+    let told = "warning: the fill has no value for a row where `settings` is NULL, and \
+                `users.locale` is required: such a row keeps `constrain` back, and cannot be \
+                inserted after it; `coalesce(...)` gives it one\n";
+    assert!(add("lower(settings)").contains(told));
+    assert!(!add("coalesce(lower(settings), name)").contains("warning"));
+}

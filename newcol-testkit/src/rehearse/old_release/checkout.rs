@@ -66,7 +66,11 @@ fn check_out(tree: &Utf8Path, repository: &str, rev: &str) -> Result<(), BoxErro
     }
     let fetch = ["fetch", "--quiet", "--force", "--tags", "--update-shallow"];
     git(tree, &[&fetch[..], &[repository, rev]].concat())?;
-    git(tree, &["checkout", "--quiet", "--force", "--detach", rev])?;
+    // Build scripts watch Git's own files, which a needless checkout would write.
+    let is_there = git(tree, &["rev-parse", "HEAD"])? == rev;
+    if !is_there || git(tree, &["diff-index", "--quiet", "HEAD"]).is_err() {
+        git(tree, &["checkout", "--quiet", "--force", "--detach", rev])?;
+    }
     git(tree, &["clean", "--quiet", "-ffdx"])?;
     Ok(())
 }
