@@ -12,9 +12,8 @@ use newcol_core::{
     contract::Contract,
     db::{
         DatabaseUrl, DbError, MigrationFolder, OpenOptions, Session, UrlError,
-        facts::{FactsError, read_table},
+        facts::{FactsError, read_for},
         migration_folders,
-        probe::probe_default,
     },
     ident::ColumnPath,
     plan::{Plan, PlanError, StageKind, Transaction},
@@ -171,16 +170,8 @@ impl Life {
     pub fn plan(contract: &Contract, url: &str) -> Result<Self, LifeError> {
         let mut session = open(url)?;
         let column = || contract.path().clone();
-        let mut facts = read_table(&mut session, contract.table())
+        let facts = read_for(&mut session, contract)
             .map_err(|source| LifeError::Facts { column: column(), source })?;
-        if session.backend() == Backend::Postgres
-            && let Some(ty) = contract.sql_type(Backend::Postgres)
-        {
-            let default = contract.default(Backend::Postgres);
-            let probe = probe_default(&mut session, ty, default)?;
-            facts.default_volatility = Some(probe.volatility);
-            facts.type_rewrites = Some(probe.type_rewrites);
-        }
         let plan = Plan::build(contract, &facts)
             .map_err(|source| LifeError::Plan { column: column(), source: Box::new(source) })?;
         let stages = plan.stages.iter().map(|stage| planned(&plan, stage)).collect();
