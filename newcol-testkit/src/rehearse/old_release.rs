@@ -84,7 +84,7 @@ pub(super) fn run(
                 break;
             }
             let mut session = life::open(db.url())?;
-            action.run(&mut session).map_err(life::LifeError::from)?;
+            action.run(&mut session)?;
         }
         let output = checkout.run(old, after, db.url()).map_err(RehearseError::OldRelease)?;
         let promised = gone.is_none_or(|gone| after.is_none_or(|after| after < gone));

@@ -113,7 +113,8 @@ fn edited(mut life: Life, kind: StageKind, from: &str, to: &str) -> Life {
     for action in life.stages.iter_mut().filter(|s| s.kind == kind).flat_map(|s| &mut s.actions) {
         let texts: Vec<&mut String> = match action {
             Action::Migration(script) => vec![&mut script.up, &mut script.down],
-            Action::Job { sql, .. } => sql.iter_mut().collect(),
+            Action::Statements { sql, .. } => sql.iter_mut().collect(),
+            Action::Backfill(_) => Vec::new(),
         };
         for text in texts {
             found |= text.contains(from);

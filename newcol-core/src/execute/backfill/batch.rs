@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::{
-    BackfillError,
+    BackfillError, Event,
     blame::Tried,
     counts::Counts,
     job::Job,
@@ -104,6 +104,7 @@ impl Worker<'_> {
         let statement = started.elapsed();
         let end = end.join("; ");
         let waiters = self.waiters()?;
+        self.committing();
         let started = Instant::now();
         self.session.batch(&format!("{end}; COMMIT"))?;
         let commit = started.elapsed();
@@ -117,6 +118,11 @@ impl Worker<'_> {
             wal,
             waiters,
         }))
+    }
+
+    /// Tells that a transaction with changed rows is about to end.
+    pub(super) fn committing(&self) {
+        self.shared.tell(&Event::Committing { session: self.name.clone() });
     }
 
     /// Refuses a place in the order of another key than the table has now.
