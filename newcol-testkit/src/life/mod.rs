@@ -86,7 +86,7 @@ pub enum LifeError {
 
 impl LifeError {
     /// Reports whether others held a lock for too long, so that another try may go well.
-    pub(crate) fn is_conflict(&self) -> bool {
+    pub fn is_conflict(&self) -> bool {
         let Self::Database(error) = self else { return false };
         error.failure().is_some_and(|said| said.is_lock_timeout() || said.is_deadlock())
     }
