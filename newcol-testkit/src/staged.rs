@@ -7,10 +7,7 @@
 use std::{fmt::Write as _, fs};
 
 use camino::Utf8PathBuf;
-use newcol_core::{
-    contract::{Contract, read::read as read_contract},
-    db::DbError,
-};
+use newcol_core::contract::{Contract, read::read as read_contract};
 
 use crate::{
     dump::{differences, schema_dump},
@@ -50,8 +47,8 @@ pub enum StagedError {
     Stage {
         /// Which part of it.
         action: String,
-        /// What the database said.
-        source: DbError,
+        /// Why not.
+        source: LifeError,
     },
     /// The schema could not be read.
     #[error("could not read the schema")]

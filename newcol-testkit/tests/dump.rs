@@ -2,7 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
-use newcol_testkit::{ScratchDb, Want, data_dump, schema_dump};
+use newcol_core::{
+    backend::Backend,
+    contract::read::read,
+    db::{DatabaseUrl, OpenOptions, Session},
+    execute::backfill::RECORD_TABLES,
+    plan::StageKind,
+};
+use newcol_testkit::{ScratchDb, Want, data_dump, life::Life, schema_dump};
 
 const POSTGRES: &[&str] = &[
     "CREATE TYPE mood AS ENUM ('sad', 'ok')",
@@ -156,4 +163,34 @@ fn sqlite_is_dumped() {
     id=1 name='b' shout='B'
     id=2 name='a' shout='A'
     ");
+}
+
+#[test]
+fn records_of_backfills_are_left_out() {
+    let contract = "format = 1\ntable = 'users'\ncolumn = 'locale'\nwhy = 'a test'\n\
+                    type = 'varchar(40)'\nrequired = false\n[old_rows]\nfill = 'lower(name)'\n";
+    let contract = read(contract).unwrap().contract;
+    for backend in Backend::ALL {
+        let Some(db) = ScratchDb::require(backend) else { continue };
+        db.run(&[
+            "CREATE TABLE users (id bigint PRIMARY KEY, name varchar(40) NOT NULL)",
+            "INSERT INTO users VALUES (1, 'Ada')",
+        ])
+        .unwrap();
+        let life = Life::plan(&contract, db.url()).unwrap();
+        let url = DatabaseUrl::parse(db.url()).unwrap();
+        let mut session = Session::open(&url, &OpenOptions::create()).unwrap();
+        let mut without = String::new();
+        for (stage, action) in life.actions().filter(|(stage, _)| *stage <= StageKind::Backfill) {
+            if stage == StageKind::Backfill {
+                without = schema_dump(db.url()).unwrap();
+            }
+            action.run(&mut session).unwrap();
+        }
+        for table in RECORD_TABLES {
+            session.query(&format!("SELECT * FROM {table}")).unwrap();
+        }
+        assert_eq!(data_dump(db.url(), contract.table()).unwrap().matches("ada").count(), 1);
+        assert_eq!(schema_dump(db.url()).unwrap(), without, "{backend}");
+    }
 }

@@ -71,6 +71,23 @@ fn everything_holds_on_mysql() {
 }
 
 #[test]
+fn the_job_is_refused_as_in_production() {
+    if ScratchDb::require(Want::mysql()).is_none() {
+        return;
+    }
+    let project = project("mysql", REQUIRED);
+    let files = project.files().unwrap();
+    let (path, up) = files.iter().find(|(path, _)| path.as_str().contains("start/up.sql")).unwrap();
+    let trigger = "CREATE TRIGGER seen BEFORE UPDATE ON users FOR EACH ROW SET @seen = NEW.id;\n";
+    project.write(path, &format!("{up}\n{trigger}")).unwrap();
+    let run = newcol(&project, &["rehearse", "users.locale"]);
+    assert_eq!(run.code(), Some(100));
+    let refused = "- [traffic] backfill: `backfill` fails: filling `users.locale` fires `seen`";
+    assert!(run.stdout.contains(refused), "{run}");
+    drop(newcol(&project, &["rehearse", "users.locale", "--triggers", "fire"]).success());
+}
+
+#[test]
 fn a_stage_that_was_edited_wrongly_is_caught() {
     if ScratchDb::require(Want::postgres().version(15)).is_none() {
         return;
@@ -139,7 +156,7 @@ fn rows_can_be_copied() {
     source.run(&["INSERT INTO users VALUES (1, 'Ada', NULL), (2, 'Ève''s', x'00')"]).unwrap();
     let before = source.rows("SELECT count(*) || '' FROM sqlite_schema").unwrap();
     let run = copied(&project);
-    assert!(run.success().stdout.contains("Every migration, on 2 rows"));
+    assert!(run.success().stdout.contains("Every migration and job, on 2 rows"));
     assert_eq!(source.rows("SELECT count(*) || '' FROM sqlite_schema").unwrap(), before);
 }
 

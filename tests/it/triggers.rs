@@ -133,6 +133,37 @@ fn sqlite_triggers_rest_and_are_as_they_were() {
     assert_eq!(rows(&mut session, triggers), before);
 }
 
+/// Which no fill makes of any name: the name follows, and what was written stays as it is.
+#[test]
+fn what_new_code_writes_stays() {
+    let replaces = "type = 'varchar(60)'\n[old_rows]\nfill = 'upper(name)'\n\
+                    [replaces]\ncolumn = 'name'\nback = 'lower(shout)'\n";
+    let contract = contract(replaces);
+    for backend in Backend::ALL {
+        let Some(db) = ScratchDb::require(backend) else { continue };
+        let mut session = open(&db);
+        session
+            .batch(
+                "CREATE TABLE users (id bigint PRIMARY KEY, name varchar(60) NOT NULL DEFAULT '')",
+            )
+            .unwrap();
+        let facts = read_table(&mut session, contract.table()).unwrap();
+        let plan = Plan::build(&contract, &facts).unwrap();
+        for step in plan.stages[0].migrations.iter().flat_map(|migration| &migration.steps) {
+            for statement in render::up(step, &plan) {
+                session.batch(statement.sql.as_str()).unwrap();
+            }
+        }
+        session.batch("INSERT INTO users (id, shout) VALUES (1, 'Ann'), (2, 'BOB')").unwrap();
+        let now = |session: &mut Session| rows(session, "SELECT * FROM users ORDER BY id");
+        assert_eq!(now(&mut session), "1 ann Ann\n2 bob BOB\n", "{backend}");
+        session.batch("UPDATE users SET shout = 'Eve' WHERE id = 2").unwrap();
+        assert_eq!(now(&mut session), "1 ann Ann\n2 eve Eve\n", "{backend}");
+        session.batch("UPDATE users SET name = 'Ada' WHERE id = 1").unwrap();
+        assert_eq!(now(&mut session), "1 Ada ADA\n2 eve Eve\n", "{backend}");
+    }
+}
+
 /// Without a database at hand the plan does not know of `ON UPDATE`: the server says so later.
 #[test]
 fn mysql_keeps_times_that_were_not_known_of() {

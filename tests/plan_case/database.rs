@@ -6,7 +6,7 @@ use camino::Utf8PathBuf;
 use newcol_core::{
     backend::{Backend, Product},
     contract::Contract,
-    db::{DatabaseUrl, OpenOptions, Session, facts::read_table, probe::probe_default},
+    db::{DatabaseUrl, OpenOptions, Session, facts::read_for},
     execute::files,
     ident::Ident,
     plan::{Plan, Stage, StageKind, facts::TableFacts},
@@ -73,15 +73,7 @@ impl<'a> Databases<'a> {
     fn facts(&self, db: &ScratchDb, ours: Ours) -> Fallible<TableFacts> {
         let mut session = session(db)?;
         let contract = &self.case.contract;
-        let mut facts = read_table(&mut session, contract.table()).map_err(|e| chain(&e))?;
-        if self.case.backend == Backend::Postgres
-            && let Some(ty) = contract.sql_type(Backend::Postgres)
-        {
-            let default = contract.default(Backend::Postgres);
-            let probe = probe_default(&mut session, ty, default).map_err(|e| chain(&e))?;
-            facts.default_volatility = Some(probe.volatility);
-            facts.type_rewrites = Some(probe.type_rewrites);
-        }
+        let mut facts = read_for(&mut session, contract).map_err(|e| chain(&e))?;
         if ours == Ours::Released {
             text::without_ours(&mut facts, contract);
         }

@@ -21,7 +21,7 @@ use crate::{
     error::{CliError, Exit},
     interrupt,
     output::Output,
-    verbs::add::split,
+    verbs::{add::split, backfill::TriggersArg},
 };
 
 /// Prove a column's stages on throwaway databases, with old and new code, up and down
@@ -51,6 +51,9 @@ pub(crate) struct RehearseArgs {
     /// SQL that the application sends before its migrations: `mysql=SET foreign_key_checks = 0`
     #[arg(long, value_name = "SQL")]
     setup: Vec<String>,
+    /// What triggers do that an UPDATE of the column would fire, while `backfill` fills old rows
+    #[arg(long, value_enum, default_value_t = TriggersArg::Skip)]
+    triggers: TriggersArg,
     /// Major version of the throwaway server, such as 16
     #[arg(long, value_name = "MAJOR")]
     server: Option<u32>,
@@ -75,6 +78,7 @@ struct RehearsalJson {
     statements: u64,
     failed_statements: usize,
     retried_migrations: usize,
+    retried_batches: usize,
     old_release: Vec<OldReleaseJson>,
     window: String,
     broken: Vec<BrokenJson>,
@@ -102,6 +106,7 @@ struct MigrationJson {
     locks: Vec<String>,
     rewritten: Option<bool>,
     scans: Option<u64>,
+    batches: Option<u64>,
     milliseconds: u128,
 }
 
@@ -141,6 +146,7 @@ impl RehearsalJson {
             locks: traced.locks.iter().map(|lock| lock.0.clone()).collect(),
             rewritten: traced.rewritten,
             scans: traced.scans,
+            batches: traced.batches,
             milliseconds: traced.took.as_millis(),
         });
         let old_release = report.old_release.iter().map(|run| OldReleaseJson {
@@ -158,6 +164,7 @@ impl RehearsalJson {
             statements: report.traffic.statements,
             failed_statements: report.traffic.failed.len(),
             retried_migrations: report.traffic.retries,
+            retried_batches: report.traffic.batch_retries,
             old_release: old_release.collect(),
             window: report.matrix.window.to_string(),
             broken: faults.map(|f| BrokenJson { scene: f.scene.name(), what: f.what }).collect(),
@@ -215,6 +222,7 @@ fn one(
     let rehearsal = Rehearsal::new(&column.contract, &migrations, want)
         .rows(args.rows)
         .setup(args.setup.iter().filter_map(for_engine).collect())
+        .triggers(args.triggers.choice())
         .sample(sample)
         .old_release(old_release);
     let backend = engine.backend;

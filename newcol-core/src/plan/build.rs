@@ -287,6 +287,12 @@ impl Builder<'_> {
         if default_set && self.contract.default_is_transitional() {
             steps.push(Step::DropDefault);
         }
+        if replaced {
+            stage.schema.push(SchemaChange::DropReplaced);
+            // In one transaction with what kept it in step, there and back: new code that writes
+            // between would leave it behind.
+            steps.push(Step::DropReplaced);
+        }
         match self.backend() {
             Backend::Postgres | Backend::Sqlite if !steps.is_empty() => {
                 stage.migrations.push(Migration::wrapped("contract", steps));
@@ -295,21 +301,13 @@ impl Builder<'_> {
                 for step in steps {
                     let label = match step {
                         Step::DropDefault => "drop_default",
+                        Step::DropReplaced => "drop_replaced",
                         _ => "contract",
                     };
                     stage.migrations.push(Migration::bare(label, step));
                 }
             }
             Backend::Postgres | Backend::Sqlite => {}
-        }
-        if replaced {
-            stage.schema.push(SchemaChange::DropReplaced);
-            stage.migrations.push(match self.backend() {
-                Backend::Postgres | Backend::Sqlite => {
-                    Migration::wrapped("drop_replaced", vec![Step::DropReplaced])
-                }
-                Backend::Mysql => Migration::bare("drop_replaced", Step::DropReplaced),
-            });
         }
     }
 

@@ -106,7 +106,8 @@ pub fn undo(step: &Step) -> &'static str {
         Step::SetDefault => "Drops the default.",
         Step::DropDefault => "Sets the default again.",
         Step::CreateFill | Step::CreateSync => "Drops the trigger.",
-        Step::DropFill | Step::DropSync => "Creates the trigger again.",
+        Step::DropFill => "Creates the trigger again.",
+        Step::DropSync => "Keeps the two columns equal again.",
         Step::FillLeftovers(_) => "Nothing: filled values stay.",
         Step::AddNotNullCheck | Step::AddCheck => "Drops the check.",
         Step::ValidateNotNullCheck | Step::ValidateCheck | Step::ValidateForeignKey => {

@@ -19,7 +19,7 @@ use crate::{
     backend::Backend,
     contract::{Contract, Expr, SqlType},
     ident::{Ident, TableName},
-    plan::{IndexPurpose, LEFTOVERS, Leftovers, Plan, StageKind, Step, facts::TableFacts},
+    plan::{IndexPurpose, LEFTOVERS, Plan, StageKind, Step, facts::TableFacts},
     render::{
         names::Names,
         text::{Hole, SqlText},
@@ -136,15 +136,6 @@ pub fn down(step: &Step, plan: &Plan) -> Vec<SqlText> {
         Backend::Mysql => mysql::down(step, &scope),
         Backend::Sqlite => sqlite::down(step, &scope),
     }
-}
-
-/// Returns the statements that fill every pending row of a small table, with the care of a
-/// migration's own fill: no other column changes. `None` where nothing is filled, or only
-/// application code can.
-///
-/// For throwaway databases: they run in one transaction, and refuse more than [`LEFTOVERS`] rows.
-pub fn fill_rows(plan: &Plan) -> Option<Vec<Statement>> {
-    Some(up(&Step::FillLeftovers(Leftovers::Allow(plan.fill()?.clone())), plan))
 }
 
 /// Returns the question how many rows the table has, counted up to just above [`LEFTOVERS`].

@@ -68,7 +68,10 @@ pub(super) fn down(step: &Step, scope: &Scope<'_>) -> Vec<SqlText> {
             drop_trigger(&scope.names.sync_update, scope).sql,
             drop_trigger(&scope.names.sync_insert, scope).sql,
         ],
-        Step::DropSync => create_sync(scope).into_iter().map(|s| s.sql).collect(),
+        Step::DropSync => {
+            let triggers = create_sync(scope).into_iter().map(|s| s.sql);
+            into_step(scope).into_iter().chain(triggers).collect()
+        }
         Step::SetNotNull => vec![modify(false, scope)],
         Step::AddForeignKey => vec![sql(
             "ALTER TABLE {table} DROP FOREIGN KEY {name}",
@@ -511,6 +514,21 @@ fn restore_replaced(scope: &Scope<'_>) -> Vec<SqlText> {
         ));
     }
     statements
+}
+
+/// Lets the replaced column follow what was written while nothing kept it equal. Before the triggers
+/// come, which would take it for what old code writes.
+fn into_step(scope: &Scope<'_>) -> Vec<SqlText> {
+    let (old, back) = scope.replaced();
+    let holes = [
+        ("new", Hole::Name(scope.column())),
+        ("old", Hole::Name(old)),
+        ("fill", Hole::Expr(scope.fill())),
+        ("back", Hole::Expr(back)),
+    ];
+    let set = sql("{old} = {back}", &holes);
+    let end = sql(" WHERE NOT ({new} <=> {fill}) AND NOT ({old} <=> {back})", &holes);
+    update(&set, &end, old, scope)
 }
 
 fn in_table(scope: &Scope<'_>) -> SqlText {

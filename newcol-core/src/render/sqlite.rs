@@ -206,11 +206,13 @@ BEGIN
 END",
         &holes,
     );
+    // It also fires for what the others write: then the old column follows from the new one, which
+    // must stay as it was written.
     let on_old = sql(
         "CREATE TRIGGER {forward} AFTER UPDATE OF {old} ON {table}
 WHEN NEW.{old} IS NOT OLD.{old} AND NEW.{new} IS OLD.{new}
 BEGIN
-  UPDATE {table} SET {new} = {fill} WHERE {same_row};
+  UPDATE {table} SET {new} = {fill} WHERE {same_row} AND {old} IS NOT {back};
 END",
         &holes,
     );

@@ -11,19 +11,28 @@ pub(crate) mod sqlite;
 
 use std::collections::BTreeSet;
 
-use newcol_core::{backend::Backend, ident::TableName};
+use newcol_core::{backend::Backend, execute::backfill::RECORD_TABLES, ident::TableName};
 
 use crate::scratch::{AdminError, rows};
 
 /// Returns every table, column, constraint, index, trigger, function, type and view of the
-/// database, one per line, sorted.
+/// database, one per line, sorted; without the records of backfills, which are no more a part of
+/// the application's schema than `diesel print-schema` says they are.
 pub fn schema_dump(url: &str) -> Result<String, AdminError> {
-    let lines = match Backend::of_url(url) {
+    let mut lines = match Backend::of_url(url) {
         Backend::Postgres => postgres::schema(url)?,
         Backend::Mysql => mysql::schema(url)?,
         Backend::Sqlite => sqlite::schema(url)?,
     };
+    lines.retain(|line| !is_of_a_record(line));
     Ok(sorted(lines))
+}
+
+/// Reports whether a line is of a table that a backfill keeps its record in: its second word names
+/// the table, maybe with a schema before it and a column or a constraint after it.
+fn is_of_a_record(line: &str) -> bool {
+    let object = line.split(' ').nth(1).unwrap_or_default();
+    object.split('.').take(2).any(|name| RECORD_TABLES.contains(&name))
 }
 
 /// Returns every row of a table, one per line, sorted: `column='value'` in the order of column

@@ -9,6 +9,7 @@ use newcol_core::{
     backend::Backend,
     contract::Contract,
     db::{DbError, Session},
+    execute::backfill::RECORD_TABLES,
     ident::Ident,
     render::text,
 };
@@ -43,6 +44,8 @@ impl Watch {
         let view = look.read(session)?;
         let mut others = counts(session)?;
         others.remove(contract.table().name.as_str());
+        // A job clears what it no longer needs.
+        others.retain(|name, _| !RECORD_TABLES.contains(&name.as_str()));
         Ok(Self { names: look.others().to_vec(), view, others })
     }
 

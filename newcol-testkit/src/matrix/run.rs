@@ -258,7 +258,7 @@ impl<'a> Run<'a> {
     /// Runs an action in a session of its own, as the Diesel CLI would.
     fn forward(&self, step: usize) -> Result<(), String> {
         match (self.action(step), &self.matrix.backfill) {
-            (Some(Action::Job { .. }) | None, Some(run)) => {
+            (Some(Action::Backfill(_) | Action::Statements { .. }) | None, Some(run)) => {
                 run(self.url).map_err(|error| chain(&*error))
             }
             (Some(action), backfill) => {
@@ -272,7 +272,7 @@ impl<'a> Run<'a> {
                     run(self.url).map_err(|error| chain(&*error))?;
                 }
                 let mut session = life::open(self.url).map_err(|error| chain(&error))?;
-                action.run(&mut session).map_err(|error| cause(&error))
+                action.run(&mut session).map_err(|error| said(&error))
             }
             (None, None) => Ok(()),
         }
@@ -281,7 +281,7 @@ impl<'a> Run<'a> {
     fn backward(&self, step: usize) -> Result<(), String> {
         let Some(action) = self.action(step) else { return Ok(()) };
         let mut session = life::open(self.url).map_err(|error| chain(&error))?;
-        action.undo(&mut session).map_err(|error| cause(&error))
+        action.undo(&mut session).map_err(|error| said(&error))
     }
 
     fn scene(&mut self, moment: &Moment) -> Result<Scene, LifeError> {
@@ -455,8 +455,22 @@ pub(super) struct Act<'a> {
     pub(super) said: &'a [Said],
 }
 
-/// Returns what the server said: which statement it was, on which database, the report's reader
-/// knows.
+/// Returns what went wrong. Of a migration the report's reader knows which statement it was, and on
+/// which database; of a job nothing.
+fn said(error: &LifeError) -> String {
+    match error {
+        LifeError::Backfill(_) => chain(error),
+        LifeError::Url(_)
+        | LifeError::Facts { .. }
+        | LifeError::Plan { .. }
+        | LifeError::Database(_)
+        | LifeError::Unfillable { .. }
+        | LifeError::Stopped { .. }
+        | LifeError::File { .. } => cause(error),
+    }
+}
+
+/// Returns what the server said.
 fn cause(error: &dyn Error) -> String {
     error.source().map_or_else(|| error.to_string(), cause)
 }

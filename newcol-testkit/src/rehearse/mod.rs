@@ -15,7 +15,7 @@ mod traffic;
 use std::ops::ControlFlow;
 
 use camino::Utf8Path;
-use newcol_core::{contract::Contract, plan::Plan};
+use newcol_core::{contract::Contract, execute::side_effects::Triggers, plan::Plan};
 
 use self::old_release::Checkout;
 pub use self::{
@@ -89,6 +89,7 @@ pub struct Rehearsal<'a> {
     want: Want,
     rows: u64,
     setup: Vec<String>,
+    triggers: Triggers,
     sample: Option<Sample>,
     old_release: Option<OldRelease>,
 }
@@ -103,6 +104,7 @@ impl<'a> Rehearsal<'a> {
             want,
             rows: 100,
             setup: Vec::new(),
+            triggers: Triggers::default(),
             sample: None,
             old_release: None,
         }
@@ -118,6 +120,12 @@ impl<'a> Rehearsal<'a> {
     #[must_use]
     pub fn setup(self, setup: Vec<String>) -> Self {
         Self { setup, ..self }
+    }
+
+    /// Chooses what triggers of the table do while old rows are filled; they rest unless said.
+    #[must_use]
+    pub fn triggers(self, triggers: Triggers) -> Self {
+        Self { triggers, ..self }
     }
 
     /// Copies rows from a database instead of making them up.
@@ -152,7 +160,9 @@ impl<'a> Rehearsal<'a> {
         };
         begin(Scene::Schema)?;
         let db = self.database()?;
-        let life = Life::plan(self.contract, db.url())?.with_released(self.migrations)?;
+        let life = Life::plan(self.contract, db.url())?
+            .with_released(self.migrations)?
+            .with_triggers(self.triggers);
         let plan = life.plan.clone();
         begin(Scene::Matrix)?;
         if let Some(sample) = &self.sample {

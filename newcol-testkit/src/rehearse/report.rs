@@ -123,10 +123,21 @@ impl Traffic {
     }
 }
 
+impl Traced {
+    fn write_batches(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.batches {
+            None => Ok(()),
+            Some(1) => write!(f, ", in 1 batch"),
+            Some(batches) => write!(f, ", in {batches} batches"),
+        }
+    }
+}
+
 impl fmt::Display for Traced {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.rewritten.is_none() && self.locks.is_empty() {
-            return write!(f, "{:<10} {}", self.stage.name(), self.name);
+            write!(f, "{:<10} {}", self.stage.name(), self.name)?;
+            return self.write_batches(f);
         }
         let locks: Vec<&str> = self.locks.iter().map(|lock| lock.0.as_str()).collect();
         let locks = if locks.is_empty() { "-".to_owned() } else { locks.join(", ") };
@@ -141,7 +152,13 @@ impl fmt::Display for Traced {
             Some(1) => "1 scan".to_owned(),
             Some(n) => format!("{n} scans"),
         };
-        write!(f, "{:<10} {:<44} {rewritten:<11} {scans:<8} {locks}", self.stage.name(), self.name)
+        write!(
+            f,
+            "{:<10} {:<44} {rewritten:<11} {scans:<8} {locks}",
+            self.stage.name(),
+            self.name
+        )?;
+        self.write_batches(f)
     }
 }
 
@@ -153,14 +170,14 @@ impl fmt::Display for RehearsalReport {
             Backend::Mysql => "each asserts its own algorithm and lock",
             Backend::Sqlite => "each takes the one write lock there is",
         };
-        writeln!(f, "Every migration, on {} rows ({told}):", self.laws.rows)?;
+        writeln!(f, "Every migration and job, on {} rows ({told}):", self.laws.rows)?;
         self.laws.traced.iter().try_for_each(|traced| writeln!(f, "  {traced}"))?;
-        let Traffic { statements, retries, longest, failed, .. } = &self.traffic;
+        let Traffic { statements, retries, batch_retries, longest, failed, .. } = &self.traffic;
         let (failed, longest) = (failed.len(), longest.as_secs_f64() * 1e3);
         writeln!(
             f,
             "\nOld and new code at work meanwhile: {statements} statements, {failed} failed, \
-             longest {longest:.0} ms; {retries} migrations tried again."
+             longest {longest:.0} ms; tried again: {retries} migrations, {batch_retries} batches."
         )?;
         if !self.old_release.is_empty() {
             writeln!(f, "\nThe old release's own command:")?;

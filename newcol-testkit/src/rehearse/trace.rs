@@ -1,10 +1,15 @@
 //! Walks the stages up, down and up again, and sees what each migration does to the table.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeSet,
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 
 use newcol_core::{
     backend::Backend,
     db::{DbError, Session},
+    execute::backfill::{Answer, Event},
     ident::TableName,
     plan::{StageKind, Transaction},
     render::text,
@@ -13,7 +18,7 @@ use newcol_core::{
 use super::RehearseError;
 use crate::{
     dump::{differences, schema_dump},
-    life::{self, Action, Life, LifeError, Script},
+    life::{self, Action, JOB_SESSIONS, Life, LifeError, Script},
     matrix::Watch,
     scratch::error::chain,
     wait::wait_until,
@@ -26,13 +31,15 @@ pub struct Traced {
     pub stage: StageKind,
     /// Its name.
     pub name: String,
-    /// The locks it held on the table when it was done; empty where the engine tells nothing, or
-    /// the migration ran without a transaction.
+    /// The locks it held on the table when it was done, a job any of its batches; empty where the
+    /// engine tells nothing, or the migration ran without a transaction.
     pub locks: Vec<LockHeld>,
     /// Whether the table was written anew; `None` where the engine does not tell.
     pub rewritten: Option<bool>,
     /// How often the whole table was read; `None` where the engine does not tell.
     pub scans: Option<u64>,
+    /// In how many transactions a job changed rows or looked at them; `None` of migrations.
+    pub batches: Option<u64>,
     /// How long it took.
     pub took: Duration,
 }
@@ -125,14 +132,24 @@ fn traced(
     let mut own = life::open(url)?;
     let before = Physical::read(&mut watcher, table);
     let started = Instant::now();
-    let mut locks = Vec::new();
+    let mut locks = BTreeSet::new();
+    let mut batches = None;
     let done = match action {
         Action::Migration(Script { up, transaction: Transaction::Wrapped, .. })
             if own.backend() == Backend::Postgres =>
         {
-            held(&mut own, up, table, &mut locks)
+            held(&mut own, up, table, &mut locks).map_err(LifeError::from)
         }
-        Action::Migration(_) | Action::Job { .. } => action.run(&mut own),
+        Action::Migration(_) | Action::Statements { .. } => action.run(&mut own),
+        Action::Backfill(_) => {
+            let seen = Mutex::new(Batches { watcher: &mut watcher, locks: &mut locks, count: 0 });
+            let done = action.run_told(&mut own, &|event| {
+                seen.lock().unwrap_or_else(PoisonError::into_inner).see(event, table);
+                Answer::Go
+            });
+            batches = Some(seen.into_inner().unwrap_or_else(PoisonError::into_inner).count);
+            done
+        }
     };
     let took = started.elapsed();
     ended(own, &mut watcher)?;
@@ -148,18 +165,57 @@ fn traced(
         _ => (None, None),
     };
     let name = action.name().to_owned();
-    Ok(Ok(Traced { stage, name, locks, rewritten, scans, took }))
+    let locks = locks.into_iter().collect();
+    Ok(Ok(Traced { stage, name, locks, rewritten, scans, batches, took }))
 }
 
-/// Ends a session and waits until it has: the server adds up its scans then.
+/// What is seen of a job while it works.
+struct Batches<'a> {
+    watcher: &'a mut Session,
+    locks: &'a mut BTreeSet<LockHeld>,
+    count: u64,
+}
+
+impl Batches<'_> {
+    fn see(&mut self, event: &Event, table: &TableName) {
+        match event {
+            Event::Committing { session } if self.watcher.backend() == Backend::Postgres => {
+                // What it did shows in the rows, whatever can be seen of its locks.
+                self.locks.extend(locks_of(self.watcher, session, table).unwrap_or_default());
+            }
+            Event::Batch { .. } => self.count += 1,
+            Event::Committing { .. }
+            | Event::Began { .. }
+            | Event::Pass { .. }
+            | Event::Waiting(_)
+            | Event::Retry { .. }
+            | Event::Recomputed { .. }
+            | Event::Reconnected => {}
+        }
+    }
+}
+
+/// Returns the locks that a session holds on the table (PostgreSQL).
+fn locks_of(session: &mut Session, pid: &str, table: &TableName) -> Result<Vec<LockHeld>, DbError> {
+    let relation = text::table(Backend::Postgres, table).replace('\'', "''");
+    let held = session.query(&format!(
+        "SELECT DISTINCT mode FROM pg_catalog.pg_locks \
+         WHERE pid = {pid} AND relation = to_regclass('{relation}') AND granted"
+    ))?;
+    Ok(held.into_iter().flatten().flatten().map(LockHeld).collect())
+}
+
+/// Ends a session and waits until it has, and those of a job: the server adds up their scans then.
 fn ended(mut own: Session, watcher: &mut Session) -> Result<(), RehearseError> {
     if own.backend() != Backend::Postgres {
         return Ok(());
     }
     let pid = own.value("SELECT pg_backend_pid()").map_err(LifeError::from)?.unwrap_or_default();
     drop(own);
-    let sql =
-        format!("SELECT NOT EXISTS (SELECT FROM pg_catalog.pg_stat_activity WHERE pid = {pid})");
+    let sql = format!(
+        "SELECT NOT EXISTS (SELECT FROM pg_catalog.pg_stat_activity WHERE pid = {pid} \
+           OR datname = current_database() AND application_name = '{JOB_SESSIONS}')"
+    );
     // A session that lingers only spoils a count.
     wait_until("end of a session", Duration::from_secs(5), || {
         watcher.query_bool(&sql).unwrap_or(true)
@@ -173,17 +229,12 @@ fn held(
     session: &mut Session,
     sql: &str,
     table: &TableName,
-    locks: &mut Vec<LockHeld>,
+    locks: &mut BTreeSet<LockHeld>,
 ) -> Result<(), DbError> {
-    let relation = text::table(Backend::Postgres, table).replace('\'', "''");
     session.batch("BEGIN")?;
     let mut work = || {
         session.batch(sql)?;
-        let held = session.query(&format!(
-            "SELECT DISTINCT mode FROM pg_catalog.pg_locks \
-             WHERE pid = pg_backend_pid() AND relation = to_regclass('{relation}') ORDER BY mode"
-        ))?;
-        locks.extend(held.into_iter().flatten().flatten().map(LockHeld));
+        locks.extend(locks_of(session, "pg_backend_pid()", table)?);
         session.batch("COMMIT")
     };
     let done = work();

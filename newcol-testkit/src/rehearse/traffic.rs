@@ -8,7 +8,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use newcol_core::plan::{Gate, StageKind};
+use newcol_core::{
+    execute::backfill::{Answer, Event},
+    plan::{Gate, StageKind},
+};
 
 use super::RehearseError;
 use crate::{
@@ -56,6 +59,8 @@ pub struct Traffic {
     pub failed: Vec<FailedStatement>,
     /// How often migrations were tried again because they did not get their lock in time.
     pub retries: usize,
+    /// How often batches of the backfill were tried again because of what others did meanwhile.
+    pub batch_retries: usize,
     /// The longest statement of an application.
     pub longest: Duration,
     /// Why a stage could not be carried out.
@@ -148,14 +153,15 @@ fn carry_out(shared: &Shared<'_>, action: &Action) -> Result<(), String> {
             Ok(session) => session,
             Err(error) => return Some(Err(chain(&error))),
         };
-        match action.run(&mut session) {
+        let told = |event: &Event| {
+            if let Event::Retry { .. } | Event::Recomputed { .. } = event {
+                lock(&shared.result).batch_retries += 1;
+            }
+            Answer::Go
+        };
+        match action.run_told(&mut session, &told) {
             Ok(()) => Some(Ok(())),
-            Err(error)
-                if tries < TRIES
-                    && error
-                        .failure()
-                        .is_some_and(|said| said.is_lock_timeout() || said.is_deadlock()) =>
-            {
+            Err(error) if tries < TRIES && error.is_conflict() => {
                 lock(&shared.result).retries += 1;
                 None
             }

@@ -24,7 +24,10 @@ use super::{
     want::{Sharing, Want},
     warm::{admin_database, answer, attach},
 };
-use crate::{settings, wait::wait_until};
+use crate::{
+    settings,
+    wait::{wait_for, wait_until},
+};
 
 /// Changes when cached data directories must be made anew.
 const GOLDEN_FORMAT: u32 = 1;
@@ -93,7 +96,18 @@ pub(super) fn crash(
         version: server.version,
         key: String::new(),
     };
-    launch(&program, &server.home, &state.run, data, Some(&state.address)).map(drop)
+    // Its children hold its memory until they notice, which takes them longer on a busy machine than
+    // a launch is tried.
+    let mut refused = None;
+    let again = wait_for("end of the killed server's children", END_LIMIT, || {
+        let launched = launch(&program, &server.home, &state.run, data, Some(&state.address));
+        launched.map_err(|error| refused = Some(error)).ok()
+    });
+    match (again, refused) {
+        (Ok(_), _) => Ok(()),
+        (Err(_), Some(error)) => Err(error),
+        (Err(source), None) => Err(ScratchError::Busy { path: state.run.clone(), source }),
+    }
 }
 
 /// Starts a server on a fresh copy of the golden data directory.

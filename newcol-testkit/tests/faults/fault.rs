@@ -154,7 +154,7 @@ impl Do {
             Self::Planned => planned.to_vec(),
             Self::Migration { up, down } => vec![Action::Migration(Script::new(&name, up, down))],
             Self::Bare { up, down } => vec![Action::Migration(Script::new(&name, up, down).bare())],
-            Self::Job(sql) => vec![Action::Job { name, sql: vec![sql.to_owned()] }],
+            Self::Job(sql) => vec![Action::Statements { name, sql: vec![sql.to_owned()] }],
         }
     }
 }

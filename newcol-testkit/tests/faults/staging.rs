@@ -216,6 +216,20 @@ pub(crate) const FAULTS: &[Fault] = &[
         engine: Engine::Postgres,
         faulty: Scene { contract: NULL_FOR_ADA, tables: WITH_ADA, ..POSTGRES },
         sound: Scene { tables: WITH_ADA, ..POSTGRES },
+        caught: Caught { at: "backfill", by: None, says: "yields NULL for 1 row" },
+    },
+    Fault {
+        name: "job_of_its_own_does_not_tell",
+        wrong: "A job of its own leaves rows NULL and says nothing, and the column becomes NOT NULL",
+        right: "The job tells which rows it cannot fill",
+        engine: Engine::Postgres,
+        faulty: Scene {
+            contract: NULL_FOR_ADA,
+            tables: WITH_ADA,
+            stages: &[(Backfill, &[Do::Job(FILLED_BUT_FOR_ADA)])],
+            ..POSTGRES
+        },
+        sound: Scene { tables: WITH_ADA, ..POSTGRES },
         caught: Caught { at: "constrain 1/5", by: None, says: "still empty after the fill" },
     },
     Fault {
@@ -224,6 +238,20 @@ pub(crate) const FAULTS: &[Fault] = &[
         right: "The fill yields a value for every row",
         engine: Engine::Mariadb,
         faulty: Scene { contract: NULL_FOR_ADA, tables: WITH_ADA, ..MARIADB },
+        sound: Scene { tables: WITH_ADA, ..MARIADB },
+        caught: Caught { at: "backfill", by: None, says: "yields NULL for 1 row" },
+    },
+    Fault {
+        name: "job_of_its_own_does_not_tell",
+        wrong: "A job of its own leaves rows NULL and says nothing, and the column becomes NOT NULL",
+        right: "The job tells which rows it cannot fill",
+        engine: Engine::Mariadb,
+        faulty: Scene {
+            contract: NULL_FOR_ADA,
+            tables: WITH_ADA,
+            stages: &[(Backfill, &[Do::Job(FILLED_BUT_FOR_ADA)])],
+            ..MARIADB
+        },
         sound: Scene { tables: WITH_ADA, ..MARIADB },
         caught: Caught { at: "constrain", by: None, says: "Data truncated for column" },
     },
@@ -338,3 +366,6 @@ const MOODS: Scene = Scene {
     code: |matrix| matrix.old(users::old::<Postgres>()),
     ..POSTGRES
 };
+
+const FILLED_BUT_FOR_ADA: &str =
+    "UPDATE users SET locale = nullif(lower(name), 'ada') WHERE locale IS NULL";

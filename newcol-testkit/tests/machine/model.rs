@@ -4,74 +4,53 @@ use std::collections::BTreeMap;
 
 use newcol_core::{
     backend::Backend,
-    db::{DatabaseUrl, OpenOptions, Session},
+    db::Session,
     plan::{Gate, StageKind},
 };
 use newcol_testkit::{
+    ScratchDb,
     life::{Action, Life},
     schema_dump,
+    wait::wait_for,
 };
 
-/// What happens next; a move that is not possible then does nothing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Move {
-    OldInsert(u64),
-    OldUpdate(u64),
-    OldDelete(u64),
-    NewInsert(u64),
-    NewUpdate(u64),
-    NewDelete(u64),
-    /// A batch of the backfill: one row.
-    Fill,
-    /// A batch whose session ends before it commits.
-    FillThatDies,
-    /// The next migration or job, old code leaving where a gate waits for that.
-    Forward,
-    /// The last one is taken back.
-    Back,
-}
-
-/// What the column of a row may hold.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Holds {
-    /// Nobody has written it: NULL, or the fill of the row as it is.
-    Pending,
-    /// This and nothing else.
-    Exactly(String),
-}
-
-#[derive(Debug, Clone)]
-struct Row {
-    name: String,
-    holds: Holds,
-}
+use super::{
+    client::{Client, LIMIT, chain, open},
+    moves::{End, Move, Who},
+    rows::{Holds, Row, Rules},
+};
 
 pub(crate) struct Machine<'a> {
-    life: &'a Life,
+    pub(super) life: &'a Life,
+    pub(super) db: &'a ScratchDb,
+    pub(super) control: Session,
     actions: Vec<(StageKind, &'a Action)>,
     done: usize,
-    url: &'a str,
-    old: Session,
-    new: Session,
-    control: Session,
+    rules: Rules,
+    old: Client,
+    new: Client,
     rows: BTreeMap<u64, Row>,
     changes: u64,
 }
 
-fn open(url: &str) -> Session {
-    Session::open(&DatabaseUrl::parse(url).unwrap(), &OpenOptions::write()).unwrap()
+/// Where a stage goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Way {
+    Up,
+    Down,
 }
 
 impl<'a> Machine<'a> {
-    pub(crate) fn new(life: &'a Life, url: &'a str) -> Self {
+    pub(crate) fn new(life: &'a Life, db: &'a ScratchDb) -> Self {
         Self {
             life,
+            db,
+            control: open(db.url()),
             actions: life.actions().collect(),
             done: 0,
-            url,
-            old: open(url),
-            new: open(url),
-            control: open(url),
+            rules: Rules::of(&life.plan.contract, life.plan.backend()),
+            old: Client::new(db.url()),
+            new: Client::new(db.url()),
             rows: BTreeMap::new(),
             changes: 0,
         }
@@ -79,160 +58,293 @@ impl<'a> Machine<'a> {
 
     /// Makes all moves, goes on to the end, and takes everything back.
     pub(crate) fn history(mut self, moves: &[Move]) -> Result<(), String> {
-        let before = schema_dump(self.url).map_err(|error| error.to_string())?;
+        let before = schema_dump(self.db.url()).map_err(|error| error.to_string())?;
         for step in moves {
             self.make(*step).map_err(|error| format!("{step:?}: {error}"))?;
             self.check().map_err(|error| format!("after {step:?}: {error}"))?;
         }
+        self.end_all(End::Commit)?;
         while self.done < self.actions.len() {
             self.forward().map_err(|error| format!("to the end: {error}"))?;
             self.check().map_err(|error| format!("on the way to the end: {error}"))?;
         }
         while self.done > 0 {
             self.back().map_err(|error| format!("all back: {error}"))?;
+            self.check().map_err(|error| format!("on the way back: {error}"))?;
         }
-        self.check().map_err(|error| format!("all back: {error}"))?;
-        let after = schema_dump(self.url).map_err(|error| error.to_string())?;
-        if before == after { Ok(()) } else { Err(format!("the schema is\n{after}\nnot\n{before}")) }
+        let after = schema_dump(self.db.url()).map_err(|error| error.to_string())?;
+        // A replaced column comes back at the end of its table and bare, as the plan warns.
+        let is_left = |line: &&str| {
+            !before.lines().any(|old| old == *line)
+                && (!self.rules.replaces || line.contains("newcol"))
+        };
+        let left: Vec<&str> = after.lines().filter(is_left).collect();
+        let is_whole = self.rules.replaces || before == after;
+        if left.is_empty() && is_whole {
+            Ok(())
+        } else {
+            Err(format!("the schema is\n{after}\nnot\n{before}"))
+        }
     }
 
     fn make(&mut self, step: Move) -> Result<(), String> {
         match step {
-            Move::OldInsert(id) if self.old_lives() && !self.rows.contains_key(&id) => {
-                let name = self.name(id);
+            Move::Insert(who, id) | Move::Update(who, id) | Move::Delete(who, id)
+                if self.lives(who) && !self.is_taken(who, id) =>
+            {
+                self.write(step, who, id)
+            }
+            Move::Begin(who) if self.lives(who) && self.client(who).open.is_none() => {
+                let client = self.client(who);
+                client.open = Some(BTreeMap::new());
+                client.run("BEGIN")
+            }
+            Move::End(who, end) => self.end(who, end),
+            Move::Kill(Who::Old) => self.old.kill(&mut self.control).map_err(|e| chain(&e)),
+            Move::Kill(Who::New) => self.new.kill(&mut self.control).map_err(|e| chain(&e)),
+            Move::Fill(batches) if self.fills() => self.fill(batches),
+            Move::FillThatDies if self.fills() => self.fill_that_dies(),
+            Move::FillThatIsKilled if self.fills() => self.fill_that_is_killed(),
+            Move::FillThroughACrash if self.fills() => {
+                self.forget_transactions();
+                self.fill_through_a_crash()?;
+                self.connect();
+                Ok(())
+            }
+            Move::Crash => {
+                self.forget_transactions();
+                self.db.crash_server().map_err(|error| chain(&error))?;
+                self.connect();
+                Ok(())
+            }
+            Move::Forward if self.done < self.actions.len() => self.forward(),
+            Move::ForwardThatDies if self.done < self.actions.len() => {
+                self.dies(self.actions[self.done].1)
+            }
+            Move::Back if self.done > 0 => self.back(),
+            Move::Insert(..)
+            | Move::Update(..)
+            | Move::Delete(..)
+            | Move::Begin(_)
+            | Move::Fill(_)
+            | Move::FillThatDies
+            | Move::FillThatIsKilled
+            | Move::FillThroughACrash
+            | Move::Forward
+            | Move::ForwardThatDies
+            | Move::Back => Ok(()),
+        }
+    }
+
+    fn write(&mut self, step: Move, who: Who, id: u64) -> Result<(), String> {
+        let (name, value) = self.texts(id);
+        let found = self.seen_by(who, id);
+        let (sql, row) = match (step, who, found) {
+            (Move::Insert(..), Who::Old, None) => {
+                let holds = if self.is_expanded() {
+                    self.rules.inserted_by_old(&name)
+                } else {
+                    Holds::Pending
+                };
                 let sql = format!("INSERT INTO users (id, name) VALUES ({id}, '{name}')");
-                run(&mut self.old, &sql)?;
-                let holds = self.inserted_by_old(&name);
-                self.rows.insert(id, Row { name, holds });
+                (sql, Some(Row { name, holds }))
             }
-            Move::OldUpdate(id) if self.old_lives() && self.rows.contains_key(&id) => {
-                let name = self.name(id);
-                run(&mut self.old, &format!("UPDATE users SET name = '{name}' WHERE id = {id}"))?;
-                self.rows.entry(id).and_modify(|row| row.name = name);
+            (Move::Insert(..), Who::New, None) if self.rules.replaces => {
+                let sql = format!("INSERT INTO users (id, locale) VALUES ({id}, '{value}')");
+                let name = self.rules.back(&value);
+                (sql, Some(Row { name, holds: Holds::Exactly(value) }))
             }
-            Move::OldDelete(id) if self.old_lives() && self.rows.contains_key(&id) => {
-                run(&mut self.old, &format!("DELETE FROM users WHERE id = {id}"))?;
-                self.rows.remove(&id);
-            }
-            Move::NewInsert(id) if self.new_lives() && !self.rows.contains_key(&id) => {
-                let (name, locale) = (self.name(id), self.name(id + 100));
+            (Move::Insert(..), Who::New, None) => {
                 let sql = format!(
-                    "INSERT INTO users (id, name, locale) VALUES ({id}, '{name}', '{locale}')"
+                    "INSERT INTO users (id, name, locale) VALUES ({id}, '{name}', '{value}')"
                 );
-                run(&mut self.new, &sql)?;
-                self.rows.insert(id, Row { name, holds: Holds::Exactly(locale) });
+                (sql, Some(Row { name, holds: Holds::Exactly(value) }))
             }
-            Move::NewUpdate(id) if self.new_lives() && self.rows.contains_key(&id) => {
-                let locale = self.name(id + 100);
-                let sql = format!("UPDATE users SET locale = '{locale}' WHERE id = {id}");
-                run(&mut self.new, &sql)?;
-                self.rows.entry(id).and_modify(|row| row.holds = Holds::Exactly(locale));
+            (Move::Update(..), Who::Old, Some(row)) => {
+                let sql = format!("UPDATE users SET name = '{name}' WHERE id = {id}");
+                let holds = if self.rules.replaces && self.is_expanded() {
+                    Holds::Exactly(self.rules.fill(&name))
+                } else {
+                    row.holds
+                };
+                (sql, Some(Row { name, holds }))
             }
-            Move::NewDelete(id) if self.new_lives() && self.rows.contains_key(&id) => {
-                run(&mut self.new, &format!("DELETE FROM users WHERE id = {id}"))?;
-                self.rows.remove(&id);
+            (Move::Update(..), Who::New, Some(row)) => {
+                let sql = format!("UPDATE users SET locale = '{value}' WHERE id = {id}");
+                let name = if self.rules.replaces { self.rules.back(&value) } else { row.name };
+                (sql, Some(Row { name, holds: Holds::Exactly(value) }))
             }
-            Move::Fill if self.fills() => {
-                let batch = self.batch();
-                run(&mut self.control, &batch)?;
+            (Move::Delete(..), _, Some(_)) => (format!("DELETE FROM users WHERE id = {id}"), None),
+            _ => return Ok(()),
+        };
+        self.client(who).run(&sql)?;
+        match &mut self.client(who).open {
+            Some(rows) => {
+                rows.insert(id, row);
             }
-            Move::FillThatDies if self.fills() => {
-                let mut session = open(self.url);
-                run(&mut session, "BEGIN")?;
-                run(&mut session, &self.batch())?;
-                // Gone without a word.
-                drop(session);
-            }
-            Move::Forward if self.done < self.actions.len() => self.forward()?,
-            Move::Back if self.done > 0 => self.back()?,
-            _ => {}
+            None => set(&mut self.rows, id, row),
         }
         Ok(())
     }
 
-    /// Old code leaves before the stage that waits for its end, and comes back when that is undone.
-    fn old_lives(&self) -> bool {
-        let stages = &self.life.plan.stages;
-        let waits = stages.iter().find(|stage| stage.gates.contains(&Gate::OldWritersGone));
-        waits.is_none_or(|stage| self.stage().is_none_or(|now| now < stage.kind))
+    fn client(&mut self, who: Who) -> &mut Client {
+        match who {
+            Who::Old => &mut self.old,
+            Who::New => &mut self.new,
+        }
     }
 
-    fn new_lives(&self) -> bool {
-        self.is_expanded()
+    /// Returns a row as a writer sees it.
+    fn seen_by(&mut self, who: Who, id: u64) -> Option<Row> {
+        let own = self.client(who).open.as_ref().and_then(|rows| rows.get(&id)).cloned();
+        own.unwrap_or_else(|| self.rows.get(&id).cloned())
+    }
+
+    /// Reports whether a writer would wait for the transaction of the other one.
+    fn is_taken(&self, who: Who, id: u64) -> bool {
+        let other = match who {
+            Who::Old => &self.new,
+            Who::New => &self.old,
+        };
+        match self.backend() {
+            Backend::Postgres | Backend::Mysql => {
+                other.open.as_ref().is_some_and(|rows| rows.contains_key(&id))
+            }
+            Backend::Sqlite => other.has_written(),
+        }
+    }
+
+    fn end(&mut self, who: Who, end: End) -> Result<(), String> {
+        let client = self.client(who);
+        let Some(rows) = client.open.take() else { return Ok(()) };
+        match end {
+            End::Commit => {
+                client.run("COMMIT")?;
+                rows.into_iter().for_each(|(id, row)| set(&mut self.rows, id, row));
+                Ok(())
+            }
+            End::Rollback => client.run("ROLLBACK"),
+        }
+    }
+
+    pub(super) fn end_all(&mut self, end: End) -> Result<(), String> {
+        self.end(Who::Old, end)?;
+        self.end(Who::New, end)
+    }
+
+    /// A server that crashes takes them along.
+    fn forget_transactions(&mut self) {
+        (self.old.open, self.new.open) = (None, None);
+    }
+
+    fn connect(&mut self) {
+        self.control = wait_for("server", LIMIT, || self.control.again().ok()).unwrap();
+        (self.old, self.new) = (Client::new(self.db.url()), Client::new(self.db.url()));
+    }
+
+    pub(super) fn backend(&self) -> Backend {
+        self.life.plan.backend()
+    }
+
+    pub(super) fn transactions_have_written(&self) -> bool {
+        self.old.has_written() || self.new.has_written()
+    }
+
+    fn lives(&self, who: Who) -> bool {
+        self.lives_after(who, self.done)
+    }
+
+    /// Old code leaves before the stage that waits for its end, and comes back when that is undone;
+    /// new code comes when the first stage is done.
+    fn lives_after(&self, who: Who, done: usize) -> bool {
+        let stage = self.stage_after(done);
+        match who {
+            Who::Old => {
+                let waits = |gate| {
+                    let stages = &self.life.plan.stages;
+                    stages.iter().find(|s| s.gates.contains(&gate)).map(|s| s.kind)
+                };
+                let gates = [Gate::OldWritersGone, Gate::ReplacedUnused].map(waits);
+                gates.into_iter().flatten().all(|gate| stage.is_none_or(|now| now < gate))
+            }
+            Who::New => self.is_expanded_after(done),
+        }
     }
 
     fn is_expanded(&self) -> bool {
-        let expand = self.actions.iter().filter(|(kind, _)| *kind == StageKind::Expand).count();
-        self.done >= expand
+        self.is_expanded_after(self.done)
+    }
+
+    fn is_expanded_after(&self, done: usize) -> bool {
+        done >= self.actions.iter().filter(|(kind, _)| *kind == StageKind::Expand).count()
+    }
+
+    fn stage_after(&self, done: usize) -> Option<StageKind> {
+        done.checked_sub(1).map(|at| self.actions[at].0)
     }
 
     fn stage(&self) -> Option<StageKind> {
-        self.done.checked_sub(1).map(|at| self.actions[at].0)
+        self.stage_after(self.done)
     }
 
+    /// The job belongs between the first stage and the one that needs its receipt, and does no harm
+    /// until the last one.
     fn fills(&self) -> bool {
-        self.is_expanded() && self.life.plan.stage(StageKind::Backfill).is_some()
-    }
-
-    /// Fills one row, as the job would: the first that is pending.
-    fn batch(&self) -> String {
-        let pending = "SELECT id FROM users WHERE locale IS NULL ORDER BY id LIMIT 1";
-        let pending = match self.life.plan.backend() {
-            // It refuses to read the table that it changes, unless that is done before.
-            Backend::Mysql => format!("SELECT id FROM ({pending}) AS first"),
-            Backend::Postgres | Backend::Sqlite => pending.to_owned(),
-        };
-        format!("UPDATE users SET locale = lower(name) WHERE id = ({pending}) AND locale IS NULL")
+        self.is_expanded()
+            && self.stage() < Some(StageKind::Contract)
+            && self.life.plan.stage(StageKind::Backfill).is_some()
     }
 
     fn forward(&mut self) -> Result<(), String> {
-        let (_, action) = self.actions[self.done];
-        let was_there = self.has_column()?;
-        action.run(&mut open(self.url)).map_err(|error| chain(&error))?;
+        self.leave(self.done + 1)?;
+        let was_there = self.has_column("locale")?;
+        if !self.carry_out(self.actions[self.done].1, Way::Up)? {
+            return Ok(());
+        }
         self.done += 1;
-        if !was_there && self.has_column()? {
+        if !was_there && self.has_column("locale")? {
             // Rows that were there get the default at once, where there is one.
-            let default = self.default();
             for row in self.rows.values_mut() {
-                row.holds = default.clone().map_or(Holds::Pending, Holds::Exactly);
+                row.holds = self.rules.old_rows();
             }
         }
         Ok(())
     }
 
     fn back(&mut self) -> Result<(), String> {
-        let (_, action) = self.actions[self.done - 1];
-        action.undo(&mut open(self.url)).map_err(|error| chain(&error))?;
-        self.done -= 1;
+        self.leave(self.done - 1)?;
+        if self.carry_out(self.actions[self.done - 1].1, Way::Down)? {
+            self.done -= 1;
+        }
         Ok(())
     }
 
-    fn default(&self) -> Option<String> {
-        let default = self.life.plan.contract.default(self.life.plan.backend());
-        default.map(|expr| expr.as_str().trim_matches('\'').to_owned())
-    }
-
-    fn inserted_by_old(&self, name: &str) -> Holds {
-        let has_trigger =
-            self.life.plan.contract.old_writers() == newcol_core::contract::OldWriters::Trigger;
-        match self.default() {
-            Some(default) => Holds::Exactly(default),
-            None if has_trigger && self.is_expanded() => Holds::Exactly(name.to_lowercase()),
-            None => Holds::Pending,
+    /// Sends code home that has no place there, when its transaction has ended.
+    fn leave(&mut self, done: usize) -> Result<(), String> {
+        for who in [Who::Old, Who::New] {
+            if !self.lives_after(who, done) {
+                self.end(who, End::Commit)?;
+            }
         }
+        Ok(())
     }
 
-    /// A name that no row has had.
-    fn name(&mut self, id: u64) -> String {
+    /// A name that no row has had, and a value that none has had; now and then one that the fill
+    /// makes of no name.
+    fn texts(&mut self, id: u64) -> (String, String) {
         self.changes += 1;
-        format!("User {id} {}", self.changes)
+        let number = self.changes;
+        let who = if number.is_multiple_of(3) { "User" } else { "Person" };
+        (format!("User {id} {number}"), format!("{who} {id} {number} too"))
     }
 
     /// Holds every row of the table to the model.
     fn check(&mut self) -> Result<(), String> {
-        let has_column = self.has_column()?;
+        let has_column = self.has_column("locale")?;
+        let has_name = !self.rules.replaces || self.has_column("name")?;
         let column = if has_column { "locale" } else { "NULL" };
-        let sql = format!("SELECT id, name, {column} FROM users ORDER BY id");
+        let name = if has_name { "name" } else { "NULL" };
+        let sql = format!("SELECT id, {name}, {column} FROM users ORDER BY id");
         let found = self.control.query(&sql).map_err(|error| chain(&error))?;
         let ids: Vec<u64> = found.iter().filter_map(|row| row[0].as_ref()?.parse().ok()).collect();
         if !ids.iter().eq(self.rows.keys()) {
@@ -240,8 +352,10 @@ impl<'a> Machine<'a> {
         }
         let constrained = self.life.plan.contract.required()
             && self.stage().is_some_and(|now| now > StageKind::Constrain);
+        // Nobody reads it any more from then on.
+        let reads_name = !self.rules.replaces || self.stage() != Some(StageKind::Contract);
         for (found, (id, row)) in found.into_iter().zip(&mut self.rows) {
-            if found[1].as_ref() != Some(&row.name) {
+            if reads_name && found[1].as_ref() != Some(&row.name) {
                 return Err(format!(
                     "name of row {id} is {:?} instead of {:?}",
                     found[1], row.name
@@ -250,7 +364,7 @@ impl<'a> Machine<'a> {
             if !has_column {
                 continue;
             }
-            let filled = row.name.to_lowercase();
+            let filled = self.rules.fill(&row.name);
             match (&row.holds, &found[2]) {
                 (Holds::Pending, None) if !constrained => {}
                 // It was filled, and is not computed again.
@@ -266,34 +380,31 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
-    fn has_column(&mut self) -> Result<bool, String> {
-        let sql = match self.life.plan.backend() {
-            Backend::Postgres => {
-                "SELECT EXISTS (SELECT FROM pg_attribute \
-                 WHERE attrelid = 'users'::regclass AND attname = 'locale')"
-            }
-            Backend::Mysql => {
+    fn has_column(&mut self, name: &str) -> Result<bool, String> {
+        let sql = match self.backend() {
+            Backend::Postgres => format!(
+                "SELECT EXISTS (SELECT FROM pg_attribute WHERE attrelid = 'users'::regclass \
+                 AND attname = '{name}' AND NOT attisdropped)"
+            ),
+            Backend::Mysql => format!(
                 "SELECT count(*) FROM information_schema.columns WHERE table_schema = database() \
-                 AND table_name = 'users' AND column_name = 'locale'"
-            }
+                 AND table_name = 'users' AND column_name = '{name}'"
+            ),
             Backend::Sqlite => {
-                "SELECT count(*) FROM pragma_table_info('users') WHERE name = 'locale'"
+                format!("SELECT count(*) FROM pragma_table_info('users') WHERE name = '{name}'")
             }
         };
-        self.control.query_bool(sql).map_err(|error| chain(&error))
+        self.control.query_bool(&sql).map_err(|error| chain(&error))
     }
 }
 
-fn run(session: &mut Session, sql: &str) -> Result<(), String> {
-    session.batch(sql).map_err(|error| chain(&error))
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
+fn set(rows: &mut BTreeMap<u64, Row>, id: u64, row: Option<Row>) {
+    match row {
+        Some(row) => {
+            rows.insert(id, row);
+        }
+        None => {
+            rows.remove(&id);
+        }
     }
-    text
 }

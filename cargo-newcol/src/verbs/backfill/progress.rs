@@ -49,7 +49,9 @@ impl<'a> Progress<'a> {
     pub(in crate::verbs) fn show(&self, event: &Event) {
         // Another worker's panic ends the run anyway.
         let Ok(mut state) = self.state.lock() else { return };
-        state.out.json(self.reason, &EventJson::of(event));
+        if let Some(event) = EventJson::of(event) {
+            state.out.json(self.reason, &event);
+        }
         match event {
             Event::Began { rows, resumed, notices } => {
                 state.rows = *rows;
@@ -90,7 +92,7 @@ impl<'a> Progress<'a> {
                 self.bar.set_message(format!("try {}: {why}", tries + 1));
             }
             // Only code of an application computes anew; the tool has none.
-            Event::Recomputed { .. } => {}
+            Event::Committing { .. } | Event::Recomputed { .. } => {}
             Event::Reconnected => {
                 self.bar.suspend(|| state.out.status("the connection was lost and made again"));
             }
@@ -117,8 +119,10 @@ fn style(sized: bool) -> ProgressStyle {
 }
 
 impl<'a> EventJson<'a> {
-    fn of(event: &'a Event) -> Self {
-        match event {
+    /// Returns what programs are told, if anything.
+    fn of(event: &'a Event) -> Option<Self> {
+        Some(match event {
+            Event::Committing { .. } => return None,
             Event::Began { rows, resumed, notices } => Self::Began {
                 rows: *rows,
                 filled_before: resumed.map(|totals| totals.filled),
@@ -132,6 +136,6 @@ impl<'a> EventJson<'a> {
             Event::Retry { tries, why } => Self::Retry { tries: *tries, why },
             Event::Recomputed { rows } => Self::Recomputed { rows: *rows },
             Event::Reconnected => Self::Reconnected,
-        }
+        })
     }
 }

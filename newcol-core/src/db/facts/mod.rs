@@ -8,9 +8,10 @@ pub(crate) mod mysql;
 pub(crate) mod postgres;
 pub(crate) mod sqlite;
 
-use super::{DbError, Row, Session};
+use super::{DbError, Row, Session, probe::probe_default};
 use crate::{
     backend::Backend,
+    contract::Contract,
     ident::{ColumnPath, Ident, IdentError, TableName},
     plan::facts::TableFacts,
 };
@@ -60,6 +61,14 @@ pub enum FactsError {
         /// What went wrong.
         source: Box<DbError>,
     },
+    /// What type and default cost could not be found out.
+    #[error("could not try the type and default of `{column}`")]
+    Probe {
+        /// The column.
+        column: ColumnPath,
+        /// What went wrong.
+        source: Box<DbError>,
+    },
 }
 
 impl FactsError {
@@ -75,7 +84,7 @@ impl FactsError {
                 Some("run the pending migrations: `diesel migration run`".to_owned())
             }
             Self::NotATable { .. } | Self::Name { .. } => None,
-            Self::Database { source, .. } => source.hint(),
+            Self::Database { source, .. } | Self::Probe { source, .. } => source.hint(),
         }
     }
 }
@@ -89,6 +98,23 @@ pub fn read_table(session: &mut Session, table: &TableName) -> Result<TableFacts
         Backend::Mysql => mysql::read(&mut catalog),
         Backend::Sqlite => sqlite::read(&mut catalog),
     }
+}
+
+/// Reads all that planning a contract wants to know: its table, and on PostgreSQL what its type and
+/// default cost there. Both must have passed their `check`.
+pub fn read_for(session: &mut Session, contract: &Contract) -> Result<TableFacts, FactsError> {
+    let mut facts = read_table(session, contract.table())?;
+    if session.backend() == Backend::Postgres
+        && let Some(ty) = contract.sql_type(Backend::Postgres)
+    {
+        let probe =
+            probe_default(session, ty, contract.default(Backend::Postgres)).map_err(|source| {
+                FactsError::Probe { column: contract.path().clone(), source: Box::new(source) }
+            })?;
+        facts.default_volatility = Some(probe.volatility);
+        facts.type_rewrites = Some(probe.type_rewrites);
+    }
+    Ok(facts)
 }
 
 /// Questions about one table, with its name in every complaint.

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    BackfillError,
+    BackfillError, Event,
     counts::Counts,
     job::Job,
     place::{Place, Task, Window},
@@ -107,6 +107,7 @@ impl Worker<'_> {
         let statement = started.elapsed();
         let end = end.join("; ");
         let waiters = self.waiters()?;
+        self.committing();
         let started = Instant::now();
         self.session.batch(&format!("{end}; COMMIT"))?;
         let commit = started.elapsed();
@@ -120,6 +121,11 @@ impl Worker<'_> {
             wal,
             waiters,
         }))
+    }
+
+    /// Tells that a transaction with changed rows is about to end.
+    pub(super) fn committing(&self) {
+        self.shared.tell(&Event::Committing { session: self.name.clone() });
     }
 
     /// Refuses a place in the order of another key than the table has now.

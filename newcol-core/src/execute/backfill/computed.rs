@@ -311,6 +311,7 @@ impl Worker<'_> {
         let mut end = job.care.after.iter().map(SqlText::as_str).collect::<Vec<_>>();
         end.push(&advance);
         let statement = started.elapsed();
+        self.committing();
         let started = Instant::now();
         self.session.batch(&format!("{}; COMMIT", end.join("; ")))?;
         if again {

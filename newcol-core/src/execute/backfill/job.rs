@@ -4,7 +4,7 @@ use super::{BackfillError, Settings};
 use crate::{
     backend::Backend,
     contract::{Contract, OldRows},
-    db::{DbError, Session, facts::read_table, probe::probe_default},
+    db::{DbError, Session, facts::read_for},
     execute::side_effects::{Care, SideEffects},
     ident::{Ident, TableName},
     keys::{KeyColumn, KeyKind, KeyTuple, KeyValue},
@@ -239,7 +239,7 @@ fn route(
 /// Plans the column as if it were not there yet, which is what its stages were planned on.
 fn plan(contract: &Contract, session: &mut Session) -> Result<Plan, BackfillError> {
     let column = || contract.path().clone();
-    let mut facts = read_table(session, contract.table())
+    let mut facts = read_for(session, contract)
         .map_err(|source| BackfillError::Facts { column: column(), source })?;
     if facts.column(contract.column()).is_none() {
         return Err(BackfillError::NotExpanded {
@@ -248,13 +248,6 @@ fn plan(contract: &Contract, session: &mut Session) -> Result<Plan, BackfillErro
         });
     }
     facts.columns.retain(|known| known.name != *contract.column());
-    if session.backend() == Backend::Postgres
-        && let Some(ty) = contract.sql_type(Backend::Postgres)
-    {
-        let probe = probe_default(session, ty, contract.default(Backend::Postgres))?;
-        facts.default_volatility = Some(probe.volatility);
-        facts.type_rewrites = Some(probe.type_rewrites);
-    }
     Plan::build(contract, &facts)
         .map_err(|source| BackfillError::Plan { column: column(), source: Box::new(source) })
 }

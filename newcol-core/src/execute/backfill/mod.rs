@@ -56,7 +56,7 @@ pub use self::{
     estimate::Estimate,
     job::{Job, Relation, Route},
     receipt::Receipt,
-    record::{FORMAT, JobRecord, Order, Phase, Totals},
+    record::{FORMAT, JobRecord, Order, Phase, RECORD_TABLES, Totals},
     repair::{Repair, Repaired},
     verify::{BadChunk, Recorded, Verification},
     worker::Storing,
@@ -116,6 +116,12 @@ pub enum Event {
         phase: Phase,
         /// Its number, counted from 1.
         pass: u32,
+    },
+    /// A batch is about to be committed. Whoever asks the server now sees what it holds, and holds
+    /// it up meanwhile.
+    Committing {
+        /// The worker's session, as the server numbers it; on SQLite its process.
+        session: String,
     },
     /// A batch was committed.
     Batch {

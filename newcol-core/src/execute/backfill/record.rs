@@ -24,6 +24,10 @@ pub(super) const STARTS: u32 = 5;
 const JOBS: &str = "__newcol_backfill";
 const PARTS: &str = "__newcol_backfill_part";
 
+/// The tables of all records in a database. Like those of Diesel they stay, and are no part of the
+/// application's schema: `diesel print-schema` leaves out names that begin so.
+pub const RECORD_TABLES: [&str; 2] = [JOBS, PARTS];
+
 /// How far a job is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {

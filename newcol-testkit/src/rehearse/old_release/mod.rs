@@ -188,7 +188,7 @@ fn bring(db: &ScratchDb, life: &Life, at: OldReleaseAt) -> Result<(), RehearseEr
     };
     for (_, action) in life.actions().take_while(|(stage, _)| *stage <= reached) {
         let mut session = life::open(db.url())?;
-        action.run(&mut session).map_err(life::LifeError::from)?;
+        action.run(&mut session)?;
     }
     Ok(())
 }

@@ -4,6 +4,8 @@
 //! has released a stage, its files stand for the stage, because they are what will run. What it
 //! does not do: judge (that is [`crate::matrix`]), or be careful (that is `cargo newcol apply`).
 
+mod action;
+
 use std::{fs, io::ErrorKind};
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -12,14 +14,17 @@ use newcol_core::{
     contract::Contract,
     db::{
         DatabaseUrl, DbError, MigrationFolder, OpenOptions, Session, UrlError,
-        facts::{FactsError, read_table},
+        facts::{FactsError, read_for},
         migration_folders,
-        probe::probe_default,
     },
+    execute::{backfill::BackfillError, side_effects::Triggers},
     ident::ColumnPath,
     plan::{Plan, PlanError, StageKind, Transaction},
-    render::{self, migrations},
+    render::migrations,
 };
+
+pub(crate) use self::action::JOB_SESSIONS;
+pub use self::action::{Action, Job, Script};
 
 /// Why a life could not be planned or carried out.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +51,29 @@ pub enum LifeError {
     /// The database refused a question or a statement.
     #[error(transparent)]
     Database(#[from] DbError),
+    /// The job that fills old rows stopped.
+    #[error(transparent)]
+    Backfill(#[from] Box<BackfillError>),
+    /// The job filled what it could.
+    #[error(
+        "the fill of the required `{column}` yields NULL for {rows} {}, the first with key {}",
+        if *rows == 1 { "row" } else { "rows" },
+        keys.first().map_or("unknown", String::as_str)
+    )]
+    Unfillable {
+        /// The new column.
+        column: ColumnPath,
+        /// How many rows.
+        rows: u64,
+        /// The first of them, by key.
+        keys: Vec<String>,
+    },
+    /// Somebody asked the job to stop.
+    #[error("the backfill of `{column}` was asked to stop")]
+    Stopped {
+        /// The new column.
+        column: ColumnPath,
+    },
     /// A file of the project could not be read.
     #[error("could not read {path}")]
     File {
@@ -57,6 +85,12 @@ pub enum LifeError {
 }
 
 impl LifeError {
+    /// Reports whether others held a lock for too long, so that another try may go well.
+    pub fn is_conflict(&self) -> bool {
+        let Self::Database(error) = self else { return false };
+        error.failure().is_some_and(|said| said.is_lock_timeout() || said.is_deadlock())
+    }
+
     /// Returns the way out where there is one.
     pub fn hint(&self) -> Option<String> {
         match self {
@@ -69,81 +103,11 @@ impl LifeError {
             Self::Facts { source, .. } => source.hint(),
             Self::Plan { source, .. } => source.hint(),
             Self::Database(error) => error.hint(),
-            Self::File { .. } => None,
-        }
-    }
-}
-
-/// One migration, as Diesel runs it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Script {
-    /// Its folder's name without the version.
-    pub name: String,
-    /// `up.sql`.
-    pub up: String,
-    /// `down.sql`.
-    pub down: String,
-    /// Whether Diesel wraps it in a transaction.
-    pub transaction: Transaction,
-}
-
-impl Script {
-    /// Makes a migration that runs in a transaction.
-    pub fn new(name: &str, up: &str, down: &str) -> Self {
-        let [name, up, down] = [name, up, down].map(str::to_owned);
-        Self { name, up, down, transaction: Transaction::Wrapped }
-    }
-
-    /// Makes the migration run bare, as `run_in_transaction = false` does.
-    #[must_use]
-    pub fn bare(self) -> Self {
-        Self { transaction: Transaction::Bare, ..self }
-    }
-}
-
-/// One thing a stage does.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Action {
-    /// A migration.
-    Migration(Script),
-    /// A job that fills rows; nothing undoes it, because undoing the column does.
-    Job {
-        /// What it is called in reports.
-        name: String,
-        /// Its statements: one transaction, except on MySQL.
-        sql: Vec<String>,
-    },
-}
-
-impl Action {
-    /// Returns the name used in reports.
-    pub fn name(&self) -> &str {
-        match self {
-            Self::Migration(script) => &script.name,
-            Self::Job { name, .. } => name,
-        }
-    }
-
-    /// Carries it out.
-    pub fn run(&self, session: &mut Session) -> Result<(), DbError> {
-        match self {
-            Self::Migration(script) => as_migration(session, &script.up, script.transaction),
-            // As the migration that fills the rest does it.
-            Self::Job { sql, .. } => {
-                let transaction = match session.backend() {
-                    Backend::Mysql => Transaction::Bare,
-                    Backend::Postgres | Backend::Sqlite => Transaction::Wrapped,
-                };
-                as_migration(session, &sql.join(";\n"), transaction)
+            Self::Backfill(error) => error.hint(),
+            Self::Unfillable { .. } => {
+                Some("correct the fill in the contract, or make the column optional".to_owned())
             }
-        }
-    }
-
-    /// Takes it back.
-    pub fn undo(&self, session: &mut Session) -> Result<(), DbError> {
-        match self {
-            Self::Migration(script) => as_migration(session, &script.down, script.transaction),
-            Self::Job { .. } => Ok(()),
+            Self::Stopped { .. } | Self::File { .. } => None,
         }
     }
 }
@@ -171,16 +135,8 @@ impl Life {
     pub fn plan(contract: &Contract, url: &str) -> Result<Self, LifeError> {
         let mut session = open(url)?;
         let column = || contract.path().clone();
-        let mut facts = read_table(&mut session, contract.table())
+        let facts = read_for(&mut session, contract)
             .map_err(|source| LifeError::Facts { column: column(), source })?;
-        if session.backend() == Backend::Postgres
-            && let Some(ty) = contract.sql_type(Backend::Postgres)
-        {
-            let default = contract.default(Backend::Postgres);
-            let probe = probe_default(&mut session, ty, default)?;
-            facts.default_volatility = Some(probe.volatility);
-            facts.type_rewrites = Some(probe.type_rewrites);
-        }
         let plan = Plan::build(contract, &facts)
             .map_err(|source| LifeError::Plan { column: column(), source: Box::new(source) })?;
         let stages = plan.stages.iter().map(|stage| planned(&plan, stage)).collect();
@@ -220,6 +176,17 @@ impl Life {
             None => self.stages.push(StageScript { kind, actions }),
         }
         self.stages.sort_by_key(|stage| stage.kind);
+        self
+    }
+
+    /// Chooses what triggers of the table do while old rows are filled; they rest unless said.
+    #[must_use]
+    pub fn with_triggers(mut self, triggers: Triggers) -> Self {
+        for action in self.stages.iter_mut().flat_map(|stage| &mut stage.actions) {
+            if let Action::Backfill(job) = action {
+                job.triggers = triggers;
+            }
+        }
         self
     }
 
@@ -292,29 +259,11 @@ fn planned(plan: &Plan, stage: &newcol_core::plan::Stage) -> StageScript {
             })
         })
         .collect();
-    if stage.kind == StageKind::Backfill
-        && let Some(fill) = render::fill_rows(plan)
-    {
-        let sql = fill.iter().map(|statement| statement.sql.to_string()).collect();
-        actions.push(Action::Job { name: "backfill".to_owned(), sql });
+    if stage.kind == StageKind::Backfill && plan.fill().is_some() {
+        let contract = Box::new(plan.contract.clone());
+        actions.push(Action::Backfill(Job { contract, triggers: Triggers::default() }));
     }
     StageScript { kind: stage.kind, actions }
-}
-
-/// Runs a script as Diesel's harness does.
-fn as_migration(session: &mut Session, sql: &str, transaction: Transaction) -> Result<(), DbError> {
-    match transaction {
-        Transaction::Bare => session.batch(sql),
-        Transaction::Wrapped => {
-            session.batch("BEGIN")?;
-            let done = session.batch(sql).and_then(|()| session.batch("COMMIT"));
-            if done.is_err() {
-                // The script's error says what went wrong; a lost connection has rolled back.
-                session.batch("ROLLBACK").ok();
-            }
-            done
-        }
-    }
 }
 
 fn up(migrations: &Utf8Path, folder: &MigrationFolder) -> Result<String, LifeError> {
