@@ -1,14 +1,17 @@
 //! `cargo newcol apply`: runs pending migrations on a live database, and nobody notices.
 
 mod pending;
+mod record;
 mod shown;
 
-use std::time::Duration;
+use std::{sync::Mutex, time::Duration};
 
 use clap::{Args, ValueEnum};
 use newcol_core::{
     db::{Access, DatabaseUrl, OpenOptions},
-    execute::apply::{Answer, Apply, ApplyError, BlockerPolicy, Budget, Others, Outcome, Settings},
+    execute::apply::{
+        Answer, Apply, ApplyError, BlockerPolicy, Budget, Event, Others, Outcome, Settings,
+    },
     ident::ColumnPath,
     plan::{Gate, StageKind},
     render::patch::FilePatch,
@@ -59,6 +62,9 @@ pub(crate) struct ApplyArgs {
     /// Do not ask
     #[arg(long)]
     yes: bool,
+    /// Keep the report beside the contract, in `newcol/<table>.<column>.applied.jsonl`
+    #[arg(long)]
+    record: bool,
     /// Wait so long for a lock before leaving the queue
     #[arg(long, value_name = "TIME", value_parser = when::duration, default_value = "500ms", help_heading = "Waiting")]
     lock_timeout: Duration,
@@ -141,12 +147,21 @@ pub(crate) fn run(ctx: &Context, out: &mut Output, args: &ApplyArgs) -> Result<E
                 confirm(ctx, out, &project, column, kind, reason)?;
             }
         }
+        let done = Mutex::new(Vec::new());
         let shown = Shown::new(out);
         let outcome = apply.run(&step.migrations, &|event| {
             shown.show(event);
+            if let (Event::Done(report), Ok(mut done)) = (event, done.lock()) {
+                done.push(report.clone());
+            }
             if interrupt::requested() { Answer::Stop } else { Answer::Go }
         });
         shown.end();
+        if let (true, Some((column, _))) = (args.record, pending.stage_of(step)) {
+            // Also of a run that failed: what it did before is done.
+            let done = done.into_inner().unwrap_or_default();
+            record::append(ctx, out, &project, column, &url, &done)?;
+        }
         match outcome.map_err(|error| failed(out, &error, &url))? {
             Outcome::Done(_) => {}
             Outcome::Stopped(_) => {

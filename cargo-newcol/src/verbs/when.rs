@@ -97,9 +97,10 @@ mod tests {
     fn times_and_sizes_as_they_are_typed() {
         assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
         assert_eq!(duration("2s"), Ok(Duration::from_secs(2)));
+        assert_eq!(duration("4h"), Ok(Duration::from_hours(4)));
         assert_eq!(bytes("8MB"), Ok(8 << 20));
         assert_eq!(bytes("100"), Ok(100));
-        for text in ["", "s", "5", "5h", "-1s"] {
+        for text in ["", "s", "5", "5d", "-1s"] {
             assert!(duration(text).is_err(), "{text}");
         }
         for text in ["", "MB", "5TB", "0"] {

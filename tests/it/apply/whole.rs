@@ -57,7 +57,11 @@ fn the_whole_life(want: Want) {
     drop(app.apply(&["--all"]).success());
     app.db.run(&["INSERT INTO users (id, name) VALUES (1, 'Ann'), (2, 'Bob')"]).unwrap();
     drop(newcol(&app.project, ADD).success());
-    drop(app.apply(&["users.locale"]).success());
+    drop(app.apply(&["users.locale", "--record"]).success());
+    let record = app.project.root().join("newcol/users.locale.applied.jsonl");
+    let lines = std::fs::read_to_string(&record).unwrap();
+    let first: serde_json::Value = serde_json::from_str(lines.lines().next().unwrap()).unwrap();
+    assert!(first["name"].as_str().unwrap().contains("users_locale_expand"), "{first}");
     assert_eq!(app.apply(&["users.locale"]).code(), Some(4));
     drop(app.run(&["backfill", "users.locale", "--yes"]).success());
     while app.run(&["next", "users.locale", "--confirm-release", "all pods are new"]).code()

@@ -32,7 +32,7 @@ struct PendingJson<'a> {
 }
 
 #[derive(Debug, Serialize)]
-struct AppliedJson<'a> {
+pub(super) struct AppliedJson<'a> {
     version: &'a str,
     name: &'a str,
     tries: u32,
@@ -213,7 +213,7 @@ impl<'a> EventJson<'a> {
 }
 
 impl<'a> AppliedJson<'a> {
-    fn of(report: &'a MigrationReport) -> Self {
+    pub(super) fn of(report: &'a MigrationReport) -> Self {
         let statements = report.statements.iter().map(|statement| StatementJson {
             sql: &statement.sql,
             took_ms: statement.took.as_millis(),
