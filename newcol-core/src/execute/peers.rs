@@ -111,9 +111,14 @@ const POSTGRES: &str = "a.pid::text, a.backend_type, a.usename, \
     coalesce((SELECT r.rolsuper FROM pg_catalog.pg_roles r WHERE r.oid = a.usesysid), true)";
 
 /// Columns of `innodb_trx AS t` and `processlist AS p` as [`Peer::read`] wants them.
-const MYSQL: &str = "p.id, 'client', p.user, p.host, \
+const MYSQL: &str = "p.id, \
+    CASE WHEN p.command LIKE 'Binlog Dump%' OR p.user = 'system user' THEN 'walsender' ELSE 'client' END, \
+    p.user, p.host, \
     CASE WHEN p.command = 'Sleep' THEN 'idle in transaction' ELSE coalesce(p.state, p.command) END, \
-    timestampdiff(MICROSECOND, t.trx_started, now(6)) / 1000000, left(p.info, 200), 0";
+    timestampdiff(MICROSECOND, t.trx_started, now(6)) / 1000000, left(p.info, 1000), \
+    (SELECT count(*) > 0 FROM information_schema.user_privileges u \
+     WHERE u.grantee LIKE concat(quote(p.user), '@%') \
+     AND u.privilege_type IN ('SUPER', 'CONNECTION ADMIN', 'CONNECTION_ADMIN'))";
 
 /// Returns who keeps a session waiting; on MySQL and MariaDB, where nothing tells that of the locks
 /// on a table's definition, every open transaction of a session in this database.

@@ -214,7 +214,7 @@ impl Run<'_> {
                         return Ok(Attempt::Stopped);
                     }
                     self.name_old_snapshots(&mut report.blockers)?;
-                    match self.watched(script.statements[0], Patience::Long) {
+                    match self.watched(script.text, Patience::Long) {
                         Ok((statement, by)) => {
                             report.statements.push(statement);
                             super::remember(&mut report.blockers, by);
@@ -258,7 +258,7 @@ impl Run<'_> {
             report.notes.push(format!("there is no index {index}, so none was dropped"));
             return Ok(Attempt::Done(report));
         }
-        match self.watched(script.statements[0], Patience::Long) {
+        match self.watched(script.text, Patience::Long) {
             Ok((statement, by)) => {
                 report.statements.push(statement);
                 report.blockers = by;

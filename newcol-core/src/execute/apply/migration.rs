@@ -21,15 +21,22 @@ pub(super) struct Script<'a> {
     pub(super) migration: &'a SqlMigration,
     pub(super) direction: Direction,
     /// The whole text.
-    text: &'a str,
+    pub(super) text: &'a str,
     /// Its statements, where the engine is given them one by one.
-    pub(super) statements: Vec<&'a str>,
+    pub(super) statements: Vec<Piece<'a>>,
     /// The statement that builds or drops an index concurrently, where it is one.
     pub(super) concurrent: Option<Concurrent>,
     /// The table of the column, where a lock is taken that holds programs up.
     pub(super) holds_up: Option<TableName>,
     /// Whether a failed try leaves nothing, or nothing that hinders the next one.
     pub(super) may_repeat: bool,
+}
+
+/// What is sent at once.
+pub(super) struct Piece<'a> {
+    pub(super) sql: &'a str,
+    /// Programs read and write meanwhile, so it may take as long as the table is large.
+    pub(super) is_gentle: bool,
 }
 
 /// How a try ended.
@@ -113,9 +120,15 @@ impl SqlMigration {
         };
         let statements = match backend {
             Backend::Postgres if self.in_transaction && !acting.is_empty() => {
-                acting.iter().map(|one| &text[one.range()]).collect()
+                let piece = |one: &&Statement| Piece {
+                    sql: &text[one.range()],
+                    is_gentle: one.is_gentle(),
+                };
+                acting.iter().map(piece).collect()
             }
-            Backend::Postgres | Backend::Mysql | Backend::Sqlite => vec![text],
+            Backend::Postgres | Backend::Mysql | Backend::Sqlite => {
+                vec![Piece { sql: text, is_gentle: acting.iter().all(is_gentle) }]
+            }
         };
         Ok(Script {
             migration: self,

@@ -30,7 +30,7 @@ pub use self::{
 };
 use self::{migration::Attempt, watch::Watcher};
 use super::{
-    peers::{self, Peer},
+    peers::{self, Peer, PeerKind},
     signal::Signal,
 };
 use crate::{
@@ -250,7 +250,9 @@ impl<'a> Apply<'a> {
         if !session.has_migrations_table()? {
             session.batch(CREATE_MIGRATIONS_TABLE)?;
         }
-        let mut run = Run { settings: &self.settings, told: &told, session, watcher };
+        let ends_vacuums = postgres::may_end_vacuums(&mut session)?;
+        let settings = &self.settings;
+        let mut run = Run { settings, told: &told, session, watcher, ends_vacuums };
         for migration in migrations {
             told.tell(&Event::Waiting);
             if told.is_stopped() {
@@ -301,6 +303,8 @@ struct Run<'a> {
     told: &'a Told<'a>,
     session: Session,
     watcher: Watcher,
+    /// Whether the server cancels an autovacuum before we stop waiting for it.
+    ends_vacuums: bool,
 }
 
 impl Run<'_> {
@@ -385,7 +389,10 @@ impl Run<'_> {
         let mut is_told = false;
         loop {
             let id = self.watcher.id().to_owned();
-            let by = peers::holders(&mut self.watcher.session, table, LONG, &id)?;
+            let mut by = peers::holders(&mut self.watcher.session, table, LONG, &id)?;
+            by.retain(|peer| {
+                !(self.ends_vacuums && peer.kind == PeerKind::Autovacuum { wraparound: false })
+            });
             if by.is_empty() {
                 return Ok(true);
             }
@@ -401,8 +408,8 @@ impl Run<'_> {
                 self.told.tell(&Event::Waiting);
             } else {
                 self.told.tell(&Event::Held { migration, by: by.clone() });
-                self.cancel(&by)?;
             }
+            self.cancel(&by)?;
             if self.told.stop.wait(ASK) {
                 return Ok(false);
             }

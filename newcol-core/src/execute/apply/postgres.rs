@@ -7,7 +7,11 @@ use super::{
     migration::{Attempt, Failed, Script},
     watch::Patience,
 };
-use crate::{backend::Backend, db::DbError, plan::effect::Lock};
+use crate::{
+    backend::Backend,
+    db::{DbError, Session},
+    plan::effect::Lock,
+};
 
 /// The locks that somebody notices, from the weakest; `pg_locks` spells them in one word.
 const MODES: &[(&str, Lock)] = &[
@@ -16,6 +20,21 @@ const MODES: &[(&str, Lock)] = &[
     ("ShareRowExclusiveLock", Lock::ShareRowExclusive),
     ("AccessExclusiveLock", Lock::AccessExclusive),
 ];
+
+/// Reports whether the role may have the server look for deadlocks early.
+///
+/// PostgreSQL cancels an autovacuum for whoever waits for its lock, but only once it looks for a
+/// deadlock: after `deadlock_timeout`, a second, which is later than we wait.
+pub(super) fn may_end_vacuums(session: &mut Session) -> Result<bool, DbError> {
+    let sql = match (session.backend(), session.server().at_least(15, 0)) {
+        (Backend::Mysql | Backend::Sqlite, _) => return Ok(false),
+        (Backend::Postgres, true) => "SELECT has_parameter_privilege('deadlock_timeout', 'SET')",
+        (Backend::Postgres, false) => {
+            "SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user"
+        }
+    };
+    session.query_bool(sql)
+}
 
 /// What a transaction holds, and since when.
 #[derive(Default)]
@@ -49,25 +68,23 @@ impl Run<'_> {
     }
 
     fn inside(&mut self, script: &Script<'_>) -> Result<Attempt, Failed> {
-        let limits = self.limits("LOCAL")?;
+        let limits = self.limits("LOCAL");
         self.session.batch(&limits)?;
         if self.is_recorded(script.migration)? == (script.direction == Direction::Up) {
             return Ok(Attempt::AlreadyThere);
         }
         let mut report = script.report();
         let mut holding = Holding::default();
-        for sql in &script.statements {
+        for piece in &script.statements {
             if self.told.is_stopped() {
                 return Ok(Attempt::Stopped);
             }
-            // Reads and writes go on meanwhile, so it may take as long as the table is large.
-            let is_gentle = sql.contains("VALIDATE CONSTRAINT");
-            if is_gentle {
+            if piece.is_gentle {
                 self.session.batch("SET LOCAL statement_timeout = 0")?;
             }
-            let patience = if is_gentle { Patience::Long } else { Patience::Brief };
+            let patience = if piece.is_gentle { Patience::Long } else { Patience::Brief };
             let started = Instant::now();
-            let (mut statement, by) = self.watched(sql, patience)?;
+            let (mut statement, by) = self.watched(piece.sql, patience)?;
             let granted = started + statement.waited.min(statement.took);
             statement.locks = self.taken(&mut holding, granted)?;
             report.statements.push(statement);
@@ -82,11 +99,10 @@ impl Run<'_> {
     /// Runs a migration without transaction, as one query: several statements are one implicit
     /// transaction all the same.
     pub(super) fn bare(&mut self, script: &Script<'_>) -> Result<Attempt, Failed> {
-        let limits = self.limits("SESSION")?;
+        let limits = self.limits("SESSION");
         self.session.batch(&limits)?;
         let mut report = script.report();
-        let sql = script.statements.join(";\n");
-        let done = self.watched(&sql, Patience::Long);
+        let done = self.watched(script.text, Patience::Long);
         // The next migration sets its own; a lost session has none.
         self.session.batch("RESET lock_timeout; RESET statement_timeout").ok();
         let (statement, by) = done?;
@@ -98,22 +114,17 @@ impl Run<'_> {
 
     /// Makes the settings of a try.
     ///
-    /// PostgreSQL cancels an autovacuum for whoever waits for its lock, but only once it looks for a
-    /// deadlock (`deadlock_timeout`, a second): later than we wait. Where the role may, it looks
-    /// earlier.
-    fn limits(&mut self, scope: &str) -> Result<String, DbError> {
+    /// Where the role may, the server looks for deadlocks before we stop waiting: it is then that it
+    /// cancels an autovacuum.
+    fn limits(&self, scope: &str) -> String {
         let timeout = self.settings.budget.lock_timeout;
         let wait = timeout.as_millis().max(1);
         let limit = format!("SET {scope} lock_timeout = {wait}");
-        let may = match self.session.server().at_least(15, 0) {
-            true => "SELECT has_parameter_privilege('deadlock_timeout', 'SET')",
-            false => "SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user",
-        };
-        if !self.session.query_bool(may)? {
-            return Ok(limit);
+        if !self.ends_vacuums {
+            return limit;
         }
         let early = (wait / 2).max(1);
-        Ok(format!("{limit}; SET {scope} deadlock_timeout = {early}"))
+        format!("{limit}; SET {scope} deadlock_timeout = {early}")
     }
 
     /// Returns the locks that are new since the last statement, or whose table was written anew or
