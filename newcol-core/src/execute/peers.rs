@@ -107,7 +107,7 @@ impl Peer {
 const POSTGRES: &str = "a.pid::text, a.backend_type, a.usename, \
     coalesce(nullif(a.application_name, ''), host(a.client_addr)), a.state, \
     extract(epoch FROM clock_timestamp() - a.xact_start), \
-    left(regexp_replace(a.query, '\\s+', ' ', 'g'), 1000), \
+    left(regexp_replace(a.query, '\\s+', ' ', 'g'), 20000), \
     coalesce((SELECT r.rolsuper FROM pg_catalog.pg_roles r WHERE r.oid = a.usesysid), true)";
 
 /// Columns of `innodb_trx AS t` and `processlist AS p` as [`Peer::read`] wants them.
@@ -115,7 +115,7 @@ const MYSQL: &str = "p.id, \
     CASE WHEN p.command LIKE 'Binlog Dump%' OR p.user = 'system user' THEN 'walsender' ELSE 'client' END, \
     p.user, p.host, \
     CASE WHEN p.command = 'Sleep' THEN 'idle in transaction' ELSE coalesce(p.state, p.command) END, \
-    timestampdiff(MICROSECOND, t.trx_started, now(6)) / 1000000, left(p.info, 1000), \
+    timestampdiff(MICROSECOND, t.trx_started, now(6)) / 1000000, left(p.info, 20000), \
     (SELECT count(*) > 0 FROM information_schema.user_privileges u \
      WHERE u.grantee LIKE concat(quote(p.user), '@%') \
      AND u.privilege_type IN ('SUPER', 'CONNECTION ADMIN', 'CONNECTION_ADMIN'))";
