@@ -16,6 +16,10 @@ use crate::{
     sql::{self, Statement},
 };
 
+/// Statements of a migration that are sent and looked at one by one. To look takes about a
+/// millisecond, for which the locks are held.
+const ONE_BY_ONE: usize = 16;
+
 /// What a migration runs, and what is known of it beforehand.
 pub(super) struct Script<'a> {
     pub(super) migration: &'a SqlMigration,
@@ -119,7 +123,9 @@ impl SqlMigration {
             Backend::Sqlite => self.in_transaction || owner.is_some(),
         };
         let statements = match backend {
-            Backend::Postgres if self.in_transaction && !acting.is_empty() => {
+            Backend::Postgres
+                if self.in_transaction && (1..=ONE_BY_ONE).contains(&acting.len()) =>
+            {
                 let piece = |one: &&Statement| Piece {
                     sql: &text[one.range()],
                     is_gentle: one.is_gentle(),

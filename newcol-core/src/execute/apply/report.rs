@@ -36,13 +36,13 @@ pub struct MigrationReport {
 /// What one statement did.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct StatementReport {
-    /// The statement, on one line.
+    /// The statement, on one line; all of them where there are many.
     pub sql: String,
     /// How long it took, the wait included.
     pub took: Duration,
     /// How long it waited for locks, to the resolution of [`super::LOOKS`].
     pub waited: Duration,
-    /// The strongest lock on each table at its end (PostgreSQL, in a transaction).
+    /// The strongest lock on each table at its end, where it is new (PostgreSQL, in a transaction).
     pub locks: Vec<LockTaken>,
     /// Sessions that were seen waiting for this one at the same time.
     pub blocked: u32,
