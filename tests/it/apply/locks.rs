@@ -195,3 +195,17 @@ fn the_report_is_what_happened() {
     ");
     assert!(done[0].held.is_some());
 }
+
+/// The counts of a session run on from one transaction to the next; those of a report do not.
+#[test]
+fn a_scan_is_reported_once() {
+    let Some(db) = users(Want::postgres()) else { return };
+    let migrations = [
+        migration(1, "ALTER TABLE users ADD CONSTRAINT c CHECK (id > 0) NOT VALID", true),
+        migration(2, "ALTER TABLE users VALIDATE CONSTRAINT c", true),
+        migration(3, "ALTER TABLE users DROP CONSTRAINT c", true),
+    ];
+    let done = apply(db.url(), hasty(), &migrations).done();
+    let scans: Vec<u64> = done.iter().map(|one| one.statements[0].locks[0].scans).collect();
+    assert_eq!(scans, [0, 1, 0]);
+}

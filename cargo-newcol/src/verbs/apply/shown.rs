@@ -1,6 +1,9 @@
 //! What `apply` tells: what it would do, what it waits for, and what it did to others.
 
-use std::sync::Mutex;
+use std::{
+    sync::Mutex,
+    time::{Duration, Instant},
+};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use newcol_core::{
@@ -12,13 +15,19 @@ use newcol_core::{
 };
 use serde::Serialize;
 
-use super::pending::Pending;
+use super::{super::when, pending::Pending};
 use crate::output::Output;
 
 /// Shows events: on a terminal as a line that changes, elsewhere as a line each.
 pub(super) struct Shown<'a> {
     bar: ProgressBar,
-    out: Mutex<&'a mut Output>,
+    state: Mutex<State<'a>>,
+}
+
+struct State<'a> {
+    out: &'a mut Output,
+    /// What the server does with an index, and since when.
+    phase: Option<(String, Instant)>,
 }
 
 #[derive(Debug, Serialize)]
@@ -77,12 +86,13 @@ impl<'a> Shown<'a> {
             if out.draws() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         let style = ProgressStyle::with_template("{spinner} {msg}").expect("the template is ours");
         let bar = ProgressBar::with_draw_target(None, target).with_style(style);
-        Self { bar, out: Mutex::new(out) }
+        Self { bar, state: Mutex::new(State { out, phase: None }) }
     }
 
     pub(super) fn show(&self, event: &Event) {
         // A panic of the watcher ends the run anyway.
-        let Ok(mut out) = self.out.lock() else { return };
+        let Ok(mut state) = self.state.lock() else { return };
+        let State { out, phase: known } = &mut *state;
         self.bar.tick();
         if let Some(json) = EventJson::of(event) {
             out.json("newcol-apply-event", &json);
@@ -108,8 +118,15 @@ impl<'a> Shown<'a> {
                 }
             }
             Event::Building { phase, done, waits_for } => {
-                let share = done.map(|done| format!(", {:.0} %", done * 100.0)).unwrap_or_default();
                 let whom = waits_for.as_ref().map(|who| format!(", for {who}")).unwrap_or_default();
+                if known.as_ref().is_none_or(|(known, _)| known != phase) {
+                    *known = Some((phase.clone(), Instant::now()));
+                    if self.bar.is_hidden() {
+                        say(&format!("{phase}{whom}"));
+                    }
+                }
+                let begun = known.as_ref().map(|(_, begun)| begun.elapsed()).unwrap_or_default();
+                let share = done.map(|done| share(done, begun)).unwrap_or_default();
                 self.bar.set_message(format!("{phase}{share}{whom}"));
             }
             Event::Cancelled { by } => {
@@ -121,7 +138,7 @@ impl<'a> Shown<'a> {
                 let json = AppliedJson::of(report);
                 self.bar.suspend(|| {
                     out.json("newcol-applied", &json);
-                    done(&mut out, report);
+                    done(out, report);
                 });
             }
         }
@@ -130,6 +147,12 @@ impl<'a> Shown<'a> {
     pub(super) fn end(self) {
         self.bar.finish_and_clear();
     }
+}
+
+/// Says how much of a phase is done, and how long the rest may take.
+fn share(done: f64, since: Duration) -> String {
+    let left = since.mul_f64((1.0 - done).max(0.0) / done.max(0.001)).as_secs();
+    format!(", {:.0} %, {} left", done * 100.0, when::shown(left))
 }
 
 fn list(say: &mut impl FnMut(&str), by: &[Peer]) {

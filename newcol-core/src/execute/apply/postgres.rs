@@ -40,6 +40,8 @@ pub(super) fn may_end_vacuums(session: &mut Session) -> Result<bool, DbError> {
 #[derive(Default)]
 struct Holding {
     tables: BTreeMap<String, Held>,
+    /// Scans by table's number that the server had not added up when the transaction began.
+    scans: BTreeMap<String, u64>,
     /// When the first lock was granted that holds programs up.
     since: Option<Instant>,
 }
@@ -74,7 +76,7 @@ impl Run<'_> {
             return Ok(Attempt::AlreadyThere);
         }
         let mut report = script.report();
-        let mut holding = Holding::default();
+        let mut holding = Holding { scans: self.scans()?, ..Holding::default() };
         for piece in &script.statements {
             if self.told.is_stopped() {
                 return Ok(Attempt::Stopped);
@@ -127,6 +129,19 @@ impl Run<'_> {
         format!("{limit}; SET {scope} deadlock_timeout = {early}")
     }
 
+    /// Returns how often tables were read whole by transactions before this one, as far as the
+    /// server has not added that up yet: a session's counts run on over several of them.
+    fn scans(&mut self) -> Result<BTreeMap<String, u64>, DbError> {
+        let rows = self.session.query(
+            "SELECT relid, seq_scan FROM pg_catalog.pg_stat_xact_user_tables WHERE seq_scan > 0",
+        )?;
+        let read = |row: Vec<Option<String>>| {
+            let mut values = row.into_iter().map(Option::unwrap_or_default);
+            Some((values.next()?, values.next()?.parse().ok()?))
+        };
+        Ok(rows.into_iter().filter_map(read).collect())
+    }
+
     /// Returns the locks that are new since the last statement, or whose table was written anew or
     /// read since.
     fn taken(
@@ -166,7 +181,11 @@ impl Run<'_> {
                 ))?,
             };
             let rewritten = file.is_some_and(|file| file != held.file);
-            let scans = held.scans - before.as_ref().map_or(0, |before| before.scans);
+            let earlier = match &before {
+                Some(before) => before.scans,
+                None => holding.scans.get(&held.oid).copied().unwrap_or_default(),
+            };
+            let scans = held.scans.saturating_sub(earlier);
             let is_stronger = before.is_none_or(|before| before.lock != held.lock);
             if is_stronger || rewritten || scans > 0 {
                 new.push(LockTaken { table, mode: held.lock.name(), rewritten, scans });
