@@ -19,6 +19,7 @@ mod desk;
 mod doctor;
 mod expanded;
 mod fuzz;
+mod harm;
 mod licences;
 mod literals;
 mod migrations;
