@@ -9,6 +9,7 @@
 )]
 
 mod apply;
+mod apply_faults;
 mod backfill;
 mod backfill_faults;
 mod backfill_rust;
