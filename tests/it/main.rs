@@ -9,21 +9,25 @@
 )]
 
 mod apply;
+mod apply_faults;
 mod backfill;
 mod backfill_faults;
 mod backfill_rust;
 mod bad_input;
 mod cases;
+mod chance;
 mod desk;
 mod doctor;
 mod expanded;
 mod fuzz;
+mod harm;
 mod licences;
 mod literals;
 mod migrations;
 mod predictions;
 mod reference;
 mod rehearse;
+mod relay;
 mod scaffold;
 mod side_effects;
 mod small_disk;

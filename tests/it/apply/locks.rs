@@ -1,9 +1,17 @@
-use std::{sync::mpsc, thread, time::Duration};
-
-use newcol_core::execute::apply::{
-    Answer, ApplyError, BlockerPolicy, Budget, Event, Outcome, Settings,
+use std::{
+    sync::{
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
+    thread,
+    time::Duration,
 };
-use newcol_testkit::{ScratchDb, Want};
+
+use newcol_core::{
+    backend::Product,
+    execute::apply::{Answer, ApplyError, BlockerPolicy, Budget, Event, Outcome, Settings},
+};
+use newcol_testkit::{ScratchDb, Want, wait::wait_until};
 
 use super::{apply, apply_and, hasty, migration, recorded, session, value};
 
@@ -74,7 +82,7 @@ fn whoever_stands_in_the_way_is_waited_for_and_named_on_mysql() {
 fn nobody_queues_behind_a_long_transaction() {
     let Some(db) = users(Want::postgres()) else { return };
     let mut idle = idle(db.url());
-    newcol_testkit::wait::wait_until("a long transaction", Duration::from_secs(10), || {
+    wait_until("a long transaction", Duration::from_secs(10), || {
         value(&db, "SELECT max(now() - xact_start) > '1.1 s' FROM pg_stat_activity WHERE datname = current_database() AND state = 'idle in transaction'") == "t"
     })
     .unwrap();
@@ -149,6 +157,44 @@ fn blockers_are_cancelled_on_demand() {
     assert!(cancelled, "{:?}", told.events);
     assert!(plain.query("SELECT 1").is_err());
     db.run(&[&format!("DROP OWNED BY {role}"), &format!("DROP ROLE {role}")]).unwrap();
+}
+
+/// Where DDL waits for a table, a transaction that has read it is broken off once it writes. So what
+/// takes a moment does not wait at all.
+#[test]
+fn who_reads_and_then_writes_is_not_broken_off() {
+    let Some(db) = users(Want::mysql().product(Product::Mariadb)) else { return };
+    let up = "-- cargo newcol: users.locale, stage expand\n\
+              SET SESSION lock_wait_timeout = 1;\n\
+              -- The column.\n\
+              ALTER TABLE users ADD COLUMN locale varchar(16), ALGORITHM=INSTANT;";
+    let stop = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let programs: Vec<_> = (1..=2)
+            .map(|id| {
+                let (db, stop) = (&db, &stop);
+                scope.spawn(move || {
+                    let mut web = session(db.url(), "web");
+                    web.batch(&format!("INSERT INTO users VALUES (1{id}, 'Bob')")).unwrap();
+                    let over = || stop.load(Ordering::SeqCst);
+                    while !over() {
+                        web.batch("BEGIN").unwrap();
+                        drop(web.query("SELECT name FROM users WHERE id = 1").unwrap());
+                        drop(wait_until("end", Duration::from_millis(20), over));
+                        let write = format!("UPDATE users SET name = 'Cid' WHERE id = 1{id}");
+                        web.batch(&write).unwrap();
+                        web.batch("COMMIT").unwrap();
+                        drop(wait_until("end", Duration::from_millis(40), over));
+                    }
+                })
+            })
+            .collect();
+        let told = apply(db.url(), hasty(), &[migration(1, up, true)]);
+        stop.store(true, Ordering::SeqCst);
+        programs.into_iter().for_each(|program| program.join().unwrap());
+        told.done();
+    });
+    assert_eq!(recorded(&db), ["1"]);
 }
 
 /// What fails for good is not tried again, and leaves nothing.

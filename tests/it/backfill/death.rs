@@ -9,8 +9,6 @@
 //! engines a third of it; from 300 on, every statement of a run has its turn.
 
 mod arena;
-mod chance;
-mod relay;
 mod traffic;
 
 use std::{
@@ -22,9 +20,9 @@ use std::{
 use newcol_core::backend::Backend;
 use newcol_testkit::wait::wait_for;
 
-use self::{
-    arena::{Arena, Fill, Old, Run, Server},
-    chance::Chance,
+use self::arena::{Arena, Fill, Old, Run, Server};
+use crate::{
+    chance::{self, Chance},
     relay::{End, Relay},
 };
 
@@ -216,19 +214,11 @@ fn wanted() -> Option<u64> {
     std::env::var("NEWCOL_KILLS").ok()?.parse().ok()
 }
 
-#[expect(clippy::disallowed_methods, reason = "the seed that a failed test printed")]
-fn seed() -> u64 {
-    let given = std::env::var("NEWCOL_SEED").ok().and_then(|seed| seed.parse().ok());
-    let seed = given.unwrap_or_else(|| u64::from(std::process::id()));
-    eprintln!("repeat with NEWCOL_SEED={seed}");
-    seed
-}
-
 /// Kills at random moments, round after round, until there were enough kills.
 fn storm(arena: Option<Arena>, weapons: &[Weapon], kills: u64) {
     let Some(arena) = arena else { return };
     let backend = arena.backend;
-    let mut chance = Chance::of(seed());
+    let mut chance = Chance::of(chance::seed());
     let mut tally = Tally::default();
     while tally.kills() < kills {
         // No trigger can call code.
@@ -421,7 +411,7 @@ fn sweep(backend: Backend, end: End, way: &[&str]) {
         arena.check();
         relay.statements()
     };
-    let mut chance = Chance::of(seed());
+    let mut chance = Chance::of(chance::seed());
     let step = if wanted().is_some_and(|kills| kills >= 300) { 1 } else { whole / 5 };
     let mut at = 1 + chance.below(step.max(1));
     let (mut tries, mut gave_up, mut late) = (0, 0, 0);

@@ -24,7 +24,7 @@ const ONE_BY_ONE: usize = 16;
 pub(super) struct Script<'a> {
     pub(super) migration: &'a SqlMigration,
     pub(super) direction: Direction,
-    /// The whole text.
+    /// All that is run.
     pub(super) text: &'a str,
     /// Its statements, where the engine is given them one by one.
     pub(super) statements: Vec<Piece<'a>>,
@@ -34,6 +34,8 @@ pub(super) struct Script<'a> {
     pub(super) holds_up: Option<TableName>,
     /// Whether a failed try leaves nothing, or nothing that hinders the next one.
     pub(super) may_repeat: bool,
+    /// Whether the server may refuse its lock at once, and nobody ever waits for it.
+    pub(super) may_be_quiet: bool,
 }
 
 /// What is sent at once.
@@ -93,7 +95,10 @@ impl SqlMigration {
         let owner = owner(text);
         let found = sql::statements(text, backend);
         let own_timeout = |statement: &Statement| {
-            owner.is_some() && statement.starts(&["SET", "LOCAL", "lock_timeout"])
+            owner.is_some()
+                && [["SET", "LOCAL", "lock_timeout"], ["SET", "SESSION", "lock_wait_timeout"]]
+                    .iter()
+                    .any(|words| statement.starts(words))
         };
         let acting: Vec<&Statement> =
             found.iter().filter(|statement| !own_timeout(statement)).collect();
@@ -122,6 +127,12 @@ impl SqlMigration {
             }
             Backend::Sqlite => self.in_transaction || owner.is_some(),
         };
+        // What is over in a moment may ask again and again; a long build would begin anew each time.
+        let mut changes = acting.iter().filter(|one| one.is_ddl()).peekable();
+        let may_be_quiet = backend == Backend::Mysql
+            && may_repeat
+            && changes.peek().is_some()
+            && changes.all(|one| one.is_instant());
         let statements = match backend {
             Backend::Postgres
                 if self.in_transaction && (1..=ONE_BY_ONE).contains(&acting.len()) =>
@@ -136,6 +147,12 @@ impl SqlMigration {
                 vec![Piece { sql: text, is_gentle: acting.iter().all(is_gentle) }]
             }
         };
+        let text = match (backend, acting.first()) {
+            // Without the limit that the file sets, up to the end as it is: a trigger's body is
+            // statements, too.
+            (Backend::Mysql, Some(first)) => &text[first.range().start..],
+            (Backend::Postgres | Backend::Mysql | Backend::Sqlite, _) => text,
+        };
         Ok(Script {
             migration: self,
             direction,
@@ -144,6 +161,7 @@ impl SqlMigration {
             concurrent,
             holds_up,
             may_repeat,
+            may_be_quiet,
         })
     }
 }
@@ -155,6 +173,13 @@ impl Statement {
         self.starts(&["COMMENT"])
             || words.iter().any(|word| word == "CONCURRENTLY")
             || words.windows(2).any(|two| two == ["VALIDATE", "CONSTRAINT"])
+    }
+
+    /// Reports whether MySQL and MariaDB change only what is known of the table.
+    fn is_instant(&self) -> bool {
+        self.words().windows(2).any(|two| two == ["ALGORITHM", "INSTANT"])
+            || self.starts(&["CREATE", "TRIGGER"])
+            || self.starts(&["DROP", "TRIGGER"])
     }
 }
 
@@ -194,7 +219,11 @@ pub(super) fn recorded(backend: Backend, version: &str) -> String {
 
 impl Run<'_> {
     /// Tries a migration once.
-    pub(super) fn attempt(&mut self, script: &Script<'_>) -> Result<Attempt, ApplyError> {
+    pub(super) fn attempt(
+        &mut self,
+        script: &Script<'_>,
+        wait: Duration,
+    ) -> Result<Attempt, ApplyError> {
         let tried = match (self.session.backend(), &script.concurrent) {
             (Backend::Postgres, Some(concurrent)) => {
                 return self.concurrently(script, concurrent);
@@ -203,7 +232,7 @@ impl Run<'_> {
                 self.in_transaction(script)
             }
             (Backend::Postgres, None) => self.bare(script),
-            (Backend::Mysql, _) => self.committing(script),
+            (Backend::Mysql, _) => self.committing(script, wait),
             (Backend::Sqlite, _) => self.one_writer(script),
         };
         Ok(tried.unwrap_or_else(|failed| {
@@ -235,7 +264,7 @@ impl Run<'_> {
 
     /// Tries a migration on MySQL or MariaDB, which commit each statement by itself: a session of
     /// its own has nothing left of the try before.
-    fn committing(&mut self, script: &Script<'_>) -> Result<Attempt, Failed> {
+    fn committing(&mut self, script: &Script<'_>, wait: Duration) -> Result<Attempt, Failed> {
         self.session = self.session.again()?;
         self.watcher.turn_to(&mut self.session)?;
         if self.is_recorded(script.migration)? == (script.direction == Direction::Up) {
@@ -245,9 +274,10 @@ impl Run<'_> {
         if script.direction == Direction::Up && self.has_landed(script.migration)? {
             report.notes.push("an earlier run did it and could not write it down".to_owned());
         } else {
-            let seconds = self.settings.budget.lock_timeout.as_secs_f64().ceil().max(1.0);
+            let seconds = wait.as_secs_f64().ceil();
+            let for_rows = seconds.max(1.0);
             self.session.batch(&format!(
-                "SET SESSION lock_wait_timeout = {seconds}, SESSION innodb_lock_wait_timeout = {seconds}"
+                "SET SESSION lock_wait_timeout = {seconds}, SESSION innodb_lock_wait_timeout = {for_rows}"
             ))?;
             if script.migration.in_transaction {
                 self.session.batch("BEGIN")?;

@@ -8,10 +8,8 @@ use std::{
 use newcol_core::db::Session;
 use newcol_testkit::wait::wait_until;
 
-use super::{
-    arena::{Arena, Old},
-    chance::Chance,
-};
+use super::arena::{Arena, Old};
+use crate::chance::Chance;
 
 /// Time between two statements of a program.
 const BETWEEN: Duration = Duration::from_millis(4);

@@ -19,7 +19,7 @@ use newcol_core::backend::Backend;
 
 /// What happens at the chosen statement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum End {
+pub(crate) enum End {
     /// The client is killed before the server hears of it.
     Kill,
     /// The connection breaks before the server hears of it.
@@ -29,9 +29,9 @@ pub(super) enum End {
 }
 
 /// A listener in front of a server.
-pub(super) struct Relay {
+pub(crate) struct Relay {
     /// The URL that leads through it.
-    pub(super) url: String,
+    pub(crate) url: String,
     shared: Arc<Shared>,
     /// The relay waits here until the client is dead.
     reached: mpsc::Receiver<mpsc::Sender<()>>,
@@ -60,7 +60,7 @@ enum Pipe {
 
 impl Relay {
     /// Listens, and ends the talk at a statement; at statement 0 never.
-    pub(super) fn new(backend: Backend, url: &str, end: End, at: u64) -> Self {
+    pub(crate) fn new(backend: Backend, url: &str, end: End, at: u64) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let (scheme, rest) = url.split_once("://").unwrap();
@@ -92,12 +92,12 @@ impl Relay {
     }
 
     /// Returns how many statements went through so far.
-    pub(super) fn statements(&self) -> u64 {
+    pub(crate) fn statements(&self) -> u64 {
         self.shared.statements.load(Ordering::SeqCst)
     }
 
     /// Asks whether a client is to be killed; then the returned sender lets go of its connection.
-    pub(super) fn reached(&self) -> Option<mpsc::Sender<()>> {
+    pub(crate) fn reached(&self) -> Option<mpsc::Sender<()>> {
         self.reached.try_recv().ok()
     }
 }

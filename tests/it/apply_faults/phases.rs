@@ -1,0 +1,135 @@
+//! Faults in each phase of the concurrent build of an index.
+
+use newcol_core::db::Session;
+use newcol_testkit::{Project, ScratchDb, Want, wait::wait_until};
+
+use super::{
+    Fault,
+    app::{App, LIMIT},
+    faults, strike,
+};
+use crate::{
+    chance::{self, Chance},
+    desk,
+};
+
+/// The phases that a build can be held in.
+const PHASES: &[&str] = &[
+    "waiting for writers before build",
+    "building index",
+    "waiting for writers before validation",
+    "index validation: scanning table",
+    "waiting for old snapshots",
+];
+
+const TABLE: &str = "\
+CREATE TABLE users (id integer PRIMARY KEY, name text NOT NULL);
+CREATE TABLE other (id integer);
+CREATE INDEX users_name ON users (name);
+CREATE FUNCTION slow(x text) RETURNS text IMMUTABLE LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM pg_sleep(0.002);
+    RETURN x;
+END $$;
+INSERT INTO users SELECT i, 'n' || i FROM generate_series(1, 150) AS i;
+";
+
+const BARE: &str = "run_in_transaction = false\n";
+
+/// A table whose index takes its time.
+fn app(want: Want) -> Option<App> {
+    let db = ScratchDb::require(want)?;
+    let dir = "migrations/2026-02-02-000000-0000_index";
+    let project = Project::builder()
+        .file("Cargo.toml", desk::manifest("app", &["postgres"]))
+        .migration("start", TABLE, "DROP TABLE users")
+        .file(
+            format!("{dir}/up.sql"),
+            "CREATE INDEX CONCURRENTLY users_slow ON users (public.slow(name));",
+        )
+        .file(format!("{dir}/down.sql"), "DROP INDEX CONCURRENTLY users_slow;")
+        .file(format!("{dir}/metadata.toml"), BARE);
+    Some(App::of(project.build().unwrap(), db))
+}
+
+/// A build is cut off in one phase after the other.
+fn cut(want: Want, kinds: &[Fault], count: u64) {
+    let Some(app) = app(want) else { return };
+    let mut chance = Chance::of(chance::seed());
+    for at in 0..count as usize {
+        let (phase, fault) =
+            (PHASES[at % PHASES.len()], kinds[(at / PHASES.len() + at) % kinds.len()]);
+        app.begin();
+        let mut held = Held::before(&app, phase);
+        let mut run = app.start(app.db.url());
+        if phase.contains("validat") {
+            until(&app, "building index");
+            held.meanwhile(&app, phase);
+        }
+        until(&app, phase);
+        strike(&app, fault, &mut run, &mut chance);
+        run.wait();
+        drop(held);
+        app.until_left();
+        let left = app.check_left();
+        let mut run = app.start(app.db.url());
+        let status = run.wait();
+        let is_done = status.success() || status.code() == Some(4);
+        assert!(is_done, "{fault:?} during {phase}: {status}: {}", run.words());
+        app.check_done(&left);
+    }
+    eprintln!("{count} builds were cut off");
+}
+
+/// Waits for a phase, whose rest the progress may tell.
+fn until(app: &App, phase: &str) {
+    let sql = format!(
+        "SELECT count(*) FROM pg_stat_progress_create_index WHERE starts_with(phase, '{phase}')"
+    );
+    wait_until(phase, LIMIT, || app.db.rows(&sql).unwrap()[0][0].as_deref() == Some("1")).unwrap();
+}
+
+/// Programs that hold a build in a phase.
+struct Held(Vec<Session>);
+
+impl Held {
+    fn before(app: &App, phase: &str) -> Self {
+        let sql = match phase {
+            "waiting for writers before build" => "INSERT INTO users VALUES (0, 'early')",
+            // A snapshot, and no lock on the table.
+            "waiting for old snapshots" => "SELECT count(*) FROM other",
+            _ => return Self(Vec::new()),
+        };
+        let mut session = app.session("billing");
+        session.batch("BEGIN ISOLATION LEVEL REPEATABLE READ").unwrap();
+        session.execute(sql).unwrap();
+        Self(vec![session])
+    }
+
+    /// Writes while the index is built.
+    fn meanwhile(&mut self, app: &App, phase: &str) {
+        let mut session = app.session("billing");
+        if phase.starts_with("waiting") {
+            session.batch("BEGIN").unwrap();
+        }
+        let rows = "INSERT INTO users SELECT i, 'm' || i FROM generate_series(1001, 1100) AS i";
+        session.batch(rows).unwrap();
+        self.0.push(session);
+    }
+}
+
+#[test]
+fn a_build_is_completed_from_any_phase() {
+    let all = [Fault::Client, Fault::Session, Fault::Cancel];
+    cut(Want::postgres(), &all, faults(5, 1, 2));
+}
+
+#[test]
+fn a_build_is_completed_from_any_phase_on_an_old_server() {
+    cut(Want::postgres().version(13), &[Fault::Session, Fault::Client], faults(5, 1, 4));
+}
+
+#[test]
+fn a_build_is_completed_after_a_crash_in_any_phase() {
+    cut(Want::postgres().private(), &[Fault::Server], faults(2, 1, 10));
+}
