@@ -173,6 +173,18 @@ impl Statement {
         })
     }
 
+    /// Returns where the names are that follow these words, schema included.
+    pub(crate) fn name_ranges_after(&self, words: &[&str]) -> Vec<Range<usize>> {
+        let range = |at: usize| {
+            let mut end = at;
+            while self.tokens.get(end + 1).is_some_and(|t| t.token == Token::Period) {
+                end += 2;
+            }
+            Some(self.tokens.get(at)?.range.start..self.tokens.get(end)?.range.end)
+        };
+        self.places_after(words).filter_map(range).collect()
+    }
+
     fn places_after<'a>(&'a self, words: &'a [&str]) -> impl Iterator<Item = usize> + 'a {
         let ends = words.len()..=self.tokens.len();
         ends.filter(move |end| {

@@ -8,9 +8,10 @@ use std::{sync::Mutex, time::Duration};
 
 use clap::{Args, ValueEnum};
 use newcol_core::{
-    db::{Access, DatabaseUrl, OpenOptions},
+    db::{Access, DatabaseUrl, OpenOptions, Session},
     execute::apply::{
         Answer, Apply, ApplyError, BlockerPolicy, Budget, Event, Others, Outcome, Settings,
+        SqlMigration,
     },
     ident::ColumnPath,
     plan::{Gate, StageKind},
@@ -106,6 +107,10 @@ pub(crate) fn run(ctx: &Context, out: &mut Output, args: &ApplyArgs) -> Result<E
     let project = ctx.project(out, Intent::of_dry_run(args.dry_run))?;
     let url = project.url(&args.database_url)?;
     let mut session = ctx.session(&url, Access::Read)?;
+    if !args.dry_run {
+        // Says in words what reading Diesel's table would say in the server's.
+        permitted(out, &mut session, &[])?;
+    }
     let wanted = args.column.as_ref().filter(|_| !args.all);
     let pending = Pending::find(ctx, &project, &mut session, wanted)?;
     for warning in &pending.warnings {
@@ -118,6 +123,11 @@ pub(crate) fn run(ctx: &Context, out: &mut Output, args: &ApplyArgs) -> Result<E
     if args.dry_run {
         shown::plan(out, &url, &pending);
         return Ok(Exit::Done);
+    }
+    let migrations: Vec<SqlMigration> =
+        pending.steps.iter().flat_map(|step| step.migrations.clone()).collect();
+    for unseen in permitted(out, &mut session, &migrations)? {
+        out.status(&format!("note: {unseen}"));
     }
     if !args.yes {
         let (count, database) = (pending.count(), url.describe());
@@ -173,6 +183,16 @@ pub(crate) fn run(ctx: &Context, out: &mut Output, args: &ApplyArgs) -> Result<E
     }
     out.next_steps(&pending.next_steps());
     Ok(Exit::Done)
+}
+
+/// Refuses what the user may not do, before anything is asked or run; returns what it cannot see.
+fn permitted(
+    out: &mut Output,
+    session: &mut Session,
+    migrations: &[SqlMigration],
+) -> Result<Vec<String>, CliError> {
+    let url = session.url().clone();
+    Apply::check(session, migrations).map_err(|error| failed(out, &error, &url))
 }
 
 fn settings(args: &ApplyArgs) -> Settings {
@@ -268,7 +288,8 @@ fn failed(out: &mut Output, error: &ApplyError, url: &DatabaseUrl) -> CliError {
         | ApplyError::File { .. }
         | ApplyError::Failed { .. }
         | ApplyError::OtherIndex { .. }
-        | ApplyError::Privilege { .. } => Exit::Failed,
+        | ApplyError::Privilege { .. }
+        | ApplyError::ReadOnly { .. } => Exit::Failed,
     };
     CliError::of(exit, error).at(url.describe()).hint_maybe(error.hint())
 }

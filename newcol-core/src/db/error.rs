@@ -185,6 +185,13 @@ impl DbError {
         self.failure()?.sqlstate.as_deref()
     }
 
+    /// Reports whether the server refused for want of a privilege: not the account itself, which
+    /// would have no session.
+    pub fn is_denied(&self) -> bool {
+        self.sqlstate() == Some("42501")
+            || matches!(self.errno(), Some(1044 | 1142 | 1143 | 1227 | 1370 | 1419))
+    }
+
     /// Error number, where the server gave one.
     pub fn errno(&self) -> Option<u16> {
         self.failure()?.errno

@@ -3,8 +3,10 @@
 pub mod apply;
 pub mod backfill;
 pub mod files;
+mod grants;
 pub mod old_writers;
 pub mod pace;
 pub mod peers;
 pub mod side_effects;
 mod signal;
+mod writable;

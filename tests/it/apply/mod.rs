@@ -3,6 +3,7 @@
 mod gates;
 mod index;
 mod locks;
+mod privileges;
 mod runners;
 mod source;
 mod whole;

@@ -82,7 +82,7 @@ impl Column {
         let stage = &self.life.stages[at];
         let scripts = stage.actions.iter().filter_map(|action| match action {
             Action::Migration(script) => Some(script),
-            Action::Job { .. } => None,
+            Action::Backfill(_) | Action::Statements { .. } => None,
         });
         let planned = self.life.plan.stage(stage.kind).unwrap();
         (0..)

@@ -84,15 +84,23 @@ pub enum ApplyError {
         /// Its name.
         migration: String,
     },
-    /// The role may not do what a migration needs.
+    /// The user may not do what a migration needs. Nothing was run.
     #[error("user `{user}` may not {what}")]
     Privilege {
-        /// The role.
+        /// The user.
         user: String,
-        /// What it lacks.
+        /// All that it lacks.
         what: String,
-        /// The statement that gives it.
+        /// The statements that give it.
         grant: String,
+    },
+    /// The database takes no changes.
+    #[error("{database} takes no changes: {why}")]
+    ReadOnly {
+        /// The database, without password.
+        database: String,
+        /// What keeps it from them.
+        why: &'static str,
     },
 }
 
@@ -128,7 +136,11 @@ impl ApplyError {
                 Some("give the new one another name, or drop the one there is".to_owned())
             }
             Self::NoDown { .. } => Some("write one, or undo it by hand".to_owned()),
-            Self::Privilege { grant, .. } => Some(grant.clone()),
+            Self::Privilege { grant, .. } => Some(format!("let an administrator run: {grant}")),
+            Self::ReadOnly { .. } => Some(
+                "give the URL of one that does; a file must be writable, and its directory too"
+                    .to_owned(),
+            ),
         }
     }
 

@@ -12,6 +12,7 @@ mod error;
 mod index;
 mod migration;
 mod postgres;
+mod privileges;
 mod report;
 mod runner;
 mod source;
@@ -241,6 +242,21 @@ impl<'a> Apply<'a> {
         self.go(Direction::Down, migrations, listener)
     }
 
+    /// Asks whether the user may do what these migrations need, and returns what it may not see, a
+    /// sentence each. [`Self::run`] asks by itself; whoever runs in several parts asks for all of
+    /// them before the first.
+    ///
+    /// # Errors
+    ///
+    /// [`ApplyError::Privilege`] and [`ApplyError::ReadOnly`].
+    pub fn check(
+        session: &mut Session,
+        migrations: &[SqlMigration],
+    ) -> Result<Vec<String>, ApplyError> {
+        privileges::check(session, Direction::Up, migrations)?;
+        Ok(privileges::unseen(session)?)
+    }
+
     fn go(
         &self,
         direction: Direction,
@@ -252,6 +268,7 @@ impl<'a> Apply<'a> {
         session.must_write()?;
         let mut watcher = Watcher::beside(&mut session)?;
         runner::refuse_pooler(&mut session, &mut watcher.session)?;
+        privileges::check(&mut session, direction, migrations)?;
         let mut report = Report::default();
         let runner = runner::take(&mut watcher.session, self.settings.others, &told)?;
         let Some(_runner) = runner else { return Ok(Outcome::Stopped(report)) };

@@ -297,12 +297,9 @@ fn named(
 /// Reads what the record says; a role that may not read it sees none.
 fn recorded(job: &Job, session: &mut Session) -> Result<Recorded, BackfillError> {
     let record = Record::new(job.fill.backend, job.plan.contract.path());
-    let is_denied = |error: &DbError| {
-        error.sqlstate() == Some("42501") || matches!(error.errno(), Some(1142 | 1143))
-    };
     let found = match record.read(session) {
         Ok(found) => found,
-        Err(BackfillError::Database(error)) if is_denied(&error) => None,
+        Err(BackfillError::Database(error)) if error.is_denied() => None,
         Err(BackfillError::TooNew { made_by, .. }) => return Ok(Recorded::Newer { made_by }),
         Err(error) => return Err(error),
     };

@@ -12,6 +12,7 @@ use crate::{
             sqlite::{Place, find, statements, watched},
         },
     },
+    execute::writable,
     ident::{ColumnPath, Ident, TableName},
     plan::Plan,
     render::care,
@@ -92,21 +93,13 @@ pub(super) fn read(catalog: &mut Catalog<'_>, plan: &Plan) -> Result<Effects, Fa
     })
 }
 
-/// SQLite opens for reading what it may not write, and says so nowhere; but it knows when it plans
-/// to take the lock. Our own session may read for a reason of its own.
+/// Our own session may read for a reason of its own.
 fn read_only(catalog: &mut Catalog<'_>) -> Result<Option<ReadOnly>, FactsError> {
     if catalog.session.access() == Access::Read {
         return Ok(None);
     }
-    let steps = catalog.ask("EXPLAIN BEGIN IMMEDIATE")?;
-    // Address, opcode, number of the database (0 is the file), and 0 for a lock to read.
-    let reads = steps.into_iter().any(|row| {
-        let mut fields = Fields::from(row);
-        let (_, opcode, database, lock) =
-            (fields.text(), fields.text(), fields.text(), fields.text());
-        opcode == "Transaction" && database == "0" && lock == "0"
-    });
-    Ok(reads.then_some(ReadOnly::File))
+    let steps = catalog.ask(writable::QUESTION)?;
+    Ok(writable::is_refused(&steps).then_some(ReadOnly::File))
 }
 
 fn unchecked(
