@@ -1,6 +1,9 @@
 use std::{sync::mpsc, thread};
 
-use newcol_core::execute::apply::{Answer, ApplyError, Event, Others, Settings};
+use newcol_core::{
+    backend::Backend,
+    execute::apply::{Answer, ApplyError, Event, Others, Settings},
+};
 use newcol_testkit::{ScratchDb, Want};
 
 use super::{apply, apply_and, hasty, migration, recorded, value};
@@ -74,4 +77,36 @@ fn a_second_runner_leaves_on_demand_on_postgres() {
 #[test]
 fn a_second_runner_leaves_on_demand_on_mysql() {
     a_second_runner_leaves(Want::mysql());
+}
+
+/// The right to run is a session's: once that is lost, another runner may be at work.
+#[test]
+fn who_lost_the_right_to_run_leaves() {
+    for want in [Want::postgres(), Want::mysql()] {
+        let Some(db) = ScratchDb::require(want) else { continue };
+        let end = match want.backend {
+            Backend::Postgres => {
+                "SELECT pg_terminate_backend(pid) FROM pg_locks \
+                 WHERE locktype = 'advisory' AND database = \
+                 (SELECT oid FROM pg_database WHERE datname = current_database())"
+            }
+            Backend::Mysql | Backend::Sqlite => {
+                "BEGIN NOT ATOMIC EXECUTE IMMEDIATE \
+                 concat('KILL ', is_used_lock(left(concat('newcol ', database()), 64))); END"
+            }
+        };
+        let migrations = [migration(1, "SELECT 1", true), migration(2, "SELECT 1", true)];
+        let told = apply_and(db.url(), hasty(), &migrations, |event| {
+            if let Event::Done(done) = event
+                && done.version == "1"
+            {
+                db.run(&[end]).unwrap();
+            }
+            Answer::Go
+        });
+        assert!(matches!(told.ended, Err(ApplyError::Database(_))), "{:?}", told.ended);
+        assert_eq!(recorded(&db), ["1"]);
+        apply(db.url(), hasty(), &migrations).done();
+        assert_eq!(recorded(&db), ["1", "2"]);
+    }
 }

@@ -1,5 +1,7 @@
 //! Faults in each phase of the concurrent build of an index.
 
+use std::time::Duration;
+
 use newcol_core::db::Session;
 use newcol_testkit::{Project, ScratchDb, Want, wait::wait_until};
 
@@ -28,7 +30,7 @@ CREATE TABLE other (id integer);
 CREATE INDEX users_name ON users (name);
 CREATE FUNCTION slow(x text) RETURNS text IMMUTABLE LANGUAGE plpgsql AS $$
 BEGIN
-    PERFORM pg_sleep(0.002);
+    PERFORM pg_sleep(0.005);
     RETURN x;
 END $$;
 INSERT INTO users SELECT i, 'n' || i FROM generate_series(1, 150) AS i;
@@ -64,12 +66,14 @@ fn cut(want: Want, kinds: &[Fault], count: u64) {
         let mut run = app.start(app.db.url());
         if phase.contains("validat") {
             until(&app, "building index");
-            held.meanwhile(&app, phase);
+            held.meanwhile(phase);
         }
         until(&app, phase);
         strike(&app, fault, &mut run, &mut chance);
-        run.wait();
+        // One that is still there, as when only the session beside it was lost, waits for them.
+        drop(wait_until("end of the run", Duration::from_secs(2), || run.over().is_some()));
         drop(held);
+        run.wait();
         app.until_left();
         let left = app.check_left();
         let mut run = app.start(app.db.url());
@@ -90,31 +94,29 @@ fn until(app: &App, phase: &str) {
 }
 
 /// Programs that hold a build in a phase.
-struct Held(Vec<Session>);
+struct Held(Session);
 
 impl Held {
     fn before(app: &App, phase: &str) -> Self {
+        let mut session = app.session("billing");
         let sql = match phase {
             "waiting for writers before build" => "INSERT INTO users VALUES (0, 'early')",
             // A snapshot, and no lock on the table.
             "waiting for old snapshots" => "SELECT count(*) FROM other",
-            _ => return Self(Vec::new()),
+            _ => return Self(session),
         };
-        let mut session = app.session("billing");
         session.batch("BEGIN ISOLATION LEVEL REPEATABLE READ").unwrap();
         session.execute(sql).unwrap();
-        Self(vec![session])
+        Self(session)
     }
 
     /// Writes while the index is built.
-    fn meanwhile(&mut self, app: &App, phase: &str) {
-        let mut session = app.session("billing");
+    fn meanwhile(&mut self, phase: &str) {
         if phase.starts_with("waiting") {
-            session.batch("BEGIN").unwrap();
+            self.0.batch("BEGIN").unwrap();
         }
         let rows = "INSERT INTO users SELECT i, 'm' || i FROM generate_series(1001, 1100) AS i";
-        session.batch(rows).unwrap();
-        self.0.push(session);
+        self.0.batch(rows).unwrap();
     }
 }
 

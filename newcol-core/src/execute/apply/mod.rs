@@ -283,6 +283,8 @@ impl<'a> Apply<'a> {
             if told.is_stopped() {
                 return Ok(Outcome::Stopped(report));
             }
+            // Its session holds the right to run: once it is lost, another runner may be at work.
+            run.watcher.session.value("SELECT 1")?;
             match run.one(direction, migration)? {
                 Ended::Done(done) => {
                     told.tell(&Event::Done(done.clone()));
