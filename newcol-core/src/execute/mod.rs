@@ -2,6 +2,7 @@
 
 pub mod apply;
 pub mod backfill;
+pub mod export;
 pub mod files;
 pub mod old_writers;
 pub mod pace;
