@@ -5,6 +5,7 @@ mod index;
 mod locks;
 mod runners;
 mod source;
+mod undo;
 mod whole;
 
 use std::{sync::Mutex, time::Duration};

@@ -216,16 +216,16 @@ fn show(
         out.say("  no value of a row is lost");
         return;
     };
-    let whole = if losses.is_whole { "" } else { " before it was stopped" };
+    let whole = if losses.is_whole { "" } else { " seen before it was stopped" };
     out.say(&match losses.counted {
         Counted::Nothing => "  no value is lost: the server computes all of them".to_owned(),
         Counted::Differing => format!(
-            "  {} lost{whole}, of {} rows: others are what the fill yields again",
+            "  {} would be lost, of {} rows{whole}: others are what the fill yields again",
             values(losses.lost),
             losses.rows
         ),
         Counted::All => format!(
-            "  {} lost{whole}, of {} rows: nothing computes them again",
+            "  {} would be lost, of {} rows{whole}: nothing computes them again",
             values(losses.lost),
             losses.rows
         ),
