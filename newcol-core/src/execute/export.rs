@@ -162,9 +162,12 @@ impl<'a> Export<'a> {
             io::ErrorKind::AlreadyExists => ExportError::Exists { path: target.path.clone() },
             _ => target.failed()(error.error),
         })?;
-        // Else the name may be gone after a power failure, and with it the values.
-        let dir = File::open(target.dir()).map_err(target.failed())?;
-        dir.sync_all().map_err(target.failed())?;
+        // Else the name may be gone after a power failure, and with it the values. Windows opens no
+        // directories.
+        if cfg!(unix) {
+            let dir = File::open(target.dir()).map_err(target.failed())?;
+            dir.sync_all().map_err(target.failed())?;
+        }
         Ok(rows)
     }
 

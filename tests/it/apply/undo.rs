@@ -1,6 +1,7 @@
 //! Stages that are taken back in a database.
 
 mod export;
+mod tables;
 mod words;
 
 use newcol_testkit::{CommandOutput, ScratchDb, Want};

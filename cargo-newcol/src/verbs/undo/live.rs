@@ -24,6 +24,9 @@ use crate::{
     },
 };
 
+/// Later migrations that are named; JSON has them all.
+const SHOWN: usize = 5;
+
 /// A stage that a database has.
 struct Applied<'a> {
     column: &'a Column,
@@ -282,9 +285,13 @@ impl<'a> Applied<'a> {
     fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
         if !self.later.is_empty() {
+            let mut names = self.later.iter().take(SHOWN).cloned().collect::<Vec<_>>();
+            if self.later.len() > SHOWN {
+                names.push(format!("and {} more", self.later.len() - SHOWN));
+            }
             warnings.push(format!(
                 "these were applied later and may depend on it: {}",
-                self.later.join(", ")
+                names.join(", ")
             ));
         }
         let path = self.column.contract.path();
