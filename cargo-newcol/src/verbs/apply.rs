@@ -6,20 +6,18 @@ mod shown;
 
 use std::{sync::Mutex, time::Duration};
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use newcol_core::{
     db::{Access, DatabaseUrl, OpenOptions, Session},
-    execute::apply::{
-        Answer, Apply, ApplyError, BlockerPolicy, Budget, Event, Others, Outcome, Settings,
-        SqlMigration,
-    },
+    execute::apply::{Answer, Apply, ApplyError, Event, Outcome, SqlMigration},
     ident::ColumnPath,
     plan::{Gate, StageKind},
     render::patch::FilePatch,
 };
 
-use self::{pending::Pending, shown::Shown};
-use super::{ask, when};
+use self::pending::Pending;
+pub(super) use self::shown::{Shown, Way};
+use super::{ask, waiting::Waiting, when};
 use crate::{
     context::{Column, Context, GateState, Intent, Project, Witness, Word},
     error::{CliError, Exit},
@@ -66,41 +64,8 @@ pub(crate) struct ApplyArgs {
     /// Keep the report beside the contract, in `newcol/<table>.<column>.applied.jsonl`
     #[arg(long)]
     record: bool,
-    /// Wait so long for a lock before leaving the queue
-    #[arg(long, value_name = "TIME", value_parser = when::duration, default_value = "500ms", help_heading = "Waiting")]
-    lock_timeout: Duration,
-    /// Try a migration again for so long
-    #[arg(long, value_name = "TIME", value_parser = when::duration, default_value = "15m", help_heading = "Waiting")]
-    max_wait: Duration,
-    /// Let the concurrent build of an index wait so long for older transactions
-    #[arg(long, value_name = "TIME", value_parser = when::duration, default_value = "4h", help_heading = "Waiting")]
-    index_wait: Duration,
-    /// What to do about others that hold what a migration needs
-    #[arg(long, value_enum, default_value_t = BlockersArg::Wait, help_heading = "Waiting")]
-    blockers: BlockersArg,
-    /// What to do about another runner
-    #[arg(long, value_enum, default_value_t = OthersArg::Wait, help_heading = "Waiting")]
-    other_runner: OthersArg,
-}
-
-/// What to do about others that hold what a migration needs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum BlockersArg {
-    /// Say who they are, and leave
-    Show,
-    /// Ask again and again until they are done
-    Wait,
-    /// End their statement or idle transaction; never those of superusers, replicas and vacuums
-    Cancel,
-}
-
-/// What to do about another runner.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum OthersArg {
-    /// Wait until it is done
-    Wait,
-    /// Leave
-    Leave,
+    #[command(flatten)]
+    waiting: Waiting,
 }
 
 pub(crate) fn run(ctx: &Context, out: &mut Output, args: &ApplyArgs) -> Result<Exit, CliError> {
@@ -139,7 +104,7 @@ pub(crate) fn run(ctx: &Context, out: &mut Output, args: &ApplyArgs) -> Result<E
         application_name: Some("cargo newcol".to_owned()),
         pg_env: ctx.pg_env(),
     };
-    let apply = Apply::new(&url, open).settings(settings(args));
+    let apply = Apply::new(&url, open).settings(args.waiting.settings());
     for step in &pending.steps {
         if let Some((column, kind)) = pending.stage_of(step) {
             let witness = Witness {
@@ -158,7 +123,7 @@ pub(crate) fn run(ctx: &Context, out: &mut Output, args: &ApplyArgs) -> Result<E
             }
         }
         let done = Mutex::new(Vec::new());
-        let shown = Shown::new(out);
+        let shown = Shown::new(out, Way::Up);
         let outcome = apply.run(&step.migrations, &|event| {
             shown.show(event);
             if let (Event::Done(report), Ok(mut done)) = (event, done.lock()) {
@@ -193,25 +158,6 @@ fn permitted(
 ) -> Result<Vec<String>, CliError> {
     let url = session.url().clone();
     Apply::check(session, migrations).map_err(|error| failed(out, &error, &url))
-}
-
-fn settings(args: &ApplyArgs) -> Settings {
-    Settings {
-        budget: Budget {
-            lock_timeout: args.lock_timeout,
-            max_wait: args.max_wait,
-            index_wait: args.index_wait,
-        },
-        blockers: match args.blockers {
-            BlockersArg::Show => BlockerPolicy::Show,
-            BlockersArg::Wait => BlockerPolicy::Wait,
-            BlockersArg::Cancel => BlockerPolicy::Cancel,
-        },
-        others: match args.other_runner {
-            OthersArg::Wait => Others::Wait,
-            OthersArg::Leave => Others::Leave,
-        },
-    }
 }
 
 /// What the user says of old programs, now or in the contract.
@@ -274,7 +220,7 @@ fn gate_error(column: &Column, kind: StageKind, shut: &[GateState], url: &Databa
     }
 }
 
-fn failed(out: &mut Output, error: &ApplyError, url: &DatabaseUrl) -> CliError {
+pub(super) fn failed(out: &mut Output, error: &ApplyError, url: &DatabaseUrl) -> CliError {
     for blocker in error.blockers() {
         out.status(&format!("  {blocker}"));
     }

@@ -15,4 +15,5 @@ pub(crate) mod status;
 pub(crate) mod tour;
 pub(crate) mod undo;
 pub(crate) mod verify;
+mod waiting;
 mod when;

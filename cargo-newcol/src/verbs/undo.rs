@@ -1,7 +1,10 @@
-//! `cargo newcol undo`: takes back the files of a stage that is not applied yet.
+//! `cargo newcol undo`: takes back the last stage of a column, its files or what it did to a database.
+
+mod live;
 
 use std::fs;
 
+use camino::Utf8PathBuf;
 use clap::Args;
 use newcol_core::{
     db::Access,
@@ -13,38 +16,59 @@ use newcol_core::{
     },
 };
 
+use super::waiting::Waiting;
 use crate::{
     context::{Column, Context, Intent, Project, Tested, stored_version},
     error::{CliError, Exit},
     output::Output,
 };
 
-/// Take back the last released stage: remove its migrations and its edit of schema.rs
+/// Take back the last stage: its files, or with `--live` what it did to a database
 ///
-/// Only for a stage that is not applied anywhere that matters; a database given with
-/// `--database-url` is asked. What is applied is undone by `diesel migration revert` first. Taking
-/// back the first stage removes the contract too, and the test unless it has been changed.
+/// First in each database that has the stage, with `--live`: the `down.sql` of its migrations is run
+/// as `apply` runs `up.sql`, and holds nobody up. Values that would be gone with the column are
+/// counted, and exported where you say so; unless there are none it wants `--accept-loss`. Then the
+/// files, without `--live`: the stage's migrations and its edit of schema.rs. A database given with
+/// `--database-url` is only asked then, and must not have the stage. Taking back the first stage
+/// removes the contract too, and the test unless it has been changed.
 #[derive(Debug, Args)]
+#[command(mut_group("Waiting", |group| group.requires("live")))]
 #[command(after_help = "Examples:\n  \
+    cargo newcol undo users.locale --live --database-url postgres://db/app --dry-run\n  \
+    cargo newcol undo users.locale --live --database-url postgres://db/app --export lost.sql --accept-loss --yes\n  \
     cargo newcol undo users.locale --database-url postgres://db/app\n  \
     cargo newcol undo users.locale --yes")]
 pub(crate) struct UndoArgs {
     /// Column to take back, as `table.column`
     column: ColumnPath,
-    /// Database that must not have the stage: asked, never changed
+    /// Database to take the stage back in; without `--live` it is asked, never changed
     #[arg(long, value_name = "URL")]
     database_url: Option<String>,
-    /// The stage is applied nowhere
+    /// Take the last stage back that the database has, there; files stay as they are
+    #[arg(long, requires = "database_url")]
+    live: bool,
+    /// Write the values that would be lost to a new file first: `.csv`, or `.sql` to put them back
+    #[arg(long, value_name = "FILE", requires = "live", conflicts_with = "dry_run")]
+    export: Option<Utf8PathBuf>,
+    /// Go on though values are lost
+    #[arg(long, requires = "live")]
+    accept_loss: bool,
+    /// Do not ask; without `--live`: the stage is applied nowhere
     #[arg(long)]
     yes: bool,
-    /// Show the files as a diff and write nothing
+    /// Show what would be done and lost, files as a diff; changes nothing
     #[arg(long)]
     dry_run: bool,
+    #[command(flatten)]
+    waiting: Waiting,
 }
 
 pub(crate) fn run(ctx: &Context, out: &mut Output, args: &UndoArgs) -> Result<Exit, CliError> {
     let project = ctx.project(out, Intent::of_dry_run(args.dry_run))?;
     let column = Column::load(ctx, &project, &args.column, None)?;
+    if let Some(url) = args.database_url.as_deref().filter(|_| args.live) {
+        return live::run(ctx, out, &project, &column, (args, url));
+    }
     let Some(kind) = column.released.last() else {
         out.status("nothing to do: no stage is released");
         return Ok(Exit::Nothing);
@@ -65,8 +89,8 @@ pub(crate) fn run(ctx: &Context, out: &mut Output, args: &UndoArgs) -> Result<Ex
                 causes: Vec::new(),
                 also: Vec::new(),
                 hints: vec![format!(
-                    "revert it there first: `diesel migration revert --number {}`",
-                    folders.len()
+                    "take it back there first: `cargo newcol undo {} --live --database-url <URL>`",
+                    column.contract.path()
                 )],
             });
         }

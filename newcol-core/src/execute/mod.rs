@@ -2,6 +2,7 @@
 
 pub mod apply;
 pub mod backfill;
+pub mod export;
 pub mod files;
 mod grants;
 pub mod old_writers;

@@ -235,7 +235,7 @@ impl Fill {
     }
 
     /// Counts the rows for which a condition is true.
-    fn count_of(&self, condition: &SqlText) -> SqlText {
+    pub(super) fn count_of(&self, condition: &SqlText) -> SqlText {
         let template = match self.backend {
             Backend::Postgres | Backend::Sqlite => "count(*) FILTER (WHERE {condition})",
             Backend::Mysql => "coalesce(sum({condition}), 0)",
@@ -415,7 +415,7 @@ impl Fill {
         text::sql(self.backend, template, &holes)
     }
 
-    fn expr(&self) -> &Expr {
+    pub(super) fn expr(&self) -> &Expr {
         let Source::Sql(expr) = &self.source else { unreachable!("code is no expression") };
         expr
     }

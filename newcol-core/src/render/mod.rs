@@ -5,6 +5,7 @@
 pub mod backfill;
 pub(crate) mod care;
 pub mod computed;
+mod loss;
 pub mod migrations;
 mod mysql;
 mod names;

@@ -6,6 +6,7 @@ mod locks;
 mod privileges;
 mod runners;
 mod source;
+mod undo;
 mod whole;
 
 use std::{sync::Mutex, time::Duration};

@@ -7,7 +7,7 @@ use newcol_testkit::{CommandOutput, Project, ScratchDb, Want, schema_dump};
 use super::recorded;
 use crate::desk::{self, newcol};
 
-const ADD: &[&str] = &[
+pub(super) const ADD: &[&str] = &[
     "add",
     "users.locale",
     "--type",
@@ -45,7 +45,7 @@ impl App {
 }
 
 /// The schema without the record of the backfill.
-fn schema(db: &ScratchDb) -> Vec<String> {
+pub(super) fn schema(db: &ScratchDb) -> Vec<String> {
     let dump = schema_dump(db.url()).unwrap();
     dump.lines().filter(|line| !line.contains("__newcol_backfill")).map(str::to_owned).collect()
 }

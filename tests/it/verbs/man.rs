@@ -11,29 +11,76 @@ fn a_page_is_printed() {
     .el .ds Aq '
     .TH cargo-newcol-undo 1  "undo " 
     .SH NAME
-    cargo\-newcol\-undo \- Take back the last released stage: remove its migrations and its edit of schema.rs
+    cargo\-newcol\-undo \- Take back the last stage: its files, or with `\-\-live` what it did to a database
     .SH SYNOPSIS
-    \fBcargo newcol undo\fR [\fB\-\-database\-url\fR] [\fB\-\-manifest\-path\fR] [\fB\-p\fR|\fB\-\-package\fR] [\fB\-\-yes\fR] [\fB\-\-dry\-run\fR] [\fB\-\-engine\fR] [\fB\-\-locked\fR] [\fB\-\-offline\fR] [\fB\-\-message\-format\fR] [\fB\-\-color\fR] [\fB\-q\fR|\fB\-\-quiet\fR]... [\fB\-v\fR|\fB\-\-verbose\fR]... [\fB\-h\fR|\fB\-\-help\fR] <\fICOLUMN\fR> 
+    \fBcargo newcol undo\fR [\fB\-\-database\-url\fR] [\fB\-\-manifest\-path\fR] [\fB\-\-live\fR] [\fB\-p\fR|\fB\-\-package\fR] [\fB\-\-engine\fR] [\fB\-\-export\fR] [\fB\-\-accept\-loss\fR] [\fB\-\-locked\fR] [\fB\-\-offline\fR] [\fB\-\-yes\fR] [\fB\-\-dry\-run\fR] [\fB\-\-message\-format\fR] [\fB\-\-color\fR] [\fB\-\-lock\-timeout\fR] [\fB\-\-max\-wait\fR] [\fB\-q\fR|\fB\-\-quiet\fR]... [\fB\-\-index\-wait\fR] [\fB\-v\fR|\fB\-\-verbose\fR]... [\fB\-\-blockers\fR] [\fB\-\-other\-runner\fR] [\fB\-h\fR|\fB\-\-help\fR] <\fICOLUMN\fR> 
     .SH DESCRIPTION
-    Take back the last released stage: remove its migrations and its edit of schema.rs
+    Take back the last stage: its files, or with `\-\-live` what it did to a database
     .PP
-    Only for a stage that is not applied anywhere that matters; a database given with `\-\-database\-url` is asked. What is applied is undone by `diesel migration revert` first. Taking back the first stage removes the contract too, and the test unless it has been changed.
+    First in each database that has the stage, with `\-\-live`: the `down.sql` of its migrations is run as `apply` runs `up.sql`, and holds nobody up. Values that would be gone with the column are counted, and exported where you say so; unless there are none it wants `\-\-accept\-loss`. Then the files, without `\-\-live`: the stage\*(Aqs migrations and its edit of schema.rs. A database given with `\-\-database\-url` is only asked then, and must not have the stage. Taking back the first stage removes the contract too, and the test unless it has been changed.
     .SH OPTIONS
     .TP
     \fB\-\-database\-url\fR \fI<URL>\fR
-    Database that must not have the stage: asked, never changed
+    Database to take the stage back in; without `\-\-live` it is asked, never changed
+    .TP
+    \fB\-\-live\fR
+    Take the last stage back that the database has, there; files stay as they are
+    .TP
+    \fB\-\-export\fR \fI<FILE>\fR
+    Write the values that would be lost to a new file first: `.csv`, or `.sql` to put them back
+    .TP
+    \fB\-\-accept\-loss\fR
+    Go on though values are lost
     .TP
     \fB\-\-yes\fR
-    The stage is applied nowhere
+    Do not ask; without `\-\-live`: the stage is applied nowhere
     .TP
     \fB\-\-dry\-run\fR
-    Show the files as a diff and write nothing
+    Show what would be done and lost, files as a diff; changes nothing
     .TP
     \fB\-h\fR, \fB\-\-help\fR
     Print help (see a summary with \*(Aq\-h\*(Aq)
     .TP
     <\fICOLUMN\fR>
     Column to take back, as `table.column`
+    .SH WAITING
+    .TP
+    \fB\-\-lock\-timeout\fR \fI<TIME>\fR [default: [DURATION]]
+    Wait so long for a lock before leaving the queue
+    .TP
+    \fB\-\-max\-wait\fR \fI<TIME>\fR [default: 15m]
+    Try a migration again for so long
+    .TP
+    \fB\-\-index\-wait\fR \fI<TIME>\fR [default: 4h]
+    Let an index that is built or dropped concurrently wait so long for older transactions
+    .TP
+    \fB\-\-blockers\fR \fI<BLOCKERS>\fR [default: wait]
+    What to do about others that hold what a migration needs
+    .br
+
+    .br
+    \fIPossible values:\fR
+    .RS 14
+    .IP \(bu 2
+    show: Say who they are, and leave
+    .IP \(bu 2
+    wait: Ask again and again until they are done
+    .IP \(bu 2
+    cancel: End their statement or idle transaction; never those of superusers, replicas and vacuums
+    .RE
+    .TP
+    \fB\-\-other\-runner\fR \fI<OTHER_RUNNER>\fR [default: wait]
+    What to do about another runner
+    .br
+
+    .br
+    \fIPossible values:\fR
+    .RS 14
+    .IP \(bu 2
+    wait: Wait until it is done
+    .IP \(bu 2
+    leave: Leave
+    .RE
     .SH PROJECT
     .TP
     \fB\-\-manifest\-path\fR \fI<PATH>\fR
@@ -87,6 +134,8 @@ fn a_page_is_printed() {
     Say more
     .SH EXTRA
     Examples:
+      cargo newcol undo users.locale \-\-live \-\-database\-url postgres://db/app \-\-dry\-run
+      cargo newcol undo users.locale \-\-live \-\-database\-url postgres://db/app \-\-export lost.sql \-\-accept\-loss \-\-yes
       cargo newcol undo users.locale \-\-database\-url postgres://db/app
       cargo newcol undo users.locale \-\-yes
     "#);

@@ -161,7 +161,7 @@ fn what_is_applied_stays() {
     ----- stderr -----
     error: `expand` is applied to SQLite file app.db
       --> migrations/[VERSION]_users_locale_expand
-    help: revert it there first: `diesel migration revert --number 1`
+    help: take it back there first: `cargo newcol undo users.locale --live --database-url <URL>`
     ");
     assert_eq!(Tree::of(project.root()), before);
     let revert = ["migration", "revert", "--database-url", "app.db"];

@@ -18,9 +18,19 @@ use serde::Serialize;
 use super::{super::when, pending::Pending};
 use crate::output::Output;
 
+/// What is done with migrations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::verbs) enum Way {
+    /// They are applied.
+    Up,
+    /// They are taken back.
+    Down,
+}
+
 /// Shows events: on a terminal as a line that changes, elsewhere as a line each.
-pub(super) struct Shown<'a> {
+pub(in crate::verbs) struct Shown<'a> {
     bar: ProgressBar,
+    way: Way,
     state: Mutex<State<'a>>,
 }
 
@@ -81,15 +91,15 @@ enum EventJson<'a> {
 }
 
 impl<'a> Shown<'a> {
-    pub(super) fn new(out: &'a mut Output) -> Self {
+    pub(in crate::verbs) fn new(out: &'a mut Output, way: Way) -> Self {
         let target =
             if out.draws() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         let style = ProgressStyle::with_template("{spinner} {msg}").expect("the template is ours");
         let bar = ProgressBar::with_draw_target(None, target).with_style(style);
-        Self { bar, state: Mutex::new(State { out, phase: None }) }
+        Self { bar, way, state: Mutex::new(State { out, phase: None }) }
     }
 
-    pub(super) fn show(&self, event: &Event) {
+    pub(in crate::verbs) fn show(&self, event: &Event) {
         // A panic of the watcher ends the run anyway.
         let Ok(mut state) = self.state.lock() else { return };
         let State { out, phase: known } = &mut *state;
@@ -136,15 +146,19 @@ impl<'a> Shown<'a> {
             Event::Note(text) => say(text),
             Event::Done(report) => {
                 let json = AppliedJson::of(report);
+                let (reason, did) = match self.way {
+                    Way::Up => ("newcol-applied", ""),
+                    Way::Down => ("newcol-taken-back", " taken back"),
+                };
                 self.bar.suspend(|| {
-                    out.json("newcol-applied", &json);
-                    done(out, report);
+                    out.json(reason, &json);
+                    done(out, report, did);
                 });
             }
         }
     }
 
-    pub(super) fn end(self) {
+    pub(in crate::verbs) fn end(self) {
         self.bar.finish_and_clear();
     }
 }
@@ -161,12 +175,12 @@ fn list(say: &mut impl FnMut(&str), by: &[Peer]) {
     }
 }
 
-fn done(out: &mut Output, report: &MigrationReport) {
+fn done(out: &mut Output, report: &MigrationReport, did: &str) {
     let tries = match report.tries {
         1 => String::new(),
         tries => format!(", {tries} tries"),
     };
-    out.say(&format!("{} in {} ms{tries}", report.name, report.took.as_millis()));
+    out.say(&format!("{}{did} in {} ms{tries}", report.name, report.took.as_millis()));
     for statement in &report.statements {
         for lock in &statement.locks {
             let also = [

@@ -379,7 +379,8 @@ pub(super) fn failed(error: &BackfillError, url: &DatabaseUrl) -> CliError {
         | BackfillError::NoInput { .. }
         | BackfillError::OneWriter
         | BackfillError::NotComparable { .. }
-        | BackfillError::NoKey { .. } => Exit::Usage,
+        | BackfillError::NoKey { .. }
+        | BackfillError::Nameless { .. } => Exit::Usage,
         BackfillError::NotExpanded { .. }
         | BackfillError::SideEffects(_)
         | BackfillError::Changed { .. } => Exit::GateShut,

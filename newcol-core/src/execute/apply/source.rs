@@ -14,6 +14,7 @@ use super::ApplyError;
 use crate::{
     backend::Backend,
     db::{DbError, migration_folders},
+    render::migrations::owner,
 };
 
 /// A migration that consists of SQL, as all of Diesel's own do.
@@ -57,6 +58,16 @@ impl SqlMigration {
             })
         };
         folders.into_iter().map(read).collect()
+    }
+
+    /// Lets the way back begin with more SQL, below the line that says whose migration it is; where
+    /// the engine can, both happen or neither.
+    pub fn begin_down_with(&mut self, sql: &str) {
+        if let Some(down) = &mut self.down {
+            let at =
+                if owner(down).is_some() { down.find('\n').map_or(0, |end| end + 1) } else { 0 };
+            down.insert_str(at, sql);
+        }
     }
 
     /// Reads a source of Diesel's, such as `embed_migrations!` makes, in the order of versions.

@@ -122,6 +122,12 @@ pub enum BackfillError {
         /// The column.
         column: ColumnPath,
     },
+    /// Values cannot be written down, for nobody could say whose they are.
+    #[error("values of `{column}` cannot be exported: its table has no unique key without NULL")]
+    Nameless {
+        /// The column.
+        column: ColumnPath,
+    },
     /// More workers than the engine can use.
     #[error("SQLite has one writer at a time, so more workers would only wait for each other")]
     OneWriter,
@@ -259,6 +265,7 @@ impl BackfillError {
             Self::NoKey { .. } => {
                 Some("give the table a primary key, or a unique index on columns that are NOT NULL".to_owned())
             }
+            Self::Nameless { .. } => Some("copy the table instead".to_owned()),
             Self::OneWriter => Some("leave `--workers` out".to_owned()),
             Self::TooNew { .. } => Some("go on with that version or a later one".to_owned()),
             Self::Record { .. } | Self::Changed { .. } => {

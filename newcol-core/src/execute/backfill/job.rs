@@ -3,7 +3,7 @@
 use super::{BackfillError, Settings};
 use crate::{
     backend::Backend,
-    contract::{Contract, OldRows},
+    contract::{Contract, Expr, OldRows},
     db::{DbError, Session, facts::read_for},
     execute::side_effects::{Care, SideEffects},
     ident::{Ident, TableName},
@@ -93,10 +93,40 @@ impl Job {
         settings: &Settings,
     ) -> Result<Self, BackfillError> {
         let plan = plan(contract, session)?;
-        let column = || contract.path().clone();
-        let backend = session.backend();
-        let nothing = || BackfillError::NothingToFill { column: column() };
+        let nothing = || BackfillError::NothingToFill { column: contract.path().clone() };
         plan.stage(StageKind::Backfill).ok_or_else(nothing)?;
+        let expr = plan.fill().cloned();
+        let mut job = Self::of_plan(plan, expr, session)?;
+        job.route = route(session, &job, settings)?;
+        Ok(job)
+    }
+
+    /// As [`Self::read_only`], for any column: the fill is what would be there if it were added anew,
+    /// NULL where nothing fills it. Without a key, and without blocks, there is no way through.
+    pub(super) fn read_anew(
+        contract: &Contract,
+        session: &mut Session,
+        settings: &Settings,
+    ) -> Result<Self, BackfillError> {
+        let backend = session.backend();
+        let expr = contract.sql_fill(backend).or_else(|| contract.default(backend)).cloned();
+        let expr = expr.unwrap_or_else(|| Expr::new("NULL"));
+        let mut job = Self::of_plan(plan(contract, session)?, Some(expr), session)?;
+        match route(session, &job, settings) {
+            Err(BackfillError::NoKey { .. }) => {}
+            route => job.route = route?,
+        }
+        Ok(job)
+    }
+
+    fn of_plan(
+        plan: Plan,
+        expr: Option<Expr>,
+        session: &mut Session,
+    ) -> Result<Self, BackfillError> {
+        let contract = &plan.contract;
+        let backend = session.backend();
+        let nothing = || BackfillError::NothingToFill { column: contract.path().clone() };
         let ty = contract.sql_type(backend).ok_or_else(nothing)?.clone();
         let (source, volatility) = match &contract.answers().old_rows {
             OldRows::Rust(path) => {
@@ -105,7 +135,7 @@ impl Job {
                 (code, Volatility::Volatile)
             }
             OldRows::Sql(_) | OldRows::Unfilled => {
-                let expr = plan.fill().ok_or_else(nothing)?.clone();
+                let expr = expr.ok_or_else(nothing)?;
                 let volatility = judge(&expr, backend);
                 (Source::Sql(expr), volatility)
             }
@@ -113,8 +143,7 @@ impl Job {
         let (table, name) = (contract.table().clone(), contract.column().clone());
         let fill = Fill { backend, table, column: name, ty, source, volatility, kept: Vec::new() };
         let key = key(session, &plan.facts, contract.table())?;
-        let route = route(session, contract, &key, settings, &fill.source)?;
-        Ok(Self { plan, fill, route, key, care: Care::default() })
+        Ok(Self { plan, fill, route: Route::Keys, key, care: Care::default() })
     }
 
     /// Returns what makes this job another than one with the same column: type and expression, or
@@ -194,7 +223,16 @@ impl Job {
     }
 
     pub(super) fn tuple(&self, row: Vec<Option<String>>) -> Result<KeyTuple, BackfillError> {
-        let values = self.key.iter().zip(row).map(|(column, value)| {
+        self.values(&self.key, row)
+    }
+
+    /// Reads values of columns from what the server printed.
+    pub(super) fn values<'k>(
+        &self,
+        columns: impl IntoIterator<Item = &'k KeyColumn>,
+        row: Vec<Option<String>>,
+    ) -> Result<KeyTuple, BackfillError> {
+        let values = columns.into_iter().zip(row).map(|(column, value)| {
             let text = value.unwrap_or_default();
             match self.fill.backend {
                 Backend::Sqlite => KeyValue::of_quoted(&text),
@@ -212,13 +250,8 @@ impl Job {
 /// Chooses the way through: by blocks where the server finds them, and where each of the tables that
 /// hold the rows may be read by its own name. Code goes by key where there is one: rows that other
 /// programs move meanwhile stay in their place then, and code is slow enough for them to move.
-fn route(
-    session: &mut Session,
-    contract: &Contract,
-    key: &[KeyColumn],
-    settings: &Settings,
-    source: &Source,
-) -> Result<Route, BackfillError> {
+fn route(session: &mut Session, job: &Job, settings: &Settings) -> Result<Route, BackfillError> {
+    let Job { plan: Plan { contract, .. }, fill: Fill { source, .. }, key, .. } = job;
     let has_blocks = session.backend() == Backend::Postgres && session.server().at_least(14, 0);
     let prefers_key = match source {
         Source::Code { .. } => !key.is_empty(),
@@ -302,11 +335,7 @@ fn key(
     name: &TableName,
 ) -> Result<Vec<KeyColumn>, DbError> {
     let backend = session.backend();
-    let column = |name: &Ident, ty: &str| KeyColumn {
-        name: name.clone(),
-        ty: ty.to_owned(),
-        kind: kind(backend, ty),
-    };
+    let column = |name: &Ident, ty: &str| typed(backend, name, ty);
     let sql = match backend {
         Backend::Sqlite => {
             let sqlite = facts.sqlite.as_ref();
@@ -338,10 +367,7 @@ fn key(
             exact_literal(backend, &table(backend, name))
         ),
         Backend::Mysql => {
-            let schema = name
-                .schema
-                .as_ref()
-                .map_or("database()".to_owned(), |schema| exact_literal(backend, schema.as_str()));
+            let schema = mysql_schema(name);
             let table = exact_literal(backend, name.name.as_str());
             let of_table = format!("table_schema = {schema} AND table_name = {table}");
             format!(
@@ -366,6 +392,44 @@ fn key(
         columns.push(column(&name, &ty));
     }
     Ok(columns)
+}
+
+/// Reads the type of a contract's column, so that its values can be written down as those of keys.
+pub(super) fn column(session: &mut Session, contract: &Contract) -> Result<KeyColumn, DbError> {
+    let backend = session.backend();
+    let (name, column) = (contract.table(), contract.column());
+    let literal = exact_literal(backend, column.as_str());
+    let ty = match backend {
+        Backend::Sqlite => None,
+        Backend::Postgres => session.value(&format!(
+            "SELECT pg_catalog.format_type(atttypid, atttypmod) FROM pg_catalog.pg_attribute \
+             WHERE attrelid = to_regclass({}) AND attname = {literal}",
+            exact_literal(backend, &table(backend, name))
+        ))?,
+        Backend::Mysql => session.value(&format!(
+            "SELECT data_type FROM information_schema.columns \
+             WHERE table_schema = {} AND table_name = {} AND column_name = {literal}",
+            mysql_schema(name),
+            exact_literal(backend, name.name.as_str())
+        ))?,
+    };
+    let mut column = typed(backend, column, &ty.unwrap_or_default());
+    // As values, as opposed to parts of a key, these are better read by their names.
+    if backend == Backend::Mysql && matches!(column.ty.as_str(), "enum" | "set") {
+        column.kind = KeyKind::Text;
+    }
+    Ok(column)
+}
+
+pub(super) fn typed(backend: Backend, name: &Ident, ty: &str) -> KeyColumn {
+    KeyColumn { name: name.clone(), ty: ty.to_owned(), kind: kind(backend, ty) }
+}
+
+/// Returns the schema of a table as `information_schema` has it.
+fn mysql_schema(name: &TableName) -> String {
+    name.schema
+        .as_ref()
+        .map_or("database()".to_owned(), |schema| exact_literal(Backend::Mysql, schema.as_str()))
 }
 
 /// Values of a type are written so that they compare as they do in the index.

@@ -6,7 +6,7 @@
 //! transaction, so a run that is killed anywhere goes on where it was, on this machine or another.
 //!
 //! [`Backfill::verify`] looks at every row and changes none; [`Backfill::repair`] fills what that
-//! found, and nothing else.
+//! found, and nothing else. [`Backfill::losses`] finds what would be lost with the column.
 //!
 //! What it does not do: decide how fast (that is [`super::pace`]), or judge side effects (that is
 //! [`super::side_effects`]).
@@ -25,6 +25,7 @@ mod error;
 mod estimate;
 mod job;
 mod lag;
+mod loss;
 mod pass;
 mod place;
 mod receipt;
@@ -55,8 +56,9 @@ pub use self::{
     error::BackfillError,
     estimate::Estimate,
     job::{Job, Relation, Route},
+    loss::{Counted, LossError, Losses},
     receipt::Receipt,
-    record::{FORMAT, JobRecord, Order, Phase, RECORD_TABLES, Totals},
+    record::{FORMAT, JobRecord, Order, Phase, RECORD_TABLES, Totals, forgetting},
     repair::{Repair, Repaired},
     verify::{BadChunk, Recorded, Verification},
     worker::Storing,

@@ -135,6 +135,13 @@ pub(super) struct Part {
     pub(super) place: Place,
 }
 
+/// Returns what makes a database forget the backfill of a column, for whoever drops the column; `None`
+/// where there is nothing to forget. Only asks.
+pub fn forgetting(session: &mut Session, column: &ColumnPath) -> Result<Option<String>, DbError> {
+    let record = Record::new(session.backend(), column);
+    Ok(record.exists(session)?.then(|| record.forgetting().map(|sql| sql + ";\n").concat()))
+}
+
 /// The record of one column.
 #[derive(Debug, Clone)]
 pub(super) struct Record {
@@ -304,9 +311,12 @@ impl Record {
 
     /// Forgets the job.
     pub(super) fn forget(&self, session: &mut Session) -> Result<(), DbError> {
+        self.forgetting().iter().try_for_each(|sql| session.batch(sql))
+    }
+
+    fn forgetting(&self) -> [String; 2] {
         let key = &self.key;
-        session.batch(&format!("DELETE FROM {PARTS} WHERE column_path = {key}"))?;
-        session.batch(&format!("DELETE FROM {JOBS} WHERE column_path = {key}"))
+        [PARTS, JOBS].map(|table| format!("DELETE FROM {table} WHERE column_path = {key}"))
     }
 
     /// Asks all workers for something; they look between two batches.
