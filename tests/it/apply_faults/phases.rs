@@ -3,11 +3,14 @@
 use std::time::Duration;
 
 use newcol_core::db::Session;
-use newcol_testkit::{Project, ScratchDb, Want, wait::wait_until};
+use newcol_testkit::{
+    Project, ScratchDb, Want,
+    wait::{wait_for, wait_until},
+};
 
 use super::{
     Fault,
-    app::{App, LIMIT},
+    app::{App, LIMIT, Run},
     faults, strike,
 };
 use crate::{
@@ -58,20 +61,22 @@ fn app(want: Want) -> Option<App> {
 fn cut(want: Want, kinds: &[Fault], count: u64) {
     let Some(app) = app(want) else { return };
     let mut chance = Chance::of(chance::seed());
-    for at in 0..count as usize {
-        let (phase, fault) =
-            (PHASES[at % PHASES.len()], kinds[(at / PHASES.len() + at) % kinds.len()]);
+    let mut hits = 0;
+    while hits < count as usize {
+        let (phase, fault) = (PHASES[hits % PHASES.len()], kinds[hits % kinds.len()]);
         app.begin();
         let mut held = Held::before(&app, phase);
         let mut run = app.start(app.db.url());
-        if phase.contains("validat") {
-            until(&app, "building index");
+        if phase.contains("validat") && until(&app, &mut run, "building index") {
             held.meanwhile(phase);
         }
-        until(&app, phase);
-        strike(&app, fault, &mut run, &mut chance);
+        // What is written too late is not waited for; then there is another try.
+        if until(&app, &mut run, phase) {
+            strike(&app, fault, &mut run, &mut chance);
+            hits += 1;
+        }
         // One that is still there, as when only the session beside it was lost, waits for them.
-        drop(wait_until("end of the run", Duration::from_secs(2), || run.over().is_some()));
+        drop(wait_until("end of the run", Duration::from_secs(1), || run.over().is_some()));
         drop(held);
         run.wait();
         app.until_left();
@@ -82,15 +87,19 @@ fn cut(want: Want, kinds: &[Fault], count: u64) {
         assert!(is_done, "{fault:?} during {phase}: {status}: {}", run.words());
         app.check_done(&left);
     }
-    eprintln!("{count} builds were cut off");
+    eprintln!("{hits} builds were cut off");
 }
 
-/// Waits for a phase, whose rest the progress may tell.
-fn until(app: &App, phase: &str) {
+/// Waits for a phase, whose rest the progress may tell; returns `false` where the run is over before.
+fn until(app: &App, run: &mut Run, phase: &str) -> bool {
     let sql = format!(
         "SELECT count(*) FROM pg_stat_progress_create_index WHERE starts_with(phase, '{phase}')"
     );
-    wait_until(phase, LIMIT, || app.db.rows(&sql).unwrap()[0][0].as_deref() == Some("1")).unwrap();
+    wait_for(phase, LIMIT, || {
+        let is_there = app.db.rows(&sql).unwrap()[0][0].as_deref() == Some("1");
+        (is_there || run.over().is_some()).then_some(is_there)
+    })
+    .unwrap()
 }
 
 /// Programs that hold a build in a phase.

@@ -282,7 +282,7 @@ fn a_queue_behind_a_long_transaction_is_noticed() {
     let harm = crowd.during(chance::seed(), || {
         std::thread::scope(|scope| {
             let url = column.db.url();
-            let long = "BEGIN; SELECT count(*) FROM t; SELECT pg_sleep(3.5); COMMIT";
+            let long = "BEGIN; SELECT count(*) FROM t; SELECT pg_sleep(4.5); COMMIT";
             scope.spawn(move || newcol_testkit::scratch::run(url, &[long]).unwrap());
             clients::wait_for_sleep(url);
             column.db.run(&["ALTER TABLE t ADD COLUMN c varchar(60)"]).unwrap();
