@@ -13,8 +13,8 @@ use newcol_core::{
 use newcol_testkit::Want;
 
 use super::super::{
-    value,
-    whole::{ADD, App},
+    recorded, value,
+    whole::{ADD, App, schema},
 };
 use crate::desk::{newcol, wrapped};
 
@@ -87,4 +87,20 @@ fn ctrl_c_leaves_everything_as_it_was() {
     let left: Vec<_> = left.map(|file| file.file_name().to_owned()).collect();
     assert!(!left.iter().any(|name| name.contains("lost") || name.contains("export")), "{left:?}");
     assert_eq!(value(&app.db, "SELECT count(locale) FROM users"), "499991");
+}
+
+/// MySQL commits a statement before Diesel's table can say so: whoever dies in between left a
+/// `down.sql` that can never run again.
+#[test]
+fn what_was_taken_back_and_not_written_down_is_written_down() {
+    let Some(app) = App::with_rows(Want::mysql()) else { return };
+    let before = (schema(&app.db), recorded(&app.db));
+    drop(newcol(&app.project, ADD).success());
+    drop(app.apply(&["users.locale"]).success());
+    app.db
+        .run(&["DROP TRIGGER newcol_fill_users_locale", "ALTER TABLE users DROP COLUMN locale"])
+        .unwrap();
+    let output = app.undo(&["--yes"]).success();
+    assert!(output.stdout.contains("could not write it down"), "{output}");
+    assert_eq!((schema(&app.db), recorded(&app.db)), before);
 }
