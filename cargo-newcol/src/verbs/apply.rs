@@ -16,7 +16,10 @@ use newcol_core::{
 };
 
 use self::pending::Pending;
-pub(super) use self::shown::{Shown, Way};
+pub(super) use self::{
+    pending::proofs,
+    shown::{Shown, Way},
+};
 use super::{ask, waiting::Waiting, when};
 use crate::{
     context::{Column, Context, GateState, Intent, Project, Witness, Word},

@@ -1,6 +1,7 @@
 //! Stages that are taken back in a database.
 
 mod export;
+mod meanwhile;
 mod tables;
 mod words;
 

@@ -158,7 +158,11 @@ fn oddities(all: &[SqlMigration], applied: &BTreeSet<String>, session: &Session)
 
 /// Returns the questions that show whether a migration of a plan has landed; `None` unless there is
 /// one for each of its statements.
-fn proofs(plan: &Plan, kind: StageKind, migration: &SqlMigration) -> Option<Vec<String>> {
+pub(in crate::verbs) fn proofs(
+    plan: &Plan,
+    kind: StageKind,
+    migration: &SqlMigration,
+) -> Option<Vec<String>> {
     // PostgreSQL and SQLite take back what they did not write down.
     if plan.backend() != Backend::Mysql {
         return None;

@@ -4,7 +4,7 @@ use newcol_core::{
     db::{Access, DatabaseUrl, OpenOptions, Session},
     execute::{
         apply::{self, Apply, Outcome, SqlMigration},
-        backfill::{self, Backfill, Counted, LossError, Losses},
+        backfill::{self, Backfill, BackfillError, Counted, LossError, Losses},
         export::{ExportError, Target},
     },
     plan::StageKind,
@@ -18,7 +18,7 @@ use crate::{
     interrupt,
     output::Output,
     verbs::{
-        apply::{Shown, Way, failed},
+        apply::{Shown, Way, failed, proofs},
         ask,
         backfill::{Progress, failed as backfill_failed},
     },
@@ -83,7 +83,7 @@ pub(super) fn run(
         out.warn(&warning);
     }
     let losses = match applied.kind {
-        StageKind::Expand => Some(losses(ctx, out, column, &url, export.as_ref())?),
+        StageKind::Expand => losses(ctx, out, column, &url, export.as_ref())?,
         StageKind::Backfill | StageKind::Index | StageKind::Constrain | StageKind::Contract => None,
     };
     show(out, &applied, &database, losses.as_ref(), export.as_ref());
@@ -135,13 +135,15 @@ fn open(ctx: &Context, access: Access) -> OpenOptions {
     OpenOptions { access, application_name: Some("cargo newcol".to_owned()), pg_env: ctx.pg_env() }
 }
 
+/// Counts what would be lost; `None` where the column is gone already, which an earlier run could not
+/// write down.
 fn losses(
     ctx: &Context,
     out: &mut Output,
     column: &Column,
     url: &DatabaseUrl,
     export: Option<&Target>,
-) -> Result<Losses, CliError> {
+) -> Result<Option<Losses>, CliError> {
     let job = Backfill::new(&column.contract, url, open(ctx, Access::Read));
     let progress = Progress::new(out, "newcol-undo-event");
     let found = job.losses(export, &|event| {
@@ -149,10 +151,12 @@ fn losses(
         if interrupt::requested() { backfill::Answer::Stop } else { backfill::Answer::Go }
     });
     progress.end();
-    found.map_err(|error| match error {
-        LossError::Backfill(error) => backfill_failed(&error, url),
-        LossError::Export(error) => export_failed(&error),
-    })
+    match found {
+        Ok(losses) => Ok(Some(losses)),
+        Err(LossError::Backfill(BackfillError::NotExpanded { .. })) => Ok(None),
+        Err(LossError::Backfill(error)) => Err(backfill_failed(&error, url)),
+        Err(LossError::Export(error)) => Err(export_failed(&error)),
+    }
 }
 
 fn export_failed(error: &ExportError) -> CliError {
@@ -274,6 +278,11 @@ impl<'a> Applied<'a> {
         let mut migrations = all;
         migrations.retain(|migration| versions.contains(&migration.version));
         migrations.reverse();
+        if let Some(plan) = column.plans().find(|plan| plan.backend() == backend) {
+            for migration in &mut migrations {
+                migration.proofs = proofs(plan, kind, migration).unwrap_or_default();
+            }
+        }
         if let Some(migration) = migrations.iter().find(|migration| migration.down.is_none()) {
             return Err(CliError::failed(format!("{} has no `down.sql`", migration.name))
                 .hint("write one; nothing was taken back"));

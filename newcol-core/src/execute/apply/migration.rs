@@ -271,7 +271,7 @@ impl Run<'_> {
             return Ok(Attempt::AlreadyThere);
         }
         let mut report = script.report();
-        if script.direction == Direction::Up && self.has_landed(script.migration)? {
+        if self.has_landed(script)? {
             report.notes.push("an earlier run did it and could not write it down".to_owned());
         } else {
             let seconds = wait.as_secs_f64().ceil();
@@ -293,14 +293,16 @@ impl Run<'_> {
         Ok(Attempt::Done(report))
     }
 
-    /// Reports whether the server shows that a migration has been carried out.
-    fn has_landed(&mut self, migration: &SqlMigration) -> Result<bool, DbError> {
-        for proof in &migration.proofs {
-            if !self.session.query_bool(proof)? {
+    /// Reports whether the server shows that a migration has been carried out, or taken back: whoever
+    /// did it before could not write it down.
+    fn has_landed(&mut self, script: &Script<'_>) -> Result<bool, DbError> {
+        let proofs = &script.migration.proofs;
+        for proof in proofs {
+            if self.session.query_bool(proof)? != (script.direction == Direction::Up) {
                 return Ok(false);
             }
         }
-        Ok(!migration.proofs.is_empty())
+        Ok(!proofs.is_empty())
     }
 
     /// Tries a migration on SQLite: whoever writes holds up all other writers, so the right to write

@@ -30,8 +30,8 @@ pub struct SqlMigration {
     pub down: Option<String>,
     /// Whether Diesel wraps it in a transaction.
     pub in_transaction: bool,
-    /// Questions that are all answered with yes once `up` has landed; where there are none, only
-    /// Diesel's table tells.
+    /// Questions that are all answered with yes once `up` has landed, and with no once `down` has; where
+    /// there are none, only Diesel's table tells.
     pub proofs: Vec<String>,
 }
 
