@@ -21,6 +21,7 @@ mod fuzz;
 mod licences;
 mod literals;
 mod migrations;
+mod pooler;
 mod predictions;
 mod reference;
 mod rehearse;

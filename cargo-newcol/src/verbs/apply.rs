@@ -265,10 +265,9 @@ fn failed(out: &mut Output, error: &ApplyError, url: &DatabaseUrl) -> CliError {
         out.status(&format!("  {blocker}"));
     }
     let exit = match error {
-        ApplyError::AnotherRunner { .. }
-        | ApplyError::Busy { .. }
-        | ApplyError::Blocked { .. }
-        | ApplyError::Pooler { .. } => Exit::GateShut,
+        ApplyError::AnotherRunner { .. } | ApplyError::Busy { .. } | ApplyError::Blocked { .. } => {
+            Exit::GateShut
+        }
         ApplyError::NotSql { .. } | ApplyError::NoDown { .. } => Exit::Usage,
         ApplyError::Database(_)
         | ApplyError::File { .. }

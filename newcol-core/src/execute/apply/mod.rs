@@ -256,10 +256,9 @@ impl<'a> Apply<'a> {
         listener: &Listener<'_>,
     ) -> Result<Outcome, ApplyError> {
         let told = Told { listener, stop: Signal::default() };
-        let mut session = Session::open(self.url, &self.open)?;
+        let mut session = Session::open_direct(self.url, &self.open)?;
         session.must_write()?;
         let mut watcher = Watcher::beside(&mut session)?;
-        runner::refuse_pooler(&mut session, &mut watcher.session)?;
         privileges::check(&mut session, direction, migrations)?;
         let mut report = Report::default();
         let runner = runner::take(&mut watcher.session, self.settings.others, &told)?;
