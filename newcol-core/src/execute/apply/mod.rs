@@ -263,9 +263,7 @@ impl<'a> Apply<'a> {
         let mut report = Report::default();
         let runner = runner::take(&mut watcher.session, self.settings.others, &told)?;
         let Some(_runner) = runner else { return Ok(Outcome::Stopped(report)) };
-        if !session.has_migrations_table()? {
-            session.batch(CREATE_MIGRATIONS_TABLE)?;
-        }
+        make_table(&mut session)?;
         let mut run = Run { settings: &self.settings, told: &told, session, watcher };
         for migration in migrations {
             told.tell(&Event::Waiting);
@@ -346,6 +344,10 @@ impl Run<'_> {
             };
             remember(&mut blockers, failed.by.clone());
             let name = || migration.name.clone();
+            // Diesel's own runner knows no lock, and may have been faster.
+            if !failed.is_lost() && self.is_recorded(migration)? == (direction == Direction::Up) {
+                return Ok(Ended::AlreadyThere);
+            }
             if !failed.is_passing || !script.may_repeat {
                 return Err(ApplyError::Failed {
                     migration: name(),
@@ -423,6 +425,17 @@ impl Run<'_> {
                 return Ok(false);
             }
         }
+    }
+}
+
+/// Makes Diesel's table where it is missing; its own runner may do the same at this moment.
+fn make_table(session: &mut Session) -> Result<(), DbError> {
+    if session.has_migrations_table()? {
+        return Ok(());
+    }
+    match session.batch(CREATE_MIGRATIONS_TABLE) {
+        Err(error) if !session.has_migrations_table()? => Err(error),
+        _ => Ok(()),
     }
 }
 
