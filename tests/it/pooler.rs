@@ -139,6 +139,19 @@ fn a_pool_in_session_mode_will_do() {
         .unwrap();
 }
 
+/// Why it is refused: what our session sets stays in the pool.
+#[test]
+fn a_session_that_reads_would_stop_the_application() {
+    let Some(db) = users() else { return };
+    let pooler = Pooler::before(&db, "pool_mode = transaction");
+    let url = DatabaseUrl::parse(&pooler.url).unwrap();
+    let mut app = Session::open(&url, &OpenOptions::write()).unwrap();
+    app.batch("INSERT INTO log VALUES (1)").unwrap();
+    drop(Session::open(&url, &OpenOptions::read()).unwrap());
+    let harmed = app.batch("INSERT INTO log VALUES (1)").unwrap_err();
+    assert_eq!(harmed.sqlstate(), Some("25006"), "{harmed:?}");
+}
+
 /// No command leaves anything in the pool that an application's write would meet.
 #[test]
 fn every_command_refuses_and_leaves_nothing() {

@@ -153,7 +153,7 @@ fn a_standby_is_verified_and_never_filled() {
       blocks 0 to 108 of `public.t`: 20000 without their value: (1), (2), (3), (4), (5), …
     ----- stderr -----
     pass 1: looking at every row
-    next: fill them: `cargo newcol backfill t.c`
+    next: fill them: `cargo newcol backfill t.c --database-url <URL>`
     ");
 }
 
