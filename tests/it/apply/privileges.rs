@@ -290,17 +290,18 @@ fn every_missing_privilege_is_named_on_mariadb() {
         let all = format!(
             "CREATE USER {user} IDENTIFIED BY 'secret'; \
              GRANT CREATE TEMPORARY TABLES ON {database}.* TO {user}; \
-             GRANT ALTER, CREATE, INSERT, SELECT, UPDATE, TRIGGER ON users TO {user}; \
+             GRANT ALTER, SELECT, UPDATE, TRIGGER ON users TO {user}; \
              GRANT REFERENCES, SELECT ON places TO {user}; \
              GRANT CREATE, SELECT, INSERT, DELETE ON __diesel_schema_migrations TO {user}"
         );
-        let on_users = ["ALTER", "CREATE", "INSERT", "SELECT", "UPDATE", "TRIGGER"];
+        let on_users = ["ALTER", "SELECT", "UPDATE", "TRIGGER"];
         let mut takes: Vec<(&str, String)> = on_users
             .map(|privilege| (privilege, format!("REVOKE {privilege} ON users FROM {user}")))
             .into();
         takes.extend([
             ("no temporary tables", format!("REVOKE CREATE TEMPORARY TABLES ON {database}.* FROM {user}")),
             ("no REFERENCES", format!("REVOKE REFERENCES ON places FROM {user}")),
+            ("no SELECT on the parent", format!("REVOKE SELECT ON places FROM {user}")),
             ("no SELECT of Diesel's", format!("REVOKE SELECT ON __diesel_schema_migrations FROM {user}")),
             ("no INSERT of Diesel's", format!("REVOKE INSERT ON __diesel_schema_migrations FROM {user}")),
             ("no Diesel's table and no CREATE", format!("DROP TABLE __diesel_schema_migrations; REVOKE CREATE ON __diesel_schema_migrations FROM {user}")),
@@ -310,10 +311,6 @@ fn every_missing_privilege_is_named_on_mariadb() {
     insta::assert_snapshot!(said, @"
     ALTER: user `m@%` may not use ALTER on `shop`.`users`
       let an administrator run: GRANT ALTER ON `shop`.`users` TO 'm'@'%'
-    CREATE: user `m@%` may not use CREATE on `shop`.`users`
-      let an administrator run: GRANT CREATE ON `shop`.`users` TO 'm'@'%'
-    INSERT: user `m@%` may not use INSERT on `shop`.`users`
-      let an administrator run: GRANT INSERT ON `shop`.`users` TO 'm'@'%'
     SELECT: user `m@%` may not use SELECT on `shop`.`users`
       let an administrator run: GRANT SELECT ON `shop`.`users` TO 'm'@'%'
     UPDATE: user `m@%` may not use UPDATE on `shop`.`users`
@@ -324,6 +321,8 @@ fn every_missing_privilege_is_named_on_mariadb() {
       let an administrator run: GRANT CREATE TEMPORARY TABLES ON `shop`.* TO 'm'@'%'
     no REFERENCES: user `m@%` may not use REFERENCES on `shop`.`places`
       let an administrator run: GRANT REFERENCES ON `shop`.`places` TO 'm'@'%'
+    no SELECT on the parent: user `m@%` may not use SELECT on `shop`.`places`
+      let an administrator run: GRANT SELECT ON `shop`.`places` TO 'm'@'%'
     no SELECT of Diesel's: user `m@%` may not use SELECT on `shop`.`__diesel_schema_migrations`
       let an administrator run: GRANT SELECT ON `shop`.`__diesel_schema_migrations` TO 'm'@'%'
     no INSERT of Diesel's: user `m@%` may not use INSERT on `shop`.`__diesel_schema_migrations`
