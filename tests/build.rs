@@ -2,5 +2,6 @@
 //! tell Cargo what it read.
 
 fn main() {
+    println!("cargo:rerun-if-changed=it/apply/migrations");
     println!("cargo:rerun-if-changed=it/sqlite_rebuild/migrations");
 }

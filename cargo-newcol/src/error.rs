@@ -180,7 +180,8 @@ impl From<DbError> for CliError {
             DbError::Url { .. }
             | DbError::NotBuiltIn { .. }
             | DbError::Parameter { .. }
-            | DbError::NoFile { .. } => Exit::Usage,
+            | DbError::NoFile { .. }
+            | DbError::Pooler { .. } => Exit::Usage,
             DbError::CredentialFile { .. }
             | DbError::Connect { .. }
             | DbError::Version { .. }

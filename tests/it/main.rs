@@ -24,6 +24,7 @@ mod harm;
 mod licences;
 mod literals;
 mod migrations;
+mod pooler;
 mod predictions;
 mod reference;
 mod rehearse;

@@ -240,7 +240,8 @@ impl Context {
             application_name: Some("cargo newcol".to_owned()),
             pg_env: self.pg_env(),
         };
-        Session::open(url, &options).map_err(|error| CliError::from(error).at("--database-url"))
+        Session::open_direct(url, &options)
+            .map_err(|error| CliError::from(error).at("--database-url"))
     }
 
     /// Asks a server for what only a server can tell of a wish: its version, what default and type

@@ -228,10 +228,9 @@ pub(super) fn failed(out: &mut Output, error: &ApplyError, url: &DatabaseUrl) ->
         out.status(&format!("  {blocker}"));
     }
     let exit = match error {
-        ApplyError::AnotherRunner { .. }
-        | ApplyError::Busy { .. }
-        | ApplyError::Blocked { .. }
-        | ApplyError::Pooler { .. } => Exit::GateShut,
+        ApplyError::AnotherRunner { .. } | ApplyError::Busy { .. } | ApplyError::Blocked { .. } => {
+            Exit::GateShut
+        }
         ApplyError::NotSql { .. } | ApplyError::NoDown { .. } => Exit::Usage,
         ApplyError::Database(_)
         | ApplyError::File { .. }

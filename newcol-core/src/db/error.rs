@@ -105,6 +105,12 @@ pub enum DbError {
         /// What was said.
         source: Box<Failure>,
     },
+    /// The connection changes its server process between two transactions.
+    #[error("{url} is reached through a pooler in transaction mode")]
+    Pooler {
+        /// The URL.
+        url: DatabaseUrl,
+    },
     /// The server does not say a version that we can read.
     #[error("could not read the version {text:?} of {url}")]
     Version {
@@ -173,6 +179,7 @@ impl DbError {
             | Self::Parameter { .. }
             | Self::CredentialFile { .. }
             | Self::NoFile { .. }
+            | Self::Pooler { .. }
             | Self::Version { .. }
             | Self::Answer { .. }
             | Self::ReadOnly { .. }
@@ -222,6 +229,10 @@ impl DbError {
             Self::MigrationSource { .. } => {
                 Some("each folder in it needs an `up.sql`, and a version of its own".to_owned())
             }
+            Self::Pooler { .. } => Some(
+                "give the URL of the server itself, or of a pool in session mode: what a session sets would reach others"
+                    .to_owned(),
+            ),
             Self::Version { .. } | Self::Answer { .. } | Self::ReadOnly { .. } => None,
         }
     }

@@ -10,6 +10,7 @@
 
 #[cfg(any(not(feature = "postgres"), not(feature = "mysql"), not(feature = "sqlite")))]
 mod absent;
+mod direct;
 mod error;
 pub mod facts;
 mod migrations;
@@ -53,6 +54,9 @@ pub use self::{
 use crate::backend::{Backend, Server};
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Makes a session of PostgreSQL refuse every change.
+const READ_ONLY: &str = "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY;";
 
 /// One row of an answer: every column as text, NULL as `None`.
 pub type Row = Vec<Option<String>>;

@@ -37,7 +37,7 @@ pub(super) fn make_up(plan: &Plan, url: &str, rows: u64) -> Result<(), RehearseE
 pub(super) fn copy(sample: &Sample, plan: &Plan, url: &str) -> Result<(), RehearseError> {
     let table = plan.contract.table();
     let from = DatabaseUrl::parse(&sample.url).map_err(LifeError::Url)?;
-    let mut source = Session::open(&from, &OpenOptions::read()).map_err(LifeError::from)?;
+    let mut source = Session::open_direct(&from, &OpenOptions::read()).map_err(LifeError::from)?;
     let mut target = life::open(url)?;
     let copied = rows::copy(&mut source, &mut target, table, sample.rows);
     match copied.map_err(|error| RehearseError::Sample(error.into()))? {

@@ -1,5 +1,6 @@
 //! Migrations on live databases: locks, indexes, several runners, interruptions.
 
+mod embedded;
 mod gates;
 mod index;
 mod locks;

@@ -3,11 +3,11 @@
 use newcol_core::{
     backend::Backend,
     db::{DatabaseUrl, OpenOptions},
-    execute::apply::{Answer, Apply, ApplyError, SqlMigration},
+    execute::apply::{Answer, Apply, ApplyError, Others, Settings, SqlMigration},
 };
 use newcol_testkit::{ScratchDb, Want, schema_dump};
 
-use super::{apply, hasty, migration, recorded, value, whole::App};
+use super::{apply, hasty, migration, recorded, session, value, whole::App};
 use crate::desk::{self, newcol};
 
 /// A user of its own, under a name that no other test has: users are the server's.
@@ -191,41 +191,55 @@ fn every_missing_privilege_is_named_on_postgres() {
             ALTER TABLE users ADD CONSTRAINT home FOREIGN KEY (locale) REFERENCES public.places (id) NOT VALID"), true),
         migration(2, &format!("{HEADER}CREATE INDEX CONCURRENTLY at_home ON users (locale)"), false),
     ];
-    let said = each_is_missed(Want::postgres(), tables, &migrations, |db, user| {
-        let (owner, user) = (User::new(db, "o").name, &user.name);
-        let all = format!(
-            "CREATE ROLE {owner}; CREATE ROLE {user} LOGIN; GRANT {owner} TO {user}; \
+    let on = |version| {
+        each_is_missed(Want::postgres().version(version), tables, &migrations, |db, user| {
+            let (owner, user) = (User::new(db, "o").name, &user.name);
+            let all = format!(
+                "CREATE ROLE {owner}; CREATE ROLE {user} LOGIN; GRANT {owner} TO {user}; \
              REVOKE ALL ON SCHEMA public FROM PUBLIC; GRANT USAGE, CREATE ON SCHEMA public TO {user}; \
              GRANT USAGE ON SCHEMA public TO {owner}; \
              REVOKE ALL ON LANGUAGE plpgsql FROM PUBLIC; GRANT USAGE ON LANGUAGE plpgsql TO {user}; \
              ALTER TABLE users OWNER TO {owner}; ALTER TABLE heirs OWNER TO {owner}; \
              GRANT REFERENCES ON places TO {user}; GRANT SELECT ON places TO {owner}; \
              GRANT SELECT, INSERT, DELETE ON __diesel_schema_migrations TO {user}"
-        );
-        let own = format!("{owner}, {user}");
-        let takes = vec![
-            ("not the owner", format!("REVOKE {owner} FROM {user}")),
-            ("owned by a superuser", "ALTER TABLE users OWNER TO newcol".to_owned()),
-            ("heir of another", "ALTER TABLE heirs OWNER TO newcol".to_owned()),
-            ("own right taken", format!("REVOKE TRIGGER ON users FROM {owner}")),
-            ("no CREATE", format!("REVOKE CREATE ON SCHEMA public FROM {user}")),
-            ("no USAGE", format!("REVOKE USAGE ON SCHEMA public FROM {own}")),
-            (
-                "no Diesel's table and no CREATE",
-                format!(
-                    "DROP TABLE __diesel_schema_migrations; REVOKE CREATE ON SCHEMA public FROM {user}"
+            );
+            let own = format!("{owner}, {user}");
+            let takes = vec![
+                ("not the owner", format!("REVOKE {owner} FROM {user}")),
+                (
+                    "does not inherit",
+                    match db.server().unwrap().at_least(16, 0) {
+                        true => format!("GRANT {owner} TO {user} WITH INHERIT FALSE"),
+                        false => format!("ALTER ROLE {user} NOINHERIT"),
+                    },
                 ),
-            ),
-            ("no SELECT", format!("REVOKE SELECT ON __diesel_schema_migrations FROM {user}")),
-            ("no INSERT", format!("REVOKE INSERT ON __diesel_schema_migrations FROM {user}")),
-            ("no REFERENCES", format!("REVOKE REFERENCES ON places FROM {user}")),
-            ("no language", format!("REVOKE USAGE ON LANGUAGE plpgsql FROM {user}")),
-        ];
-        (all, takes, format!("DROP OWNED BY {own}; DROP ROLE {own}"))
-    });
+                ("owned by a superuser", "ALTER TABLE users OWNER TO newcol".to_owned()),
+                ("heir of another", "ALTER TABLE heirs OWNER TO newcol".to_owned()),
+                ("own right taken", format!("REVOKE TRIGGER ON users FROM {owner}")),
+                ("no CREATE", format!("REVOKE CREATE ON SCHEMA public FROM {user}")),
+                ("no USAGE", format!("REVOKE USAGE ON SCHEMA public FROM {own}")),
+                (
+                    "no Diesel's table and no CREATE",
+                    format!(
+                        "DROP TABLE __diesel_schema_migrations; REVOKE CREATE ON SCHEMA public FROM {user}"
+                    ),
+                ),
+                ("no SELECT", format!("REVOKE SELECT ON __diesel_schema_migrations FROM {user}")),
+                ("no INSERT", format!("REVOKE INSERT ON __diesel_schema_migrations FROM {user}")),
+                ("no REFERENCES", format!("REVOKE REFERENCES ON places FROM {user}")),
+                ("no language", format!("REVOKE USAGE ON LANGUAGE plpgsql FROM {user}")),
+            ];
+            (all, takes, format!("DROP OWNED BY {own}; DROP ROLE {own}"))
+        })
+    };
+    let said = on(18);
+    let older = said.replace(r#"GRANT "o" TO "m" WITH INHERIT TRUE"#, r#"ALTER ROLE "m" INHERIT"#);
+    assert_eq!(on(13), older);
     insta::assert_snapshot!(said, @r#"
     not the owner: user `m` may not alter users, which `o` owns, nor alter heirs, which `o` owns
       let an administrator run: GRANT "o" TO "m"
+    does not inherit: user `m` may not alter users, which `o` owns, nor alter heirs, which `o` owns
+      let an administrator run: GRANT "o" TO "m" WITH INHERIT TRUE
     owned by a superuser: user `m` may not alter users, which `newcol` owns
       let an administrator run: ALTER TABLE users OWNER TO "m"
     heir of another: user `m` may not alter heirs, which `newcol` owns
@@ -276,17 +290,18 @@ fn every_missing_privilege_is_named_on_mariadb() {
         let all = format!(
             "CREATE USER {user} IDENTIFIED BY 'secret'; \
              GRANT CREATE TEMPORARY TABLES ON {database}.* TO {user}; \
-             GRANT ALTER, CREATE, INSERT, SELECT, UPDATE, TRIGGER ON users TO {user}; \
+             GRANT ALTER, SELECT, UPDATE, TRIGGER ON users TO {user}; \
              GRANT REFERENCES, SELECT ON places TO {user}; \
              GRANT CREATE, SELECT, INSERT, DELETE ON __diesel_schema_migrations TO {user}"
         );
-        let on_users = ["ALTER", "CREATE", "INSERT", "SELECT", "UPDATE", "TRIGGER"];
+        let on_users = ["ALTER", "SELECT", "UPDATE", "TRIGGER"];
         let mut takes: Vec<(&str, String)> = on_users
             .map(|privilege| (privilege, format!("REVOKE {privilege} ON users FROM {user}")))
             .into();
         takes.extend([
             ("no temporary tables", format!("REVOKE CREATE TEMPORARY TABLES ON {database}.* FROM {user}")),
             ("no REFERENCES", format!("REVOKE REFERENCES ON places FROM {user}")),
+            ("no SELECT on the parent", format!("REVOKE SELECT ON places FROM {user}")),
             ("no SELECT of Diesel's", format!("REVOKE SELECT ON __diesel_schema_migrations FROM {user}")),
             ("no INSERT of Diesel's", format!("REVOKE INSERT ON __diesel_schema_migrations FROM {user}")),
             ("no Diesel's table and no CREATE", format!("DROP TABLE __diesel_schema_migrations; REVOKE CREATE ON __diesel_schema_migrations FROM {user}")),
@@ -296,10 +311,6 @@ fn every_missing_privilege_is_named_on_mariadb() {
     insta::assert_snapshot!(said, @"
     ALTER: user `m@%` may not use ALTER on `shop`.`users`
       let an administrator run: GRANT ALTER ON `shop`.`users` TO 'm'@'%'
-    CREATE: user `m@%` may not use CREATE on `shop`.`users`
-      let an administrator run: GRANT CREATE ON `shop`.`users` TO 'm'@'%'
-    INSERT: user `m@%` may not use INSERT on `shop`.`users`
-      let an administrator run: GRANT INSERT ON `shop`.`users` TO 'm'@'%'
     SELECT: user `m@%` may not use SELECT on `shop`.`users`
       let an administrator run: GRANT SELECT ON `shop`.`users` TO 'm'@'%'
     UPDATE: user `m@%` may not use UPDATE on `shop`.`users`
@@ -310,6 +321,8 @@ fn every_missing_privilege_is_named_on_mariadb() {
       let an administrator run: GRANT CREATE TEMPORARY TABLES ON `shop`.* TO 'm'@'%'
     no REFERENCES: user `m@%` may not use REFERENCES on `shop`.`places`
       let an administrator run: GRANT REFERENCES ON `shop`.`places` TO 'm'@'%'
+    no SELECT on the parent: user `m@%` may not use SELECT on `shop`.`places`
+      let an administrator run: GRANT SELECT ON `shop`.`places` TO 'm'@'%'
     no SELECT of Diesel's: user `m@%` may not use SELECT on `shop`.`__diesel_schema_migrations`
       let an administrator run: GRANT SELECT ON `shop`.`__diesel_schema_migrations` TO 'm'@'%'
     no INSERT of Diesel's: user `m@%` may not use INSERT on `shop`.`__diesel_schema_migrations`
@@ -355,4 +368,29 @@ fn hidden_statements_do_not_open_gates() {
     run(&app.db, &format!("GRANT pg_read_all_stats TO {}", user.name));
     drop(newcol(&app.project, &[&next[..], &[&user.url]].concat()).success());
     run(&app.db, &format!("DROP OWNED BY {0}; DROP ROLE {0}", user.name));
+}
+
+/// A user that sees nobody else cannot name the other runner, and waits for it all the same.
+#[test]
+fn another_runner_is_met_by_a_user_that_sees_nobody() {
+    let Some(db) = ScratchDb::require(Want::mysql()) else { return };
+    let user = User::new(&db, "m");
+    let name = format!("'{}'@'%'", user.name);
+    run(
+        &db,
+        &format!(
+            "CREATE USER {name} IDENTIFIED BY 'secret'; GRANT ALL ON {}.* TO {name}",
+            database(&db)
+        ),
+    );
+    let mut other = session(db.url(), "another runner");
+    let lock = "SELECT get_lock(left(concat('newcol ', database()), 64), 0)";
+    assert!(other.query_bool(lock).unwrap());
+    let leave = Settings { others: Others::Leave, ..hasty() };
+    let told = apply(&user.url, leave, &[migration(1, "SELECT 1", true)]);
+    let Err(ApplyError::AnotherRunner { by, .. }) = told.ended else { panic!("{:?}", told.ended) };
+    assert_eq!(by, []);
+    drop(other);
+    apply(&user.url, leave, &[migration(1, "SELECT 1", true)]).done();
+    run(&db, &format!("DROP USER {name}"));
 }

@@ -25,12 +25,6 @@ pub enum ApplyError {
         /// Its name.
         migration: String,
     },
-    /// The connection changes its server process between two statements.
-    #[error("{database} is reached through a pooler in transaction mode")]
-    Pooler {
-        /// The database, without password.
-        database: String,
-    },
     /// Somebody else applies migrations.
     #[error("another runner applies migrations to {database}")]
     AnotherRunner {
@@ -111,10 +105,6 @@ impl ApplyError {
             Self::Database(error) => error.hint(),
             Self::File { .. } => Some("mend that, then run the command again".to_owned()),
             Self::NotSql { .. } => Some("apply it with Diesel, then run this again".to_owned()),
-            Self::Pooler { .. } => Some(
-                "give the URL of the server itself: settings and locks of a session would reach others"
-                    .to_owned(),
-            ),
             Self::AnotherRunner { .. } => {
                 Some("run it again when that one is done, or wait for it".to_owned())
             }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use sqlparser::tokenizer::Token;
 
 use super::{
-    ApplyError, Event, Run,
+    ApplyError, Direction, Event, Run,
     migration::{Attempt, Failed, Script},
     watch::Patience,
 };
@@ -156,7 +156,14 @@ impl Run<'_> {
         self.session.batch("RESET lock_timeout; RESET statement_timeout").ok();
         let done = done?;
         if let Attempt::Done(_) = &done {
-            self.session.batch(&script.record(Backend::Postgres))?;
+            let record = self.session.batch(&script.record(Backend::Postgres));
+            // Diesel's own runner knows no lock: it may have waited for the same build.
+            if record.is_err()
+                && self.is_recorded(script.migration)? == (script.direction == Direction::Up)
+            {
+                return Ok(Attempt::AlreadyThere);
+            }
+            record?;
         }
         Ok(done)
     }
@@ -228,8 +235,9 @@ impl Run<'_> {
 
     /// Cleans up after a build that failed or was cancelled, where others let it.
     fn broken_off(&mut self, wish: &Concurrent, failed: Failed) -> Result<Attempt, ApplyError> {
-        let is_lost = failed.source.failure().is_some_and(|said| said.lost);
-        if !is_lost && let Found::Invalid { name } = self.found(wish, None)? {
+        if !failed.is_lost()
+            && let Found::Invalid { name } = self.found(wish, None)?
+        {
             // Whoever uses the table is waited for once more, and this is the end of a run.
             let wait = self.settings.budget.lock_timeout.as_millis().max(1);
             self.session.batch(&format!("SET SESSION lock_timeout = {wait}"))?;

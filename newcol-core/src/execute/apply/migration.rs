@@ -72,6 +72,13 @@ impl Failed {
     }
 }
 
+impl Failed {
+    /// Reports whether the connection went with it.
+    pub(super) fn is_lost(&self) -> bool {
+        self.source.failure().is_some_and(|said| said.lost)
+    }
+}
+
 impl From<DbError> for Failed {
     fn from(source: DbError) -> Self {
         Self::new(source, Vec::new())

@@ -264,17 +264,14 @@ impl<'a> Apply<'a> {
         listener: &Listener<'_>,
     ) -> Result<Outcome, ApplyError> {
         let told = Told { listener, stop: Signal::default() };
-        let mut session = Session::open(self.url, &self.open)?;
+        let mut session = Session::open_direct(self.url, &self.open)?;
         session.must_write()?;
         let mut watcher = Watcher::beside(&mut session)?;
-        runner::refuse_pooler(&mut session, &mut watcher.session)?;
         privileges::check(&mut session, direction, migrations)?;
         let mut report = Report::default();
         let runner = runner::take(&mut watcher.session, self.settings.others, &told)?;
         let Some(_runner) = runner else { return Ok(Outcome::Stopped(report)) };
-        if !session.has_migrations_table()? {
-            session.batch(CREATE_MIGRATIONS_TABLE)?;
-        }
+        make_table(&mut session)?;
         let ends_vacuums = postgres::may_end_vacuums(&mut session)?;
         let settings = &self.settings;
         let mut run = Run { settings, told: &told, session, watcher, ends_vacuums };
@@ -366,6 +363,10 @@ impl Run<'_> {
             };
             remember(&mut blockers, failed.by.clone());
             let name = || migration.name.clone();
+            // Diesel's own runner knows no lock, and may have been faster.
+            if !failed.is_lost() && self.is_recorded(migration)? == (direction == Direction::Up) {
+                return Ok(Ended::AlreadyThere);
+            }
             if !failed.is_passing || !script.may_repeat {
                 return Err(ApplyError::Failed {
                     migration: name(),
@@ -453,6 +454,17 @@ impl Run<'_> {
                 return Ok(false);
             }
         }
+    }
+}
+
+/// Makes Diesel's table where it is missing; its own runner may do the same at this moment.
+fn make_table(session: &mut Session) -> Result<(), DbError> {
+    if session.has_migrations_table()? {
+        return Ok(());
+    }
+    match session.batch(CREATE_MIGRATIONS_TABLE) {
+        Err(error) if !session.has_migrations_table()? => Err(error),
+        _ => Ok(()),
     }
 }
 

@@ -1,4 +1,4 @@
-//! One runner at a time, and no pooler between it and the server.
+//! One runner at a time.
 
 use std::{
     fs::{self, File},
@@ -13,7 +13,6 @@ use crate::{
     backend::Backend,
     db::{DbError, Session},
     execute::peers::{self, Peer},
-    render::text::exact_literal,
 };
 
 /// Key of PostgreSQL's advisory lock: "newcol" in bytes.
@@ -131,24 +130,4 @@ fn holder(session: &mut Session) -> Result<Option<Peer>, DbError> {
         Some(id) => peers::session_of(session, &id),
         None => Ok(None),
     }
-}
-
-/// Refuses a pooler in transaction mode, where settings and locks of a session reach whoever comes
-/// next: two sessions must be two of the server's, and remain the same.
-pub(super) fn refuse_pooler(one: &mut Session, two: &mut Session) -> Result<(), ApplyError> {
-    if one.backend() != Backend::Postgres {
-        return Ok(());
-    }
-    const PID: &str = "SELECT pg_backend_pid()";
-    const MARK: &str = "SELECT coalesce(current_setting('newcol.session', true), '')";
-    let pid = one.value(PID)?;
-    let mark = exact_literal(Backend::Postgres, pid.as_deref().unwrap_or_default());
-    one.query(&format!("SELECT set_config('newcol.session', {mark}, false)"))?;
-    two.batch("BEGIN")?;
-    let is_shared = two.value(MARK)? == pid || one.value(PID)? != pid || one.value(MARK)? != pid;
-    two.batch("COMMIT")?;
-    if is_shared {
-        return Err(ApplyError::Pooler { database: one.url().describe() });
-    }
-    Ok(())
 }

@@ -342,7 +342,7 @@ impl<'a> Backfill<'a> {
     /// Before anything is written: when the table, a side effect or an earlier record stand in the
     /// way. Later: when the server refuses a batch for good; all batches before it stay.
     pub fn run(&self, listener: &Listener<'_>) -> Result<Outcome, BackfillError> {
-        let mut session = Session::open(self.url, &self.open)?;
+        let mut session = Session::open_direct(self.url, &self.open)?;
         let job = Arc::new(self.job(&mut session)?);
         let workers = self.settings.workers.get();
         if workers > 1 && job.fill.backend == crate::backend::Backend::Sqlite {
@@ -382,7 +382,7 @@ impl<'a> Backfill<'a> {
 
     /// Reads what a run would work on, and estimates what it may take. Only asks.
     pub fn look(&self) -> Result<(Job, Estimate), BackfillError> {
-        let mut session = Session::open(self.url, &self.open)?;
+        let mut session = Session::open_direct(self.url, &self.open)?;
         let job = self.job(&mut session)?;
         let estimate = Estimate::of(&job, &mut session)?;
         Ok((job, estimate))
@@ -397,7 +397,7 @@ impl<'a> Backfill<'a> {
     ///
     /// Returns whether there is such a job.
     pub fn order(&self, order: Order) -> Result<bool, BackfillError> {
-        let mut session = Session::open(self.url, &self.open)?;
+        let mut session = Session::open_direct(self.url, &self.open)?;
         let record = Record::new(session.backend(), self.contract.path());
         match record.read(&mut session)? {
             None => Ok(false),
@@ -407,7 +407,7 @@ impl<'a> Backfill<'a> {
 
     /// Reads how far the job is; `None` where none was begun. Only asks.
     pub fn status(&self) -> Result<Option<(JobRecord, Totals)>, BackfillError> {
-        let mut session = Session::open(self.url, &self.open)?;
+        let mut session = Session::open_direct(self.url, &self.open)?;
         let record = Record::new(session.backend(), self.contract.path());
         let Some(job) = record.read(&mut session)? else { return Ok(None) };
         Ok(Some((job, record.totals(&mut session)?)))

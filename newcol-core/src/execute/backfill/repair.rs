@@ -44,7 +44,7 @@ impl Backfill<'_> {
     }
 
     fn ready_to_repair(&self, what: Repair) -> Result<(Job, Session), BackfillError> {
-        let mut session = Session::open(self.url, &self.open)?;
+        let mut session = Session::open_direct(self.url, &self.open)?;
         session.must_write()?;
         let job = Job::read(self.contract, &mut session, &self.settings, None)?;
         if what == Repair::Differing && job.fill.volatility != Volatility::Immutable {

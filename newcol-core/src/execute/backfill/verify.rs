@@ -233,7 +233,7 @@ impl Backfill<'_> {
     }
 
     pub(super) fn reading_session(&self) -> Result<Session, DbError> {
-        Session::open(self.url, &OpenOptions { access: Access::Read, ..self.open.clone() })
+        Session::open_direct(self.url, &OpenOptions { access: Access::Read, ..self.open.clone() })
     }
 }
 

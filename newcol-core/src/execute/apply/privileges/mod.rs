@@ -34,8 +34,11 @@ struct Lack {
 struct Uses {
     /// Makes something that stands in the schema of the table: an index or a function.
     creates: bool,
+    alters: bool,
     triggers: bool,
-    /// Needs temporary tables (MySQL, MariaDB).
+    /// Changes rows, or makes a trigger that does.
+    fills: bool,
+    /// Looks at rows in temporary tables first (MySQL, MariaDB).
     guards: bool,
     /// Tables that a foreign key points to, as they are written.
     parents: BTreeSet<String>,
@@ -138,6 +141,11 @@ fn uses(
             let creates = statement.starts(&["CREATE"]);
             uses.triggers |=
                 ["CREATE", "DROP"].iter().any(|verb| statement.starts(&[verb, "TRIGGER"]));
+            uses.alters |= statement.starts(&["ALTER"]);
+            // What is prepared is an UPDATE, spelled so that nobody could read it.
+            uses.fills |= statement.starts(&["CREATE", "TRIGGER"])
+                || statement.starts(&["UPDATE"])
+                || statement.starts(&["PREPARE"]);
             uses.guards |= creates && has("TEMPORARY");
             uses.creates |= creates && (has("INDEX") || has("FUNCTION"));
             let names = |words: &[&str]| {

@@ -89,9 +89,17 @@ impl Account {
                 None => &self.database,
             };
             let name = [schema.to_owned(), table.name.as_str().to_owned()];
-            // A trigger acts as the user that made it, whoever writes.
-            let mut wanted = vec!["ALTER", "CREATE", "INSERT", "SELECT", "UPDATE"];
-            wanted.extend(uses.triggers.then_some("TRIGGER"));
+            let wanted = [
+                ("ALTER", uses.alters),
+                ("TRIGGER", uses.triggers),
+                // A trigger acts as the user that made it: whoever writes would be refused.
+                ("SELECT", uses.fills || uses.guards),
+                ("UPDATE", uses.fills),
+            ];
+            let wanted: Vec<&str> = wanted
+                .iter()
+                .filter_map(|(privilege, is_wanted)| is_wanted.then_some(*privilege))
+                .collect();
             self.on(&name, &wanted, &mut lacks);
             for parent in &uses.parents {
                 let parts: Vec<String> = parent
@@ -102,7 +110,9 @@ impl Account {
                     [of, name] => [of.clone(), name.clone()],
                     _ => [schema.to_owned(), parts.concat()],
                 };
-                self.on(&parent, &["REFERENCES", "SELECT"], &mut lacks);
+                let wanted: &[&str] =
+                    if uses.guards { &["REFERENCES", "SELECT"] } else { &["REFERENCES"] };
+                self.on(&parent, wanted, &mut lacks);
             }
             if uses.guards {
                 self.temporary(schema, &mut lacks);

@@ -1,0 +1,1 @@
+CREATE INDEX CONCURRENTLY log_m ON log (m);

@@ -1,0 +1,1 @@
+CREATE INDEX log_m ON log (m);
