@@ -196,7 +196,7 @@ impl DbError {
     /// would have no session.
     pub fn is_denied(&self) -> bool {
         self.sqlstate() == Some("42501")
-            || matches!(self.errno(), Some(1044 | 1142 | 1143 | 1227 | 1370 | 1419))
+            || matches!(self.errno(), Some(1044 | 1095 | 1142 | 1143 | 1227 | 1370 | 1419))
     }
 
     /// Error number, where the server gave one.

@@ -3,11 +3,13 @@
 use newcol_core::{
     backend::Backend,
     db::{DatabaseUrl, OpenOptions},
-    execute::apply::{Answer, Apply, ApplyError, Others, Settings, SqlMigration},
+    execute::apply::{
+        Answer, Apply, ApplyError, BlockerPolicy, Event, Others, Outcome, Settings, SqlMigration,
+    },
 };
 use newcol_testkit::{ScratchDb, Want, schema_dump};
 
-use super::{apply, hasty, migration, recorded, session, value, whole::App};
+use super::{apply, apply_and, hasty, migration, recorded, session, value, whole::App};
 use crate::desk::{self, newcol};
 
 /// A user of its own, under a name that no other test has: users are the server's.
@@ -393,4 +395,32 @@ fn another_runner_is_met_by_a_user_that_sees_nobody() {
     drop(other);
     apply(&user.url, leave, &[migration(1, "SELECT 1", true)]).done();
     run(&db, &format!("DROP USER {name}"));
+}
+
+/// Who may not end what others do waits for them.
+#[test]
+fn what_may_not_be_ended_is_waited_for() {
+    let Some(db) = ScratchDb::require(Want::postgres()) else { return };
+    let (user, other) = (User::new(&db, "m"), User::new(&db, "o"));
+    run(
+        &db,
+        &format!(
+            "CREATE TABLE users (id integer PRIMARY KEY); CREATE ROLE {0} LOGIN; CREATE ROLE {1} LOGIN; \
+         GRANT CREATE ON SCHEMA public TO {0}; GRANT SELECT ON users TO {1}; ALTER TABLE users OWNER TO {0}",
+            user.name, other.name
+        ),
+    );
+    let mut holder = session(&other.url, "holder");
+    holder.batch("BEGIN; SELECT * FROM users").unwrap();
+    let cancel = Settings { blockers: BlockerPolicy::Cancel, ..hasty() };
+    let add = [migration(1, "ALTER TABLE users ADD COLUMN locale integer", true)];
+    let told = apply_and(&user.url, cancel, &add, |event| match event {
+        Event::Retry { tries: 2.., .. } => Answer::Stop,
+        _ => Answer::Go,
+    });
+    assert!(matches!(told.ended, Ok(Outcome::Stopped(_))), "{:?}", told.ended);
+    holder.batch("COMMIT").unwrap();
+    apply(&user.url, cancel, &add).done();
+    drop(holder);
+    run(&db, &format!("DROP OWNED BY {0}, {1}; DROP ROLE {0}, {1}", user.name, other.name));
 }
