@@ -92,8 +92,9 @@ impl Run<'_> {
             report.statements.push(statement);
             super::remember(&mut report.blockers, by);
         }
-        self.session.batch(&script.record(Backend::Postgres))?;
-        self.session.batch("COMMIT")?;
+        // At once: the locks are held until then.
+        let record = script.record(Backend::Postgres);
+        self.session.batch(&format!("{record}; COMMIT"))?;
         report.held = holding.since.map(|since| since.elapsed());
         Ok(Attempt::Done(report))
     }
