@@ -34,7 +34,7 @@ impl Session {
             return Err(DbError::Pooler { url: url.clone() });
         }
         if options.access == Access::Read {
-            session.batch(super::READ_ONLY)?;
+            session.batch(super::READING)?;
             session.options.access = Access::Read;
         }
         Ok(session)

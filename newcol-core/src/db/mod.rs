@@ -55,8 +55,10 @@ use crate::backend::{Backend, Server};
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// Makes a session of PostgreSQL refuse every change.
-const READ_ONLY: &str = "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY;";
+/// Makes a session of PostgreSQL refuse every change, and wait for no lock for long: what it reads
+/// takes the weakest one, which only DDL that is held up keeps away.
+const READING: &str =
+    "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY; SET lock_timeout = '10s';";
 
 /// One row of an answer: every column as text, NULL as `None`.
 pub type Row = Vec<Option<String>>;

@@ -87,7 +87,7 @@ impl PostgresDriver {
         let mut driver = Self { client: Some(client), link: Some(link), runtime };
         let mut settings = "SET TIME ZONE 'UTC'; SET client_encoding TO 'UTF8';".to_owned();
         if options.access == Access::Read {
-            settings += super::READ_ONLY;
+            settings += super::READING;
         }
         driver.batch(&settings).map_err(failed)?;
         Ok(driver)

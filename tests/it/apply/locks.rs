@@ -9,6 +9,7 @@ use std::{
 
 use newcol_core::{
     backend::Product,
+    db::{DatabaseUrl, OpenOptions, Session},
     execute::apply::{Answer, ApplyError, BlockerPolicy, Budget, Event, Outcome, Settings},
 };
 use newcol_testkit::{ScratchDb, Want, wait::wait_until};
@@ -30,7 +31,7 @@ fn users(want: Want) -> Option<ScratchDb> {
 }
 
 /// A program that has read the table and not ended its transaction.
-fn idle(url: &str) -> newcol_core::db::Session {
+fn idle(url: &str) -> Session {
     let mut idle = session(url, "billing");
     idle.batch("BEGIN").unwrap();
     drop(idle.query("SELECT * FROM users").unwrap());
@@ -254,4 +255,15 @@ fn a_scan_is_reported_once() {
     let done = apply(db.url(), hasty(), &migrations).done();
     let scans: Vec<u64> = done.iter().map(|one| one.statements[0].locks[0].scans).collect();
     assert_eq!(scans, [0, 1, 0]);
+}
+
+/// Whoever only asks does not stand still with those that migrations hold up.
+#[test]
+fn a_session_that_reads_waits_for_no_lock_for_long() {
+    let Some(db) = users(Want::postgres()) else { return };
+    let url = DatabaseUrl::parse(db.url()).unwrap();
+    for open in [Session::open, Session::open_direct] {
+        let mut reading = open(&url, &OpenOptions::read()).unwrap();
+        assert_eq!(reading.value("SHOW lock_timeout").unwrap().as_deref(), Some("10s"));
+    }
 }
