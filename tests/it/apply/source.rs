@@ -9,7 +9,7 @@ use diesel_migrations::FileBasedMigrations;
 use newcol_core::execute::apply::{ApplyError, SqlMigration};
 use newcol_testkit::{Project, ScratchDb, Want};
 
-use super::{apply, hasty, recorded};
+use super::{apply, hasty, migration, recorded};
 use crate::desk;
 
 /// A source of Diesel's is read as the directory is, and runs.
@@ -72,4 +72,15 @@ impl<DB: Backend> MigrationSource<DB> for Coded {
 fn code_is_refused() {
     let refused = SqlMigration::of_source::<diesel::sqlite::Sqlite>(&Coded);
     assert!(matches!(refused, Err(ApplyError::NotSql { .. })), "{refused:?}");
+}
+
+/// Diesel itself would run one of the two.
+#[test]
+fn two_migrations_of_one_version_are_refused() {
+    let Some(db) = ScratchDb::require(Want::sqlite()) else { return };
+    db.run(&["SELECT 1"]).unwrap();
+    let twins = [migration(1, "SELECT 1", true), migration(1, "SELECT 2", true)];
+    let told = apply(db.url(), hasty(), &twins);
+    assert!(matches!(told.ended, Err(ApplyError::Twins { .. })), "{:?}", told.ended);
+    assert!(told.events.is_empty());
 }

@@ -25,6 +25,14 @@ pub enum ApplyError {
         /// Its name.
         migration: String,
     },
+    /// Two migrations have one version: Diesel would run one of them and forget the other.
+    #[error("migrations {one} and {other} have the same version")]
+    Twins {
+        /// Name of one.
+        one: String,
+        /// Name of the other.
+        other: String,
+    },
     /// Somebody else applies migrations.
     #[error("another runner applies migrations to {database}")]
     AnotherRunner {
@@ -104,6 +112,9 @@ impl ApplyError {
         match self {
             Self::Database(error) => error.hint(),
             Self::File { .. } => Some("mend that, then run the command again".to_owned()),
+            Self::Twins { .. } => {
+                Some("rename the later one, unless it is applied somewhere".to_owned())
+            }
             Self::NotSql { .. } => Some("apply it with Diesel, then run this again".to_owned()),
             Self::AnotherRunner { .. } => {
                 Some("run it again when that one is done, or wait for it".to_owned())

@@ -11,6 +11,7 @@ use sqlparser::tokenizer::Token;
 use super::{
     ApplyError, Direction, Event, Run,
     migration::{Attempt, Failed, Script},
+    run::remember,
     watch::Patience,
 };
 use crate::{
@@ -224,7 +225,7 @@ impl Run<'_> {
                     match self.watched(script.text, Patience::Long) {
                         Ok((statement, by)) => {
                             report.statements.push(statement);
-                            super::remember(&mut report.blockers, by);
+                            remember(&mut report.blockers, by);
                         }
                         Err(failed) => return self.broken_off(concurrent, failed),
                     }
@@ -282,7 +283,7 @@ impl Run<'_> {
         for blocker in &old {
             self.told.tell(&Event::Note(format!("the build has to wait for {blocker}")));
         }
-        super::remember(known, old);
+        remember(known, old);
         Ok(())
     }
 

@@ -14,11 +14,12 @@ mod migration;
 mod postgres;
 mod privileges;
 mod report;
+mod run;
 mod runner;
 mod source;
 mod watch;
 
-use std::time::{Duration, Instant};
+use std::collections::BTreeMap;
 
 use diesel::migration::CREATE_MIGRATIONS_TABLE;
 
@@ -29,26 +30,12 @@ pub use self::{
     source::SqlMigration,
     watch::LOOKS,
 };
-use self::{migration::Attempt, watch::Watcher};
-use super::{
-    peers::{self, Peer, PeerKind},
-    signal::Signal,
+use self::{
+    run::{Ended, Run},
+    watch::Watcher,
 };
-use crate::{
-    backend::{Backend, Product},
-    db::{DatabaseUrl, DbError, OpenOptions, Session},
-};
-
-/// A transaction that has held a lock on the table for longer than this is not queued behind.
-const LONG: Duration = Duration::from_secs(1);
-
-/// So many times a lock is asked for without waiting, where the server can do that (MariaDB):
-/// whoever waits holds up all that come later, and ends transactions that have read the table and go
-/// on to write it, since such a deadlock is always theirs.
-const QUIET_TRIES: u32 = 100;
-
-/// The longest rest between two of these.
-const QUIET_REST: Duration = Duration::from_millis(200);
+use super::{peers::Peer, signal::Signal};
+use crate::db::{DatabaseUrl, DbError, OpenOptions, Session};
 
 /// What happens, as it happens.
 #[derive(Debug, Clone, PartialEq)]
@@ -263,6 +250,7 @@ impl<'a> Apply<'a> {
         migrations: &[SqlMigration],
         listener: &Listener<'_>,
     ) -> Result<Outcome, ApplyError> {
+        refuse_twins(migrations)?;
         let told = Told { listener, stop: Signal::default() };
         let mut session = Session::open_direct(self.url, &self.open)?;
         session.must_write()?;
@@ -313,148 +301,15 @@ impl Told<'_> {
     }
 }
 
-/// How one migration ended.
-enum Ended {
-    Done(MigrationReport),
-    /// Nothing had to be done.
-    AlreadyThere,
-    Stopped,
-}
-
-/// A run under way.
-struct Run<'a> {
-    settings: &'a Settings,
-    told: &'a Told<'a>,
-    session: Session,
-    watcher: Watcher,
-    /// Whether the server cancels an autovacuum before we stop waiting for it.
-    ends_vacuums: bool,
-}
-
-impl Run<'_> {
-    /// Tries a migration until it is done, or its time is over.
-    fn one(&mut self, direction: Direction, migration: &SqlMigration) -> Result<Ended, ApplyError> {
-        if self.is_recorded(migration)? == (direction == Direction::Up) {
-            return Ok(Ended::AlreadyThere);
-        }
-        let script = migration.script(direction, self.session.backend())?;
-        self.told.tell(&Event::Began { migration: migration.name.clone() });
-        let started = Instant::now();
-        let mut blockers: Vec<Peer> = Vec::new();
-        for tries in 1.. {
-            if !self.wait_for_holders(&script, started)? {
-                return Ok(Ended::Stopped);
-            }
-            let quietly = script.may_be_quiet
-                && self.settings.blockers == BlockerPolicy::Wait
-                && self.session.server().product == Product::Mariadb
-                && tries <= QUIET_TRIES;
-            let wait = if quietly { Duration::ZERO } else { self.settings.budget.lock_timeout };
-            let failed = match self.attempt(&script, wait)? {
-                Attempt::Done(mut report) => {
-                    report.tries = tries;
-                    report.took = started.elapsed();
-                    remember(&mut blockers, std::mem::take(&mut report.blockers));
-                    return Ok(Ended::Done(MigrationReport { blockers, ..report }));
-                }
-                Attempt::AlreadyThere => return Ok(Ended::AlreadyThere),
-                Attempt::Stopped => return Ok(Ended::Stopped),
-                Attempt::Failed(failed) => failed,
-            };
-            remember(&mut blockers, failed.by.clone());
-            let name = || migration.name.clone();
-            // Diesel's own runner knows no lock, and may have been faster.
-            if !failed.is_lost() && self.is_recorded(migration)? == (direction == Direction::Up) {
-                return Ok(Ended::AlreadyThere);
-            }
-            if !failed.is_passing || !script.may_repeat {
-                return Err(ApplyError::Failed {
-                    migration: name(),
-                    source: Box::new(failed.source),
-                    in_part: !script.may_repeat,
-                });
-            }
-            if quietly {
-                self.told.tell(&Event::Waiting);
-                if self.told.stop.wait(QUIET_REST.mul_f64(fastrand::f64())) {
-                    return Ok(Ended::Stopped);
-                }
-                continue;
-            }
-            if self.settings.blockers == BlockerPolicy::Show {
-                return Err(ApplyError::Blocked { migration: name(), by: failed.by });
-            }
-            let waited = started.elapsed();
-            if waited >= self.settings.budget.max_wait {
-                return Err(ApplyError::Busy { migration: name(), tries, waited, by: failed.by });
-            }
-            let why = failed.source.failure().map(|said| said.message.clone()).unwrap_or_default();
-            self.told.tell(&Event::Retry { migration: name(), tries, why, by: failed.by.clone() });
-            self.cancel(&failed.by)?;
-            if self.told.stop.wait(self.settings.budget.rest(tries, fastrand::f64())) {
-                return Ok(Ended::Stopped);
-            }
-        }
-        unreachable!("tries are counted until something ends them")
-    }
-
-    fn is_recorded(&mut self, migration: &SqlMigration) -> Result<bool, DbError> {
-        let sql = migration::recorded(self.session.backend(), &migration.version);
-        self.session.query_bool(&sql)
-    }
-
-    fn cancel(&mut self, by: &[Peer]) -> Result<(), DbError> {
-        if self.settings.blockers != BlockerPolicy::Cancel {
-            return Ok(());
-        }
-        let by = peers::cancel(&mut self.watcher.session, by)?;
-        if !by.is_empty() {
-            self.told.tell(&Event::Cancelled { by });
-        }
-        Ok(())
-    }
-
-    /// Waits while a long transaction holds the table: whoever queued behind it would hold up all
-    /// that come later. Returns `false` where whoever listens wants to stop.
-    fn wait_for_holders(
-        &mut self,
-        script: &migration::Script<'_>,
-        started: Instant,
-    ) -> Result<bool, ApplyError> {
-        /// How often the holders are asked for.
-        const ASK: Duration = Duration::from_millis(100);
-        let (Backend::Postgres, Some(table)) = (self.session.backend(), &script.holds_up) else {
-            return Ok(true);
-        };
-        let mut is_told = false;
-        loop {
-            let id = self.watcher.id().to_owned();
-            let mut by = peers::holders(&mut self.watcher.session, table, LONG, &id)?;
-            by.retain(|peer| {
-                !(self.ends_vacuums && peer.kind == PeerKind::Autovacuum { wraparound: false })
-            });
-            if by.is_empty() {
-                return Ok(true);
-            }
-            let migration = script.migration.name.clone();
-            if self.settings.blockers == BlockerPolicy::Show {
-                return Err(ApplyError::Blocked { migration, by });
-            }
-            let waited = started.elapsed();
-            if waited >= self.settings.budget.max_wait {
-                return Err(ApplyError::Busy { migration, tries: 0, waited, by });
-            }
-            if std::mem::replace(&mut is_told, true) {
-                self.told.tell(&Event::Waiting);
-            } else {
-                self.told.tell(&Event::Held { migration, by: by.clone() });
-            }
-            self.cancel(&by)?;
-            if self.told.stop.wait(ASK) {
-                return Ok(false);
-            }
+/// Refuses two migrations with one version.
+fn refuse_twins(migrations: &[SqlMigration]) -> Result<(), ApplyError> {
+    let mut known: BTreeMap<&str, &str> = BTreeMap::new();
+    for SqlMigration { version, name, .. } in migrations {
+        if let Some(one) = known.insert(version, name) {
+            return Err(ApplyError::Twins { one: one.to_owned(), other: name.clone() });
         }
     }
+    Ok(())
 }
 
 /// Makes Diesel's table where it is missing; its own runner may do the same at this moment.
@@ -465,14 +320,5 @@ fn make_table(session: &mut Session) -> Result<(), DbError> {
     match session.batch(CREATE_MIGRATIONS_TABLE) {
         Err(error) if !session.has_migrations_table()? => Err(error),
         _ => Ok(()),
-    }
-}
-
-/// Adds blockers that are not known yet.
-fn remember(known: &mut Vec<Peer>, seen: Vec<Peer>) {
-    for blocker in seen {
-        if !known.iter().any(|one| one.id == blocker.id) {
-            known.push(blocker);
-        }
     }
 }

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, time::Instant};
 use super::{
     Direction, LockTaken, Run,
     migration::{Attempt, Failed, Script},
+    run::remember,
     watch::Patience,
 };
 use crate::{
@@ -90,7 +91,7 @@ impl Run<'_> {
             let granted = started + statement.waited.min(statement.took);
             statement.locks = self.taken(&mut holding, granted)?;
             report.statements.push(statement);
-            super::remember(&mut report.blockers, by);
+            remember(&mut report.blockers, by);
         }
         // At once: the locks are held until then.
         let record = script.record(Backend::Postgres);
