@@ -179,8 +179,7 @@ mod tests {
         let others = SqlMigration { up: "CREATE INDEX i ON t (a)".to_owned(), ..ours.clone() };
         let found = uses(Backend::Postgres, Direction::Up, &[&ours, &others]);
         let parents = BTreeSet::from(["\"shop\".\"Places\"".to_owned()]);
-        let wanted =
-            Uses { creates: true, triggers: false, guards: false, parents, ..Uses::default() };
+        let wanted = Uses { creates: true, alters: true, parents, ..Uses::default() };
         assert_eq!(found, BTreeMap::from([("shop.users".parse().unwrap(), wanted)]));
     }
 }
