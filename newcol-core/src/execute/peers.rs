@@ -114,11 +114,32 @@ const POSTGRES: &str = "a.pid::text, a.backend_type, a.usename, \
 const MYSQL: &str = "p.id, \
     CASE WHEN p.command LIKE 'Binlog Dump%' OR p.user = 'system user' THEN 'walsender' ELSE 'client' END, \
     p.user, p.host, \
-    CASE WHEN p.command = 'Sleep' THEN 'idle in transaction' ELSE coalesce(p.state, p.command) END, \
+    CASE WHEN p.command = 'Sleep' THEN if(t.trx_id IS NULL, 'idle', 'idle in transaction') ELSE coalesce(p.state, p.command) END, \
     timestampdiff(MICROSECOND, t.trx_started, now(6)) / 1000000, left(p.info, 20000), \
     (SELECT count(*) > 0 FROM information_schema.user_privileges u \
      WHERE u.grantee LIKE concat(quote(p.user), '@%') \
      AND u.privilege_type IN ('SUPER', 'CONNECTION ADMIN', 'CONNECTION_ADMIN'))";
+
+/// Asks PostgreSQL for the sessions of which something is true, the oldest transaction first.
+fn activity(condition: &str) -> String {
+    format!(
+        "SELECT {POSTGRES} FROM pg_catalog.pg_stat_activity a WHERE {condition} ORDER BY a.xact_start"
+    )
+}
+
+/// Asks MySQL or MariaDB for the sessions of which something is true.
+fn processes(condition: &str) -> String {
+    format!(
+        "SELECT {MYSQL} FROM information_schema.processlist p \
+         LEFT JOIN information_schema.innodb_trx t ON p.id = t.trx_mysql_thread_id \
+         WHERE {condition} ORDER BY t.trx_started"
+    )
+}
+
+/// Which transactions are older than that.
+fn longer_than(time: Duration) -> String {
+    format!("clock_timestamp() - a.xact_start > make_interval(secs => {})", time.as_secs_f64())
+}
 
 /// Returns who keeps a session waiting; on MySQL and MariaDB, where nothing tells that of the locks
 /// on a table's definition, every open transaction of a session in this database.
@@ -132,11 +153,9 @@ pub(in crate::execute) fn of(session: &mut Session, waiting: &str) -> Result<Vec
              FROM pg_catalog.pg_prepared_xacts p \
              WHERE 0 = ANY (pg_blocking_pids({waiting})) AND p.database = current_database()"
         ),
-        Backend::Mysql => format!(
-            "SELECT {MYSQL} FROM information_schema.innodb_trx t \
-             JOIN information_schema.processlist p ON p.id = t.trx_mysql_thread_id \
-             WHERE p.db = database() AND p.id NOT IN ({waiting}, connection_id()) ORDER BY t.trx_started"
-        ),
+        Backend::Mysql => processes(&format!(
+            "t.trx_id IS NOT NULL AND p.db = database() AND p.id NOT IN ({waiting}, connection_id())"
+        )),
         Backend::Sqlite => return Ok(Vec::new()),
     };
     read(session, &sql)
@@ -150,15 +169,13 @@ pub(in crate::execute) fn holders(
     except: &str,
 ) -> Result<Vec<Peer>, DbError> {
     let relation = exact_literal(Backend::Postgres, &text::table(Backend::Postgres, table));
-    let seconds = longer.as_secs_f64();
-    let sql = format!(
-        "SELECT {POSTGRES} FROM pg_catalog.pg_stat_activity a WHERE a.pid IN (\
-           SELECT l.pid FROM pg_catalog.pg_locks l WHERE l.relation = to_regclass({relation}) \
-           AND l.granted AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())) \
-         AND a.pid NOT IN ({except}, pg_backend_pid()) \
-         AND clock_timestamp() - a.xact_start > make_interval(secs => {seconds}) \
-         ORDER BY a.xact_start"
-    );
+    let sql = activity(&format!(
+        "a.pid IN (SELECT l.pid FROM pg_catalog.pg_locks l WHERE l.relation = to_regclass({relation}) \
+         AND l.granted AND l.database = \
+         (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())) \
+         AND a.pid NOT IN ({except}, pg_backend_pid()) AND {}",
+        longer_than(longer)
+    ));
     read(session, &sql)
 }
 
@@ -169,14 +186,11 @@ pub(in crate::execute) fn old_snapshots(
     older: Duration,
     except: &str,
 ) -> Result<Vec<Peer>, DbError> {
-    let seconds = older.as_secs_f64();
-    let sql = format!(
-        "SELECT {POSTGRES} FROM pg_catalog.pg_stat_activity a \
-         WHERE a.backend_xmin IS NOT NULL AND a.datname = current_database() \
-         AND a.pid NOT IN ({except}, pg_backend_pid()) \
-         AND clock_timestamp() - a.xact_start > make_interval(secs => {seconds}) \
-         ORDER BY a.xact_start"
-    );
+    let sql = activity(&format!(
+        "a.backend_xmin IS NOT NULL AND a.datname = current_database() \
+         AND a.pid NOT IN ({except}, pg_backend_pid()) AND {}",
+        longer_than(older)
+    ));
     read(session, &sql)
 }
 
@@ -186,17 +200,37 @@ pub(in crate::execute) fn session_of(
     id: &str,
 ) -> Result<Option<Peer>, DbError> {
     let sql = match session.backend() {
-        Backend::Postgres => {
-            format!("SELECT {POSTGRES} FROM pg_catalog.pg_stat_activity a WHERE a.pid = {id}")
-        }
-        Backend::Mysql => format!(
-            "SELECT {MYSQL} FROM information_schema.processlist p \
-             LEFT JOIN information_schema.innodb_trx t ON p.id = t.trx_mysql_thread_id \
-             WHERE p.id = {id}"
-        ),
+        Backend::Postgres => activity(&format!("a.pid = {id}")),
+        Backend::Mysql => processes(&format!("p.id = {id}")),
         Backend::Sqlite => return Ok(None),
     };
     Ok(read(session, &sql)?.into_iter().next())
+}
+
+/// Programs' sessions with this database.
+const PROGRAMS: &str = "a.datname = current_database() AND a.backend_type = 'client backend' AND a.pid <> pg_backend_pid()";
+
+/// Returns every program's session with this database, its own excepted.
+pub(in crate::execute) fn all(session: &mut Session) -> Result<Vec<Peer>, DbError> {
+    let sql = match session.backend() {
+        Backend::Postgres => activity(PROGRAMS),
+        Backend::Mysql => processes("p.db = database() AND p.id <> connection_id()"),
+        Backend::Sqlite => return Ok(Vec::new()),
+    };
+    read(session, &sql)
+}
+
+/// Returns programs' sessions with this database that began before a time in UTC (PostgreSQL).
+pub(in crate::execute) fn older_than(
+    session: &mut Session,
+    time: &str,
+) -> Result<Vec<Peer>, DbError> {
+    let time = exact_literal(Backend::Postgres, time);
+    let sql = activity(&format!(
+        "{PROGRAMS} AND a.application_name <> 'cargo newcol' \
+         AND a.backend_start < {time}::timestamp AT TIME ZONE 'UTC'"
+    ));
+    read(session, &sql)
 }
 
 /// Ends what others do, where they may be ended; returns those.
@@ -234,37 +268,4 @@ fn read(session: &mut Session, sql: &str) -> Result<Vec<Peer>, DbError> {
         Err(error) if error.is_denied() => Ok(Vec::new()),
         rows => Ok(rows?.into_iter().map(Peer::read).collect()),
     }
-}
-
-/// Returns every program's session with this database, its own excepted.
-pub(in crate::execute) fn all(session: &mut Session) -> Result<Vec<Peer>, DbError> {
-    let sql = match session.backend() {
-        Backend::Postgres => format!(
-            "SELECT {POSTGRES} FROM pg_catalog.pg_stat_activity a \
-             WHERE a.datname = current_database() AND a.backend_type = 'client backend' \
-             AND a.pid <> pg_backend_pid()"
-        ),
-        Backend::Mysql => format!(
-            "SELECT {MYSQL} FROM information_schema.processlist p \
-             LEFT JOIN information_schema.innodb_trx t ON p.id = t.trx_mysql_thread_id \
-             WHERE p.db = database() AND p.id <> connection_id()"
-        ),
-        Backend::Sqlite => return Ok(Vec::new()),
-    };
-    read(session, &sql)
-}
-
-/// Returns programs' sessions with this database that began before a time in UTC (PostgreSQL).
-pub(in crate::execute) fn older_than(
-    session: &mut Session,
-    time: &str,
-) -> Result<Vec<Peer>, DbError> {
-    let time = exact_literal(Backend::Postgres, time);
-    let sql = format!(
-        "SELECT {POSTGRES} FROM pg_catalog.pg_stat_activity a \
-         WHERE a.datname = current_database() AND a.backend_type = 'client backend' \
-         AND a.pid <> pg_backend_pid() AND a.application_name <> 'cargo newcol' \
-         AND a.backend_start < {time}::timestamp AT TIME ZONE 'UTC' ORDER BY a.backend_start"
-    );
-    read(session, &sql)
 }
