@@ -19,7 +19,10 @@ use newcol_core::{
 use newcol_testkit::{CommandOutput, ScratchDb, Want, wait::wait_until};
 use tempfile::TempDir;
 
-use crate::desk::{self, newcol};
+use crate::{
+    apply::migration,
+    desk::{self, newcol},
+};
 
 struct Pooler {
     program: Child,
@@ -86,17 +89,9 @@ fn users() -> Option<ScratchDb> {
 }
 
 fn migrations() -> Vec<SqlMigration> {
-    let one = |version: u32, up: &str, in_transaction| SqlMigration {
-        version: version.to_string(),
-        name: format!("{version}_test"),
-        up: up.to_owned(),
-        down: None,
-        in_transaction,
-        proofs: Vec::new(),
-    };
     vec![
-        one(1, "ALTER TABLE log ADD COLUMN m integer", true),
-        one(2, "CREATE INDEX CONCURRENTLY log_m ON log (m)", false),
+        migration(1, "ALTER TABLE log ADD COLUMN m integer", true),
+        migration(2, "CREATE INDEX CONCURRENTLY log_m ON log (m)", false),
     ]
 }
 

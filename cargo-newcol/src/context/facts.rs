@@ -229,18 +229,22 @@ pub(crate) struct Wish<'a> {
 }
 
 impl Context {
+    /// Returns how every session with the user's database is opened.
+    pub(crate) fn open_options(&self, access: Access) -> OpenOptions {
+        OpenOptions {
+            access,
+            application_name: Some("cargo newcol".to_owned()),
+            pg_env: self.pg_env(),
+        }
+    }
+
     /// Opens a session with the user's database.
     pub(crate) fn session(
         &self,
         url: &db::DatabaseUrl,
         access: Access,
     ) -> Result<Session, CliError> {
-        let options = OpenOptions {
-            access,
-            application_name: Some("cargo newcol".to_owned()),
-            pg_env: self.pg_env(),
-        };
-        Session::open_direct(url, &options)
+        Session::open_direct(url, &self.open_options(access))
             .map_err(|error| CliError::from(error).at("--database-url"))
     }
 

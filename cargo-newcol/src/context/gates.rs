@@ -1,14 +1,15 @@
 //! What must be true before a stage is released or applied, and what the database shows of it.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use newcol_core::{
     contract::OldRows,
-    db::Session,
+    db::{DatabaseUrl, Session},
     execute::{
         backfill::Recorded,
         old_writers::{Search, Sign, observe},
     },
+    ident::ColumnPath,
     plan::{Gate, LEFTOVERS, Plan, StageKind, explain},
     render,
 };
@@ -44,9 +45,57 @@ impl GateState {
         Self { gate, is_open, found: found.into() }
     }
 
+    /// Reports whether it is about programs at work, of which the user may know more.
+    pub(crate) fn is_of_programs(&self) -> bool {
+        match self.gate {
+            Gate::OldWritersGone | Gate::ReplacedUnused => true,
+            Gate::StageApplied(_) | Gate::Backfilled => false,
+        }
+    }
+
     /// Says what is not shown, and what was found instead.
-    pub(crate) fn complaint(&self) -> String {
+    fn complaint(&self) -> String {
         format!("not shown that {} ({})", explain::gate(self.gate), self.found)
+    }
+
+    /// Says what opens it, after a database was asked.
+    fn ways_out(&self, path: &ColumnPath) -> Vec<String> {
+        match self.gate {
+            Gate::StageApplied(_) => {
+                vec![format!("apply it first: `cargo newcol apply {path} --database-url <URL>`")]
+            }
+            Gate::Backfilled => vec![format!(
+                "fill them first: `cargo newcol backfill {path} --database-url <URL>`"
+            )],
+            Gate::OldWritersGone | Gate::ReplacedUnused => {
+                vec![
+                    "wait until they are gone; watch for them with `--observe 5m`".to_owned(),
+                    VOUCH.to_owned(),
+                ]
+            }
+        }
+    }
+}
+
+const VOUCH: &str = "vouch for it with `--confirm-release \"reason\"`";
+
+/// What is done with a stage whose gates are open.
+pub(crate) enum Step<'a> {
+    /// It is released.
+    Release {
+        /// Whether a database was asked.
+        asked: bool,
+    },
+    /// It is applied to a database.
+    Apply { url: &'a DatabaseUrl },
+}
+
+impl fmt::Display for Step<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Release { .. } => f.write_str("released"),
+            Self::Apply { url } => write!(f, "applied to {}", url.describe()),
+        }
     }
 }
 
@@ -60,6 +109,42 @@ pub(crate) struct Witness<'a> {
 }
 
 impl Column {
+    /// Refuses while a gate of a stage is shut.
+    pub(crate) fn pass(
+        &self,
+        kind: StageKind,
+        gates: &[GateState],
+        step: &Step<'_>,
+    ) -> Result<(), CliError> {
+        let shut: Vec<&GateState> = gates.iter().filter(|state| !state.is_open).collect();
+        if shut.is_empty() {
+            return Ok(());
+        }
+        let path = self.contract.path();
+        let mut hints: Vec<String> = Vec::new();
+        match step {
+            Step::Release { asked: true } | Step::Apply { .. } => {
+                for hint in shut.iter().flat_map(|state| state.ways_out(path)) {
+                    if !hints.contains(&hint) {
+                        hints.push(hint);
+                    }
+                }
+            }
+            Step::Release { asked: false } => hints.extend([
+                "pass `--database-url` of the database the stages are applied to".to_owned(),
+                VOUCH.to_owned(),
+            ]),
+        }
+        Err(CliError {
+            exit: Exit::GateShut,
+            message: format!("`{}` of `{path}` cannot be {step} yet", kind.name()),
+            place: Some(self.file.to_string()),
+            causes: shut.iter().map(|state| state.complaint()).collect(),
+            also: Vec::new(),
+            hints,
+        })
+    }
+
     /// Returns the gates of a stage, each with its evidence.
     pub(crate) fn gates(
         &self,
@@ -118,11 +203,7 @@ impl Column {
         stage: StageKind,
     ) -> Result<GateState, CliError> {
         let known = session.migrations()?;
-        let missing = self
-            .versions(project, session.backend(), stage)
-            .into_iter()
-            .filter(|version| !known.iter().any(|m| m.version == *version))
-            .count();
+        let missing = self.landed(project, session.backend(), stage, &known).missing.len();
         let database = session.url().describe();
         let found = match missing {
             0 => format!("it is, to {database}"),

@@ -15,6 +15,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use cargo_metadata::{Metadata, MetadataCommand, Package};
 use newcol_core::{
     backend::Backend,
+    execute::apply::{ApplyError, SqlMigration},
     ident::TableName,
     schema::{
         SchemaError, SchemaFile as Parsed,
@@ -316,6 +317,19 @@ impl Project {
                 folders.into_iter().map(move |folder| (dir.clone(), folder))
             };
             self.engines.iter().flat_map(of_engine).collect()
+        })
+    }
+
+    /// Reads the migrations of an engine of the project, as they are run.
+    pub(crate) fn sql_migrations(&self, backend: Backend) -> Result<Vec<SqlMigration>, CliError> {
+        let engine = self.engines.iter().find(|engine| engine.backend == backend);
+        let engine = engine.expect("a URL is of an engine of the project");
+        SqlMigration::in_dir(backend, &self.root.join(&engine.dir)).map_err(|error| {
+            let exit = match error {
+                ApplyError::Twins { .. } => Exit::Usage,
+                _ => Exit::Failed,
+            };
+            CliError::of(exit, &error).at(&engine.dir).hint_maybe(error.hint())
         })
     }
 

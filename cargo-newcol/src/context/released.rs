@@ -10,6 +10,7 @@ use newcol_core::{
         edit::with_confirmation,
         read::{ContractFile, Measured, read as read_contract},
     },
+    db::AppliedMigration,
     ident::ColumnPath,
     plan::{Plan, StageKind},
     render::{
@@ -46,6 +47,15 @@ pub(crate) struct Column {
 #[derive(Debug, Default)]
 pub(crate) struct Released {
     stages: BTreeMap<StageKind, Vec<Utf8PathBuf>>,
+}
+
+/// The versions of a stage's migrations.
+#[derive(Debug)]
+pub(crate) struct Landed {
+    /// Those that a database has.
+    pub(crate) there: Vec<String>,
+    /// Those that it does not.
+    pub(crate) missing: Vec<String>,
 }
 
 impl Released {
@@ -199,6 +209,20 @@ impl Column {
             .filter(|folder| engine_of(project, folder).is_some_and(|e| e.backend == backend))
             .map(|folder| stored_version(folder.file_name().unwrap_or_default()))
             .collect()
+    }
+
+    /// Compares a stage's migrations with those that a database has.
+    pub(crate) fn landed(
+        &self,
+        project: &Project,
+        backend: Backend,
+        stage: StageKind,
+        known: &[AppliedMigration],
+    ) -> Landed {
+        let is_there = |version: &String| known.iter().any(|m| m.version == *version);
+        let versions = self.versions(project, backend, stage);
+        let (there, missing) = versions.into_iter().partition(is_there);
+        Landed { there, missing }
     }
 
     /// Returns the stages of all engines, in order.

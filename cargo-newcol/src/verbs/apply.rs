@@ -8,10 +8,10 @@ use std::{sync::Mutex, time::Duration};
 
 use clap::Args;
 use newcol_core::{
-    db::{Access, DatabaseUrl, OpenOptions, Session},
+    db::{Access, DatabaseUrl, Session},
     execute::apply::{Answer, Apply, ApplyError, Event, Outcome, SqlMigration},
     ident::ColumnPath,
-    plan::{Gate, StageKind},
+    plan::StageKind,
     render::patch::FilePatch,
 };
 
@@ -22,7 +22,7 @@ pub(super) use self::{
 };
 use super::{ask, waiting::Waiting, when};
 use crate::{
-    context::{Column, Context, GateState, Intent, Project, Witness, Word},
+    context::{Column, Context, GateState, Intent, Project, Step, Witness, Word},
     error::{CliError, Exit},
     interrupt,
     output::Output,
@@ -102,11 +102,7 @@ pub(crate) fn run(ctx: &Context, out: &mut Output, args: &ApplyArgs) -> Result<E
         let are = if count == 1 { "migration" } else { "migrations" };
         ask::consent(out, &format!("apply {count} {are} to {database}"))?;
     }
-    let open = OpenOptions {
-        access: Access::Write,
-        application_name: Some("cargo newcol".to_owned()),
-        pg_env: ctx.pg_env(),
-    };
+    let open = ctx.open_options(Access::Write);
     let apply = Apply::new(&url, open).settings(args.waiting.settings());
     for step in &pending.steps {
         if let Some((column, kind)) = pending.stage_of(step) {
@@ -115,12 +111,9 @@ pub(crate) fn run(ctx: &Context, out: &mut Output, args: &ApplyArgs) -> Result<E
                 word: word(args, column, kind),
                 observe: args.observe.unwrap_or_default(),
             };
-            let mut gates = column.gates(&project, kind, witness)?;
-            let vouched = gates.iter().any(|state| is_of_programs(state.gate));
-            gates.retain(|state| !state.is_open);
-            if !gates.is_empty() {
-                return Err(gate_error(column, kind, &gates, &url));
-            }
+            let gates = column.gates(&project, kind, witness)?;
+            column.pass(kind, &gates, &Step::Apply { url: &url })?;
+            let vouched = gates.iter().any(GateState::is_of_programs);
             if let Some(reason) = args.confirm_release.as_ref().filter(|_| vouched) {
                 confirm(ctx, out, &project, column, kind, reason)?;
             }
@@ -174,14 +167,6 @@ fn word(args: &ApplyArgs, column: &Column, kind: StageKind) -> Word {
     }
 }
 
-/// Reports whether a gate is about programs at work, of which the user may know more.
-fn is_of_programs(gate: Gate) -> bool {
-    match gate {
-        Gate::OldWritersGone | Gate::ReplacedUnused => true,
-        Gate::StageApplied(_) | Gate::Backfilled => false,
-    }
-}
-
 /// Writes down in the contract why a stage was applied.
 fn confirm(
     ctx: &Context,
@@ -197,30 +182,6 @@ fn confirm(
     column.confirm(&mut patch, kind, Some(&format!("{}: {reason}", ctx.today())))?;
     ctx.commit(out, project, &patch, false)?;
     Ok(())
-}
-
-fn gate_error(column: &Column, kind: StageKind, shut: &[GateState], url: &DatabaseUrl) -> CliError {
-    let path = column.contract.path();
-    let mut hints = Vec::new();
-    if shut.iter().any(|state| state.gate == Gate::Backfilled) {
-        hints.push(format!("fill them first: `cargo newcol backfill {path} --database-url <URL>`"));
-    }
-    if shut.iter().any(|state| is_of_programs(state.gate)) {
-        hints.push("wait until they are gone; watch for them with `--observe 5m`".to_owned());
-        hints.push("or vouch for it with `--confirm-release \"reason\"`".to_owned());
-    }
-    CliError {
-        exit: Exit::GateShut,
-        message: format!(
-            "`{}` of `{path}` cannot be applied to {} yet",
-            kind.name(),
-            url.describe()
-        ),
-        place: Some(column.file.to_string()),
-        causes: shut.iter().map(GateState::complaint).collect(),
-        also: Vec::new(),
-        hints,
-    }
 }
 
 pub(super) fn failed(out: &mut Output, error: &ApplyError, url: &DatabaseUrl) -> CliError {

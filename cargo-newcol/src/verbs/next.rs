@@ -3,15 +3,10 @@
 use std::time::Duration;
 
 use clap::Args;
-use newcol_core::{
-    db::Access,
-    ident::ColumnPath,
-    plan::{Gate, StageKind},
-    render::release::release,
-};
+use newcol_core::{db::Access, ident::ColumnPath, render::release::release};
 
 use crate::{
-    context::{Column, Context, GateState, Intent, Witness, Word},
+    context::{Column, Context, Intent, Step, Witness, Word},
     error::{CliError, Exit},
     output::Output,
     verbs::{ask, when},
@@ -58,11 +53,8 @@ pub(crate) fn run(ctx: &Context, out: &mut Output, args: &NextArgs) -> Result<Ex
     let word = if args.confirm_release.is_some() { Word::Now } else { Word::None };
     let observe = args.observe.unwrap_or_default();
     let witness = Witness { session: session.as_mut(), word, observe };
-    let mut gates = column.gates(&project, kind, witness)?;
-    gates.retain(|state| !state.is_open);
-    if !gates.is_empty() {
-        return Err(gate_error(&column, kind, &gates, args));
-    }
+    let gates = column.gates(&project, kind, witness)?;
+    column.pass(kind, &gates, &Step::Release { asked: args.database_url.is_some() })?;
     for plan in column.plans() {
         for warning in &plan.warnings {
             out.warn(warning);
@@ -86,38 +78,4 @@ pub(crate) fn run(ctx: &Context, out: &mut Output, args: &NextArgs) -> Result<Ex
         )]);
     }
     Ok(exit)
-}
-
-fn gate_error(column: &Column, kind: StageKind, shut: &[GateState], args: &NextArgs) -> CliError {
-    let path = column.contract.path();
-    let mut error = CliError {
-        exit: Exit::GateShut,
-        message: format!("`{}` of `{path}` cannot be released yet", kind.name()),
-        place: Some(column.file.to_string()),
-        causes: shut.iter().map(GateState::complaint).collect(),
-        also: Vec::new(),
-        hints: Vec::new(),
-    };
-    for gate in shut.iter().map(|s| s.gate).filter(|_| args.database_url.is_some()) {
-        error.hints.extend(match gate {
-            Gate::StageApplied(_) => {
-                Some(format!("apply it first: `cargo newcol apply {path} --database-url <URL>`"))
-            }
-            Gate::Backfilled => Some(format!(
-                "fill them first: `cargo newcol backfill {path} --database-url <URL>`"
-            )),
-            Gate::OldWritersGone | Gate::ReplacedUnused => None,
-        });
-    }
-    if args.database_url.is_none() {
-        error
-            .hints
-            .push("pass `--database-url` of the database the stages are applied to".to_owned());
-    }
-    if shut.iter().any(|s| matches!(s.gate, Gate::OldWritersGone | Gate::ReplacedUnused))
-        || args.database_url.is_none()
-    {
-        error.hints.push("vouch for it with `--confirm-release \"reason\"`".to_owned());
-    }
-    error
 }

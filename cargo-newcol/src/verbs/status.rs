@@ -142,11 +142,11 @@ fn applied(
     kind: StageKind,
     known: &[AppliedMigration],
 ) -> &'static str {
-    let versions = column.versions(project, backend, kind);
-    match versions.iter().filter(|v| known.iter().any(|m| m.version == **v)).count() {
-        0 => "released, not applied",
-        done if done == versions.len() => "applied",
-        _ => "applied in part",
+    let landed = column.landed(project, backend, kind, known);
+    match (landed.there.is_empty(), landed.missing.is_empty()) {
+        (true, _) => "released, not applied",
+        (false, true) => "applied",
+        (false, false) => "applied in part",
     }
 }
 

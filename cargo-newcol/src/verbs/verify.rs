@@ -4,7 +4,7 @@ use camino::Utf8PathBuf;
 use clap::{Args, ValueEnum};
 use newcol_core::{
     contract::{Contract, OldRows},
-    db::{Access, DatabaseUrl, OpenOptions},
+    db::{Access, DatabaseUrl},
     execute::{
         backfill::{
             Answer, Backfill, BackfillError, BadChunk, Event, Recorded, Repair, Repaired, Settings,
@@ -147,11 +147,7 @@ pub(crate) fn run(ctx: &Context, out: &mut Output, args: &VerifyArgs) -> Result<
         )?;
     }
     let access = if args.repair.is_some() { Access::Write } else { Access::Read };
-    let open = OpenOptions {
-        access,
-        application_name: Some("cargo newcol".to_owned()),
-        pg_env: ctx.pg_env(),
-    };
+    let open = ctx.open_options(access);
     let job = Backfill::new(&column.contract, &url, open).settings(settings(args));
     let failed = |error: BackfillError| backfill::failed(&error, &url);
     if let Some(what) = args.repair {

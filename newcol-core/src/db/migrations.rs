@@ -198,16 +198,23 @@ pub fn migration_folders(
     backend: Backend,
     dir: &Utf8Path,
 ) -> Result<Vec<MigrationFolder>, DbError> {
+    let folders = all_migration_folders(backend, dir)?;
+    let by_version: BTreeMap<String, MigrationFolder> =
+        folders.into_iter().map(|folder| (folder.version.clone(), folder)).collect();
+    Ok(by_version.into_values().collect())
+}
+
+/// As [`migration_folders`], in no order and with those that Diesel would forget.
+pub(crate) fn all_migration_folders(
+    backend: Backend,
+    dir: &Utf8Path,
+) -> Result<Vec<MigrationFolder>, DbError> {
     let folders = match backend {
         Backend::Postgres => PostgresDriver::folders(dir),
         Backend::Mysql => MysqlDriver::folders(dir),
         Backend::Sqlite => SqliteDriver::folders(dir),
     };
-    let folders =
-        folders.map_err(|source| DbError::MigrationSource { dir: dir.to_owned(), source })?;
-    let by_version: BTreeMap<String, MigrationFolder> =
-        folders.into_iter().map(|folder| (folder.version.clone(), folder)).collect();
-    Ok(by_version.into_values().collect())
+    folders.map_err(|source| DbError::MigrationSource { dir: dir.to_owned(), source })
 }
 
 /// Reads the folders of a directory, in no order.

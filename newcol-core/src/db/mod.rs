@@ -38,6 +38,7 @@ use self::absent::Absent as PostgresDriver;
 #[cfg(not(feature = "sqlite"))]
 use self::absent::Absent as SqliteDriver;
 pub(crate) use self::error::one_line;
+pub(crate) use self::migrations::all_migration_folders;
 #[cfg(feature = "mysql")]
 use self::mysql::MysqlDriver;
 #[cfg(feature = "postgres")]

@@ -25,7 +25,7 @@ fn session(url: &str, name: &str) -> Session {
 }
 
 /// Makes a migration without a way back.
-fn migration(version: u32, up: &str, in_transaction: bool) -> SqlMigration {
+pub(crate) fn migration(version: u32, up: &str, in_transaction: bool) -> SqlMigration {
     SqlMigration {
         version: version.to_string(),
         name: format!("{version}_test"),

@@ -9,7 +9,10 @@ use newcol_core::{
 };
 use newcol_testkit::{ScratchDb, Want, schema_dump};
 
-use super::{apply, apply_and, hasty, migration, recorded, session, value, whole::App};
+use super::{
+    apply, apply_and, hasty, migration, recorded, session, value,
+    whole::{App, every_stage},
+};
 use crate::desk::{self, newcol};
 
 /// A user of its own, under a name that no other test has: users are the server's.
@@ -54,25 +57,11 @@ fn run(db: &ScratchDb, statements: &str) {
     db.run(&statements).unwrap();
 }
 
-const ADD: &[&str] = &[
-    "add",
-    "users.locale",
-    "--type",
-    "varchar(40)",
-    "--required",
-    "--fill",
-    "lower(name)",
-    "--index",
-    "--why",
-    "E-mails speak it",
-    "--no-tests",
-];
-
 /// A column's whole life, carried by a user that may do what `docs/privileges.md` lists.
 fn the_whole_life(app: &App, url: &str) {
     let run = |args: &[&str]| newcol(&app.project, &[args, &["--database-url", url]].concat());
     app.db.run(&["INSERT INTO users (id, name) VALUES (1, 'Ann'), (2, 'Bob')"]).unwrap();
-    drop(newcol(&app.project, ADD).success());
+    drop(newcol(&app.project, &every_stage()).success());
     let output = run(&["apply", "users.locale", "--yes"]).success();
     assert_eq!(output.stderr.matches("note: ").count(), 1, "{output}");
     drop(run(&["backfill", "users.locale", "--yes"]).success());

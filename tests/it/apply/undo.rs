@@ -9,7 +9,7 @@ use newcol_testkit::{CommandOutput, ScratchDb, Want};
 
 use super::{
     recorded, session, value,
-    whole::{ADD, App, schema},
+    whole::{App, every_stage, schema},
 };
 use crate::desk::newcol;
 
@@ -43,7 +43,7 @@ fn there_and_back(want: Want) {
     let before = rest(&app.db);
     let state = |app: &App| (schema(&app.db), recorded(&app.db));
     let mut states = vec![state(&app)];
-    drop(newcol(&app.project, ADD).success());
+    drop(newcol(&app.project, &every_stage()).success());
     drop(app.apply(&["users.locale"]).success());
     drop(app.run(&["backfill", "users.locale", "--yes"]).success());
     states.push(state(&app));
@@ -132,7 +132,7 @@ fn a_replaced_column_comes_back_on_sqlite() {
 /// What a backfill has proved goes with the values, so that nobody believes it of new ones.
 fn the_backfill_is_forgotten(want: Want) {
     let Some(app) = App::with_rows(want) else { return };
-    drop(newcol(&app.project, ADD).success());
+    drop(newcol(&app.project, &every_stage()).success());
     drop(app.apply(&["users.locale"]).success());
     let jobs = || value(&app.db, "SELECT count(*) FROM __newcol_backfill");
     drop(app.run(&["backfill", "users.locale", "--yes"]).success());
@@ -169,7 +169,7 @@ fn the_backfill_is_forgotten_on_sqlite() {
 #[test]
 fn who_is_in_the_way_is_named_and_nothing_is_lost() {
     let Some(app) = App::with_rows(Want::postgres()) else { return };
-    drop(newcol(&app.project, ADD).success());
+    drop(newcol(&app.project, &every_stage()).success());
     drop(app.apply(&["users.locale"]).success());
     drop(app.run(&["backfill", "users.locale", "--yes"]).success());
     let mut pod = session(app.db.url(), "report 7");

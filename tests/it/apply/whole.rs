@@ -7,19 +7,10 @@ use newcol_testkit::{CommandOutput, Project, ScratchDb, Want, schema_dump};
 use super::recorded;
 use crate::desk::{self, newcol};
 
-pub(super) const ADD: &[&str] = &[
-    "add",
-    "users.locale",
-    "--type",
-    "varchar(40)",
-    "--required",
-    "--fill",
-    "lower(name)",
-    "--index",
-    "--why",
-    "E-mails speak it",
-    "--no-tests",
-];
+/// The answers that make a column with every stage there is.
+pub(super) fn every_stage() -> Vec<&'static str> {
+    [desk::LOWER_NAME, &["--index"]].concat()
+}
 
 pub(super) struct App {
     pub(super) project: Project,
@@ -56,7 +47,7 @@ fn the_whole_life(want: Want) {
     let Some(app) = App::new(want) else { return };
     drop(app.apply(&["--all"]).success());
     app.db.run(&["INSERT INTO users (id, name) VALUES (1, 'Ann'), (2, 'Bob')"]).unwrap();
-    drop(newcol(&app.project, ADD).success());
+    drop(newcol(&app.project, &every_stage()).success());
     drop(app.apply(&["users.locale", "--record"]).success());
     let record = app.project.root().join("newcol/users.locale.applied.jsonl");
     let lines = std::fs::read_to_string(&record).unwrap();
@@ -108,7 +99,7 @@ fn the_whole_life_on_sqlite() {
 fn what_was_done_and_not_written_down_is_written_down() {
     let Some(app) = App::new(Want::mysql()) else { return };
     drop(app.apply(&["--all"]).success());
-    drop(newcol(&app.project, ADD).success());
+    drop(newcol(&app.project, &every_stage()).success());
     loop {
         let before = recorded(&app.db);
         drop(app.apply(&["users.locale"]).success());
@@ -149,7 +140,7 @@ fn gates_and_other_refusals_in_words() {
     ----- stderr -----
     ");
     drop(app.apply(&["--all"]).success());
-    drop(newcol(&app.project, ADD).success());
+    drop(newcol(&app.project, &every_stage()).success());
     drop(app.apply(&["--all"]).success());
     drop(newcol(&app.project, &["next", "users.locale", "--confirm-release", "x"]).success());
     drop(newcol(&app.project, &["next", "users.locale", "--confirm-release", "x"]).success());

@@ -159,6 +159,7 @@ fn a_database_opens_the_gates_it_can() {
     error: `constrain` of `users.locale` cannot be released yet
       --> newcol/users.locale.toml
       because: not shown that no running program is older than the column (the server counts no statements, so only you can know)
+    help: wait until they are gone; watch for them with `--observe 5m`
     help: vouch for it with `--confirm-release "reason"`
     "#);
 }

@@ -12,8 +12,8 @@ use newcol_core::{
 };
 
 use crate::{
-    context::{Column, Context, EngineDir, Project, stored_version},
-    error::{CliError, Exit},
+    context::{Column, Context, Project},
+    error::CliError,
 };
 
 /// Migrations that are not applied yet.
@@ -48,11 +48,7 @@ impl Pending {
             None => Column::all(ctx, project)?,
         };
         let backend = session.backend();
-        let engine = project.engines.iter().find(|engine| engine.backend == backend);
-        let engine = engine.expect("the URL is of an engine of the project");
-        refuse_twins(project, engine)?;
-        let mut all = SqlMigration::in_dir(backend, &project.root.join(&engine.dir))
-            .map_err(|error| CliError::of(Exit::Failed, &error).at(&engine.dir))?;
+        let mut all = project.sql_migrations(backend)?;
         let applied: BTreeSet<String> =
             session.migrations()?.into_iter().map(|migration| migration.version).collect();
         let warnings = oddities(&all, &applied, session);
@@ -114,22 +110,6 @@ impl Pending {
         };
         moved.into_iter().filter_map(next).collect()
     }
-}
-
-/// Refuses two folders with one version: Diesel runs the last one and forgets the other.
-fn refuse_twins(project: &Project, engine: &EngineDir) -> Result<(), CliError> {
-    let mut versions: BTreeMap<String, &str> = BTreeMap::new();
-    for (dir, folder) in project.migrations().iter().filter(|(dir, _)| *dir == engine.dir) {
-        if let Some(twin) = versions.insert(stored_version(&folder.name), &folder.name) {
-            return Err(CliError::usage(format!(
-                "`{twin}` and `{}` have the same version: one of them would never run",
-                folder.name
-            ))
-            .at(dir)
-            .hint("rename the later one, unless it is applied somewhere"));
-        }
-    }
-    Ok(())
 }
 
 /// Finds what a run of Diesel's would pass over in silence.

@@ -8,7 +8,7 @@ use camino::Utf8PathBuf;
 use clap::{Args, ValueEnum};
 use newcol_core::{
     backend::Backend,
-    db::{Access, DatabaseUrl, OpenOptions},
+    db::{Access, DatabaseUrl},
     execute::{
         backfill::{
             Answer, Backfill, BackfillError, Estimate, Order, Outcome, Route, Settings, Totals,
@@ -151,11 +151,7 @@ pub(crate) fn run(ctx: &Context, out: &mut Output, args: &BackfillArgs) -> Resul
     let backend = url.backend();
     check(args, backend)?;
     let access = if args.dry_run { Access::Read } else { Access::Write };
-    let open = OpenOptions {
-        access,
-        application_name: Some("cargo newcol".to_owned()),
-        pg_env: ctx.pg_env(),
-    };
+    let open = ctx.open_options(access);
     let settings = settings(args);
     let backfill = Backfill::new(&column.contract, &url, open).settings(settings);
     let failed = |error: BackfillError| failed(&error, &url);

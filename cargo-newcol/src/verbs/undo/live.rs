@@ -1,7 +1,7 @@
 //! Takes the last stage of a column back in a database: what would be lost first, then `down.sql`.
 
 use newcol_core::{
-    db::{Access, DatabaseUrl, OpenOptions, Session},
+    db::{Access, DatabaseUrl, Session},
     execute::{
         apply::{self, Apply, Outcome, SqlMigration},
         backfill::{self, Backfill, BackfillError, Counted, LossError, Losses},
@@ -111,7 +111,7 @@ pub(super) fn run(
         first.begin_down_with(&forgetting);
     }
     drop(session);
-    let apply = Apply::new(&url, open(ctx, Access::Write)).settings(args.waiting.settings());
+    let apply = Apply::new(&url, ctx.open_options(Access::Write)).settings(args.waiting.settings());
     let shown = Shown::new(out, Way::Down);
     let outcome = apply.revert(&applied.migrations, &|event| {
         shown.show(event);
@@ -131,10 +131,6 @@ pub(super) fn run(
     }
 }
 
-fn open(ctx: &Context, access: Access) -> OpenOptions {
-    OpenOptions { access, application_name: Some("cargo newcol".to_owned()), pg_env: ctx.pg_env() }
-}
-
 /// Counts what would be lost; `None` where the column is gone already, which an earlier run could not
 /// write down.
 fn losses(
@@ -144,7 +140,7 @@ fn losses(
     url: &DatabaseUrl,
     export: Option<&Target>,
 ) -> Result<Option<Losses>, CliError> {
-    let job = Backfill::new(&column.contract, url, open(ctx, Access::Read));
+    let job = Backfill::new(&column.contract, url, ctx.open_options(Access::Read));
     let progress = Progress::new(out, "newcol-undo-event");
     let found = job.losses(export, &|event| {
         progress.show(event);
@@ -254,18 +250,13 @@ impl<'a> Applied<'a> {
     ) -> Result<Option<Self>, CliError> {
         let backend = session.backend();
         let there = session.migrations()?;
-        let is_there = |version: &String| there.iter().any(|m| m.version == *version);
         let mut stages = StageKind::ALL.into_iter().rev().filter_map(|kind| {
-            let mut versions = column.versions(project, backend, kind);
-            versions.retain(is_there);
+            let versions = column.landed(project, backend, kind, &there).there;
             (!versions.is_empty()).then_some((kind, versions))
         });
         let Some((kind, versions)) = stages.next() else { return Ok(None) };
         let before = stages.next().map(|(kind, _)| kind);
-        let engine = project.engines.iter().find(|engine| engine.backend == backend);
-        let engine = engine.expect("the URL is of an engine of the project");
-        let all = SqlMigration::in_dir(backend, &project.root.join(&engine.dir))
-            .map_err(|error| CliError::of(Exit::Failed, &error).at(&engine.dir))?;
+        let all = project.sql_migrations(backend)?;
         let later = there
             .iter()
             .map(|migration| &migration.version)

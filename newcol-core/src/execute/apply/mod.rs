@@ -19,8 +19,6 @@ mod runner;
 mod source;
 mod watch;
 
-use std::collections::BTreeMap;
-
 use diesel::migration::CREATE_MIGRATIONS_TABLE;
 
 pub use self::{
@@ -250,7 +248,6 @@ impl<'a> Apply<'a> {
         migrations: &[SqlMigration],
         listener: &Listener<'_>,
     ) -> Result<Outcome, ApplyError> {
-        refuse_twins(migrations)?;
         let told = Told { listener, stop: Signal::default() };
         let mut session = Session::open_direct(self.url, &self.open)?;
         session.must_write()?;
@@ -299,17 +296,6 @@ impl Told<'_> {
     fn is_stopped(&self) -> bool {
         self.stop.is_raised()
     }
-}
-
-/// Refuses two migrations with one version.
-fn refuse_twins(migrations: &[SqlMigration]) -> Result<(), ApplyError> {
-    let mut known: BTreeMap<&str, &str> = BTreeMap::new();
-    for SqlMigration { version, name, .. } in migrations {
-        if let Some(one) = known.insert(version, name) {
-            return Err(ApplyError::Twins { one: one.to_owned(), other: name.clone() });
-        }
-    }
-    Ok(())
 }
 
 /// Makes Diesel's table where it is missing; its own runner may do the same at this moment.

@@ -13,7 +13,7 @@ use diesel::{
 use super::ApplyError;
 use crate::{
     backend::Backend,
-    db::{DbError, migration_folders},
+    db::{DbError, MigrationFolder, all_migration_folders},
     render::migrations::owner,
 };
 
@@ -37,9 +37,13 @@ pub struct SqlMigration {
 
 impl SqlMigration {
     /// Reads a directory of migrations, in the order in which Diesel runs them.
+    ///
+    /// # Errors
+    ///
+    /// When a file cannot be read, and where two migrations have one version.
     pub fn in_dir(backend: Backend, dir: &Utf8Path) -> Result<Vec<Self>, ApplyError> {
-        let folders = migration_folders(backend, dir)?;
-        let read = |folder: crate::db::MigrationFolder| {
+        let folders = all_migration_folders(backend, dir)?;
+        let read = |folder: MigrationFolder| {
             let file = |name: &str| {
                 let path = dir.join(&folder.name).join(name);
                 match fs::read_to_string(&path) {
@@ -51,13 +55,13 @@ impl SqlMigration {
             Ok(Self {
                 up: file("up.sql")?.unwrap_or_default(),
                 down: file("down.sql")?,
-                version: folder.version.clone(),
+                version: folder.version,
                 in_transaction: folder.in_transaction,
-                name: folder.name.clone(),
+                name: folder.name,
                 proofs: Vec::new(),
             })
         };
-        folders.into_iter().map(read).collect()
+        in_order(folders.into_iter().map(read).collect::<Result<_, ApplyError>>()?)
     }
 
     /// Lets the way back begin with more SQL, below the line that says whose migration it is; where
@@ -74,15 +78,14 @@ impl SqlMigration {
     ///
     /// # Errors
     ///
-    /// When a migration is not SQL but Rust code, which only Diesel can run.
+    /// When a migration is not SQL but Rust code, which only Diesel can run, and where two have one
+    /// version.
     pub fn of_source<DB: DieselBackend>(
         source: &impl MigrationSource<DB>,
     ) -> Result<Vec<Self>, ApplyError> {
         let unreadable = |source| DbError::MigrationSource { dir: "the program".into(), source };
         let migrations = source.migrations().map_err(unreadable)?;
-        let mut read = migrations.iter().map(|m| Self::of(&**m)).collect::<Result<Vec<_>, _>>()?;
-        read.sort_by(|a, b| a.version.cmp(&b.version));
-        Ok(read)
+        in_order(migrations.iter().map(|m| Self::of(&**m)).collect::<Result<_, ApplyError>>()?)
     }
 
     fn of<DB: DieselBackend>(migration: &dyn Migration<DB>) -> Result<Self, ApplyError> {
@@ -102,6 +105,17 @@ impl SqlMigration {
             in_transaction: migration.metadata().run_in_transaction(),
             proofs: Vec::new(),
         })
+    }
+}
+
+/// Sorts migrations by version; of two with one version, Diesel would run one and forget the other.
+fn in_order(mut all: Vec<SqlMigration>) -> Result<Vec<SqlMigration>, ApplyError> {
+    all.sort_by(|a, b| (&a.version, &a.name).cmp(&(&b.version, &b.name)));
+    match all.windows(2).find(|two| two[0].version == two[1].version) {
+        Some([one, other]) => {
+            Err(ApplyError::Twins { one: one.name.clone(), other: other.name.clone() })
+        }
+        _ => Ok(all),
     }
 }
 

@@ -14,14 +14,14 @@ use newcol_testkit::Want;
 
 use super::super::{
     recorded, value,
-    whole::{ADD, App, schema},
+    whole::{App, every_stage, schema},
 };
 use crate::desk::{newcol, wrapped};
 
 /// A backfill at work ends, and writes nothing down of a column that is gone.
 fn a_backfill_ends(want: Want) {
     let Some(app) = App::with_rows(want) else { return };
-    drop(newcol(&app.project, ADD).success());
+    drop(newcol(&app.project, &every_stage()).success());
     drop(app.apply(&["users.locale"]).success());
     let text = app.project.read("newcol/users.locale.toml").unwrap();
     let contract = read(&text).map_err(|_| "unreadable").unwrap().contract;
@@ -71,7 +71,7 @@ fn a_backfill_ends_on_sqlite() {
 #[test]
 fn ctrl_c_leaves_everything_as_it_was() {
     let Some(app) = App::with_rows(Want::postgres()) else { return };
-    drop(newcol(&app.project, ADD).success());
+    drop(newcol(&app.project, &every_stage()).success());
     drop(app.apply(&["users.locale"]).success());
     // Seconds of work.
     app.db
@@ -95,7 +95,7 @@ fn ctrl_c_leaves_everything_as_it_was() {
 fn what_was_taken_back_and_not_written_down_is_written_down() {
     let Some(app) = App::with_rows(Want::mysql()) else { return };
     let before = (schema(&app.db), recorded(&app.db));
-    drop(newcol(&app.project, ADD).success());
+    drop(newcol(&app.project, &every_stage()).success());
     drop(app.apply(&["users.locale"]).success());
     app.db
         .run(&["DROP TRIGGER newcol_fill_users_locale", "ALTER TABLE users DROP COLUMN locale"])

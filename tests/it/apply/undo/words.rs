@@ -1,13 +1,13 @@
 use insta::assert_snapshot;
 use newcol_testkit::{Want, redact::redact};
 
-use super::super::whole::{ADD, App};
+use super::super::whole::{App, every_stage};
 use crate::desk::{newcol, said};
 
 #[test]
 fn what_would_be_lost_in_words() {
     let Some(app) = App::with_rows(Want::sqlite()) else { return };
-    drop(newcol(&app.project, ADD).success());
+    drop(newcol(&app.project, &every_stage()).success());
     assert_snapshot!(said(&app.undo(&["--yes"])), @"
     exit code: 4
     ----- stdout -----
@@ -117,7 +117,7 @@ fn what_would_be_lost_in_words() {
 #[test]
 fn later_stages_come_first_in_words() {
     let Some(app) = App::with_rows(Want::postgres()) else { return };
-    drop(newcol(&app.project, ADD).success());
+    drop(newcol(&app.project, &every_stage()).success());
     drop(app.apply(&["users.locale"]).success());
     drop(app.run(&["backfill", "users.locale", "--yes"]).success());
     for _ in 0..2 {
