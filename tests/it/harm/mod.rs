@@ -216,6 +216,11 @@ fn nobody_notices_on_postgres() {
 }
 
 #[test]
+fn nobody_notices_on_postgres_15() {
+    nobody_notices(Want::postgres().version(15));
+}
+
+#[test]
 fn nobody_notices_on_an_old_postgres() {
     nobody_notices(Want::postgres().version(13));
 }
