@@ -24,4 +24,7 @@ pub mod doctor;
 
 pub mod scaffold;
 
+#[cfg(feature = "audit")]
+pub mod audit;
+
 mod sql;

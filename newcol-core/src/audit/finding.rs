@@ -1,0 +1,99 @@
+//! What the audit says: one value per place.
+
+use std::{fmt, ops::Range};
+
+use camino::Utf8PathBuf;
+
+use super::rules::Rule;
+use crate::{plan::StageKind, schema::Place};
+
+/// What happens at a place if nothing is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Class {
+    /// It stops compiling: found by everyone, and at a bad moment.
+    Compile,
+    /// It compiles, and a statement fails.
+    Runtime,
+    /// It compiles, no statement fails, and a value is wrong or lost.
+    Silent,
+    /// It cannot be told from here.
+    Unknown,
+}
+
+impl Class {
+    /// Every class.
+    pub const ALL: [Self; 4] = [Self::Compile, Self::Runtime, Self::Silent, Self::Unknown];
+
+    /// Returns the word used in output.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Compile => "compile",
+            Self::Runtime => "runtime",
+            Self::Silent => "silent",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// One place that the column touches.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// The rule that found it.
+    pub rule: &'static Rule,
+    /// What happens if nothing is done.
+    pub class: Class,
+    /// The stage before whose release it must be dealt with.
+    pub due: StageKind,
+    /// Where it is.
+    pub place: Where,
+    /// What is wrong at this place, in one sentence.
+    pub message: String,
+    /// The way out, where there is more to say than the rule does.
+    pub help: Option<String>,
+    /// What may be done by a machine; certain to keep the program's meaning.
+    pub fix: Option<Fix>,
+}
+
+/// Where a finding is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Where {
+    /// In a file of the project.
+    File {
+        /// Below the project's root.
+        path: Utf8PathBuf,
+        /// In the file.
+        at: Place,
+    },
+    /// An object of the database, such as `view active_users`.
+    Database(String),
+    /// A package that could not be looked at.
+    Package(String),
+}
+
+impl fmt::Display for Where {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File { path, at } => write!(f, "{path}:{at}"),
+            Self::Database(object) => write!(f, "{object}"),
+            Self::Package(name) => write!(f, "package {name}"),
+        }
+    }
+}
+
+/// Changes of one file that mend a finding together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fix {
+    /// What they do, in a few words.
+    pub message: String,
+    /// What is put where; the ranges do not overlap.
+    pub edits: Vec<Edit>,
+}
+
+/// Bytes of a file, and what takes their place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Edit {
+    /// Bytes of the file that go.
+    pub range: Range<usize>,
+    /// What comes.
+    pub text: String,
+}

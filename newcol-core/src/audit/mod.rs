@@ -1,0 +1,13 @@
+//! The audit: every place of a project that a new column touches.
+//!
+//! [`Subject`] says which column; the layers say [`Finding`]s of it, each by a [`rules::Rule`] and each
+//! with the stage before whose release it must be dealt with. Pure but for `probe`, which runs Cargo.
+
+mod finding;
+pub mod rules;
+mod sources;
+mod subject;
+
+pub use finding::{Class, Edit, Finding, Fix, Where};
+pub use sources::SourceFile;
+pub use subject::{Column, Subject, Table, TableColumn};
