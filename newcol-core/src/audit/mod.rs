@@ -5,6 +5,7 @@
 
 mod finding;
 pub mod rules;
+pub mod rust;
 mod sources;
 mod subject;
 

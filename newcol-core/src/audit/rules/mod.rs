@@ -73,7 +73,7 @@ rules! {
     BEFORE_EXPAND NC019 "before-expand" Runtime,
     REPLACED_IN_USE NC020 "replaced-in-use" Runtime,
     UNKNOWN_LABEL NC021 "unknown-label" Runtime,
-    STORED_SHAPE NC022 "stored-shape" Silent,
+    STORED_SHAPE NC022 "stored-shape" Runtime,
     // SQL in strings, in files and in the database.
     AMBIGUOUS_COLUMN NC101 "ambiguous-column" Runtime,
     STAR_BY_NAME NC102 "star-by-name" Silent,
