@@ -1,0 +1,135 @@
+//! The audit without compiler, as ratio to one `syn` parse of the same files on as many threads, by
+//! lines of code: this project's own, as often as it takes, and one module of queries for each file.
+//!
+//! `cargo bench -p newcol-benches --bench audit` prints a table of medians; `-- PATH` reads the Rust
+//! files below a path instead; `-- --test` runs every size once.
+
+use std::{
+    collections::BTreeSet,
+    hint::black_box,
+    thread,
+    time::{Duration, Instant},
+};
+
+use camino::{Utf8Path, Utf8PathBuf};
+use newcol_core::{
+    audit::{SourceFile, Subject, rust},
+    backend::Backend,
+    schema::SchemaFile,
+};
+
+const LINES: [usize; 3] = [10_000, 100_000, 1_000_000];
+
+const SCHEMA: &str = "diesel::table! { users (id) { id -> Integer, name -> Text, } }";
+
+const QUERIES: &str = "use crate::schema::users;
+use diesel::prelude::*;
+
+#[derive(Queryable)]
+pub struct User {
+    pub id: i32,
+    pub name: String,
+}
+
+#[derive(Insertable, AsChangeset)]
+#[diesel(table_name = users)]
+pub struct NewUser<'a> {
+    pub name: &'a str,
+}
+
+pub fn by_name(conn: &mut PgConnection, name: &str) -> QueryResult<Vec<User>> {
+    users::table.filter(users::name.eq(name)).order(users::id.desc()).limit(10).load(conn)
+}
+
+pub fn add(conn: &mut PgConnection, new: &NewUser<'_>) -> QueryResult<usize> {
+    diesel::insert_into(users::table).values(new).execute(conn)
+}
+";
+
+fn read(dir: &Utf8Path, found: &mut Vec<SourceFile>) {
+    let Ok(entries) = dir.read_dir_utf8() else { return };
+    for entry in entries.flatten() {
+        let path = entry.path().to_owned();
+        if path.is_dir() && !matches!(entry.file_name(), "target" | ".git") {
+            read(&path, found);
+        } else if path.extension() == Some("rs")
+            && let Ok(text) = std::fs::read_to_string(&path)
+        {
+            found.push(SourceFile { path, text });
+        }
+    }
+}
+
+/// Returns about so many lines of code.
+fn sources(own: &[SourceFile], lines: usize) -> Vec<SourceFile> {
+    let mut found = Vec::new();
+    let mut count = 0;
+    for (number, file) in own.iter().cycle().enumerate() {
+        for (text, name) in [(file.text.as_str(), "own"), (QUERIES, "queries")] {
+            let path = Utf8PathBuf::from(format!("src/{name}_{number}.rs"));
+            found.push(SourceFile { path, text: text.to_owned() });
+            count += text.lines().count();
+        }
+        if count >= lines {
+            break;
+        }
+    }
+    found
+}
+
+/// Parses every file, on as many threads as there are.
+fn parse(files: &[SourceFile]) {
+    let threads = thread::available_parallelism().map_or(1, usize::from);
+    thread::scope(|scope| {
+        for part in 0..threads {
+            scope.spawn(move || {
+                for file in files.iter().skip(part).step_by(threads) {
+                    proc_macro2::extra::invalidate_current_thread_spans();
+                    black_box(syn::parse_file(&file.text).is_ok());
+                }
+            });
+        }
+    });
+}
+
+fn time(run: impl FnOnce()) -> Duration {
+    let started = Instant::now();
+    run();
+    started.elapsed()
+}
+
+fn main() {
+    let args: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();
+    let once = args.iter().any(|arg| arg == "--test");
+    let given = args.iter().find(|arg| !arg.starts_with("--"));
+    let root = Utf8Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace");
+    let mut own = Vec::new();
+    read(given.map_or(root, |path| Utf8Path::new(path)), &mut own);
+    own.sort_by(|a, b| a.path.cmp(&b.path));
+    let parsed = SchemaFile::parse(SCHEMA).expect("a readable schema");
+    let engines = BTreeSet::from([Backend::Postgres]);
+    let path = "users.locale".parse().expect("a column");
+    let subject = Subject::new(&path, None, (SCHEMA, &["schema".to_owned()]), &parsed, engines)
+        .expect("the table is there");
+    println!("{:>9}  {:>9}  {:>9}  {:>5}  {:>8}", "lines", "parse", "audit", "ratio", "findings");
+    let inputs: Vec<Vec<SourceFile>> = match given {
+        Some(_) => vec![own],
+        None => LINES.iter().map(|lines| sources(&own, *lines)).collect(),
+    };
+    for files in inputs {
+        let lines: usize = files.iter().map(|file| file.text.lines().count()).sum();
+        let runs = if once { 1 } else { 5 };
+        let mut findings = 0;
+        let (mut parses, mut audits) = (Vec::new(), Vec::new());
+        // By turns: both see the same machine.
+        for _ in 0..runs {
+            parses.push(time(|| parse(&files)));
+            audits.push(time(|| findings = black_box(rust::examine(&subject, &files)).len()));
+        }
+        parses.sort();
+        audits.sort();
+        let (parse, audit) = (parses[runs / 2], audits[runs / 2]);
+        let ratio = audit.as_secs_f64() / parse.as_secs_f64();
+        println!("{lines:>9}  {parse:>9.1?}  {audit:>9.1?}  {ratio:>5.2}  {findings:>8}");
+    }
+}
