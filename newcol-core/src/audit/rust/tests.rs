@@ -115,6 +115,10 @@ fn names_are_followed_through_imports() {
         fn whole(c: &mut C) { use crate::schema::*; users::table.load::<User>(c); } //~ NC001
         fn full(c: &mut C) { crate::schema::users::table.load::<User>(c); } //~ NC001
         mod inner { use super::*; fn alias(c: &mut C) { people::table.load::<User>(c); } } //~ NC001
+        impl User {
+            fn own(c: &mut C) -> Option<Self> { people::table.first::<Self>(c).ok() } //~ NC001
+            fn all(c: &mut C) -> Vec<Self> { people::table.load(c).unwrap() } //~ NC001
+        }
         // A variable.
         fn local(users: Vec<i32>) { users.first::<User>(1); }
         mod elsewhere { pub mod users { pub fn load<T>(_: i32) {} } fn f() { users::load::<super::User>(1); } }
@@ -282,7 +286,7 @@ fn replaced_columns_and_stored_rows() {
 
 #[test]
 fn what_cannot_be_read_is_said() {
-    check("fn broken( { //~ NC201");
+    check("fn sql( { //~ NC201");
 }
 
 mod no_text_panics {

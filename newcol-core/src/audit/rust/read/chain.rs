@@ -1,10 +1,88 @@
 //! Calls, one after the other, as values.
 
-use super::{Reader, name_of, strings, type_of};
-use crate::audit::rust::facts::{Bytes, Call, Chain, Root, Value};
+use super::{Reader, name_of, strings};
+use crate::audit::rust::facts::{Bytes, Call, Chain, PathAt, Root, Value};
 use syn::visit::{self, Visit as _};
 
+/// Calls that queries are made of; chains with none of them say nothing to any rule.
+const OF_QUERIES: &[&str] = &[
+    "all_columns",
+    "as_select",
+    "belonging_to",
+    "chunks",
+    "chunks_exact",
+    "default_values",
+    "delete",
+    "eq",
+    "except",
+    "except_all",
+    "filter",
+    "first",
+    "get_result",
+    "get_results",
+    "inner_join",
+    "insert_into",
+    "insert_or_ignore_into",
+    "intersect",
+    "intersect_all",
+    "left_join",
+    "left_outer_join",
+    "load",
+    "load_iter",
+    "load_stream",
+    "ne",
+    "replace_into",
+    "returning",
+    "save_changes",
+    "select",
+    "set",
+    "union",
+    "union_all",
+    "update",
+    "values",
+];
+
+/// Reports whether a path may be a table, or something of one: `users::name`.
+fn may_be_of_table(path: &PathAt) -> bool {
+    let small = |word: &String| !word.starts_with(char::is_uppercase);
+    path.segments.len() > 1 && path.segments.iter().rev().take(2).all(small)
+}
+
 impl Reader {
+    /// Keeps a chain that may be a query, or else those that are in it.
+    pub(super) fn keep(&mut self, value: Value) {
+        match value {
+            Value::Path(path) => {
+                if may_be_of_table(&path) {
+                    let range = path.range.clone();
+                    let chain = self.chain(Root::Path(path), Vec::new(), range);
+                    self.facts.chains.push(chain);
+                }
+            }
+            Value::Tuple(values) => values.into_iter().for_each(|value| self.keep(value)),
+            Value::Chain(chain) => {
+                let of_query = |call: &Call| OF_QUERIES.contains(&call.name.as_str());
+                let root = match &chain.root {
+                    Root::Path(path) => may_be_of_table(path),
+                    Root::Call(call, _) => of_query(call),
+                    Root::Value(_) => false,
+                };
+                if root || chain.calls.iter().any(of_query) {
+                    self.facts.chains.push(*chain);
+                    return;
+                }
+                match chain.root {
+                    Root::Path(_) => {}
+                    Root::Call(call, _) => call.args.into_iter().for_each(|arg| self.keep(arg)),
+                    Root::Value(value) => self.keep(*value),
+                }
+                let args = chain.calls.into_iter().flat_map(|call| call.args);
+                args.for_each(|arg| self.keep(arg));
+            }
+            Value::Struct(_) | Value::Text(_) | Value::Number(_) | Value::Other(_) => {}
+        }
+    }
+
     pub(super) fn chain(&self, root: Root, calls: Vec<Call>, range: Bytes) -> Chain {
         let expected = self.expected.last().cloned().unwrap_or_default();
         Chain { scope: self.scope, root, calls, expected, range }
@@ -41,7 +119,7 @@ impl Reader {
             }
             syn::Expr::Struct(one) => {
                 visit::visit_expr_struct(self, one);
-                Value::Struct(super::segments_of(&one.path))
+                Value::Struct(self.path_at(&one.path).segments)
             }
             syn::Expr::Lit(lit) => match &lit.lit {
                 syn::Lit::Str(text) => Value::Text(strings::of_literal("", text)),
@@ -87,7 +165,7 @@ impl Reader {
             let types = method.turbofish.iter().flat_map(|types| &types.args);
             calls.push(Call {
                 name: name_of(&method.method),
-                types: names_in(types),
+                types: self.names_of(types),
                 args: method.args.iter().map(|arg| self.value(arg)).collect(),
                 range: method.method.span().byte_range(),
             });
@@ -107,7 +185,7 @@ impl Reader {
         let path = self.path_at(&function.path);
         let Some(last) = function.path.segments.last() else { return Value::Other(0..0) };
         let types = match &last.arguments {
-            syn::PathArguments::AngleBracketed(types) => names_in(&types.args),
+            syn::PathArguments::AngleBracketed(types) => self.names_of(&types.args),
             syn::PathArguments::None | syn::PathArguments::Parenthesized(_) => Vec::new(),
         };
         let call = Call {
@@ -120,13 +198,16 @@ impl Reader {
         let range = path.range.clone();
         Value::Chain(Box::new(self.chain(Root::Call(call, path), Vec::new(), range)))
     }
-}
 
-/// Returns the names in generic arguments.
-fn names_in<'a>(args: impl IntoIterator<Item = &'a syn::GenericArgument>) -> Vec<String> {
-    let types = args.into_iter().filter_map(|arg| match arg {
-        syn::GenericArgument::Type(ty) => Some(type_of(ty).names),
-        _ => None,
-    });
-    types.flatten().collect()
+    /// Returns the names in generic arguments.
+    fn names_of<'a>(
+        &self,
+        args: impl IntoIterator<Item = &'a syn::GenericArgument>,
+    ) -> Vec<String> {
+        let types = args.into_iter().filter_map(|arg| match arg {
+            syn::GenericArgument::Type(ty) => Some(self.names_in(ty)),
+            _ => None,
+        });
+        types.flatten().collect()
+    }
 }

@@ -4,7 +4,10 @@ mod attrs;
 mod chain;
 mod strings;
 
+use std::sync::LazyLock;
+
 use proc_macro2::{Span, TokenStream, TokenTree};
+use regex::Regex;
 use syn::{
     parse::{ParseStream, Parser as _},
     punctuated::Punctuated,
@@ -12,8 +15,8 @@ use syn::{
 };
 
 use super::facts::{
-    Bytes, FileFacts, Gap, GapKind, Import, Let, Named, PathAt, Root, Scope, ScopeId, ScopeKind,
-    Type, Typed, Value,
+    Bytes, FileFacts, Gap, GapKind, Import, Let, Named, PathAt, Scope, ScopeId, ScopeKind, Type,
+    Typed,
 };
 
 /// Brackets within brackets that are followed.
@@ -21,8 +24,18 @@ use super::facts::{
 /// Those who write Rust by hand do not need a tenth of it; `syn` needs stack for each.
 const DEEPEST: usize = 256;
 
+/// Words without one of which a file has nothing to do with a database.
+static OF_DATABASES: LazyLock<Regex> = LazyLock::new(|| {
+    let words = "diesel|table|dsl|schema|Queryable|Insertable|AsChangeset|Selectable|FromSql|sql|query|\
+                 execute|prepare|copy_|include!";
+    Regex::new(words).expect("a valid expression")
+});
+
 /// Reads the text of a file.
 pub(super) fn read(text: &str) -> FileFacts {
+    if !OF_DATABASES.is_match(text) {
+        return FileFacts::default();
+    }
     let mut reader = Reader { globs: text.contains("::*"), ..Reader::default() };
     reader.facts.scopes.push(Scope { parent: None, kind: ScopeKind::Module });
     // `syn` keeps each text it has parsed, for its spans.
@@ -58,6 +71,8 @@ fn too_deep(text: &str) -> Option<usize> {
 struct Reader {
     facts: FileFacts,
     scope: ScopeId,
+    /// What `Self` is called.
+    self_name: Option<String>,
     /// Types that the code around expects, innermost last.
     expected: Vec<Vec<String>>,
     /// Whether a name may be one of a glob's.
@@ -89,11 +104,25 @@ impl Reader {
     }
 
     fn path_at(&self, path: &syn::Path) -> PathAt {
-        let segments = segments_of(path);
+        let mut segments = segments_of(path);
+        self.name_self(&mut segments);
         let first = path.segments.first().map(|s| s.ident.span().byte_range().start);
         let last = path.segments.last().map(|s| s.ident.span().byte_range().end);
         let range = first.unwrap_or_default()..last.unwrap_or_default();
         PathAt { scope: self.scope, segments, range }
+    }
+
+    /// Puts the type's name in the place of `Self`.
+    fn name_self(&self, names: &mut [String]) {
+        let Some(own) = &self.self_name else { return };
+        names.iter_mut().filter(|name| *name == "Self").for_each(|name| name.clone_from(own));
+    }
+
+    /// Returns the names in a type.
+    fn names_in(&self, ty: &syn::Type) -> Vec<String> {
+        let mut names = type_of(ty).names;
+        self.name_self(&mut names);
+        names
     }
 
     fn import(&mut self, tree: &syn::UseTree, path: &mut Vec<String>) {
@@ -164,11 +193,15 @@ impl Reader {
 
     fn signature(&mut self, signature: &syn::Signature) -> Vec<String> {
         signature.inputs.iter().for_each(|input| self.visit_fn_arg(input));
+        if let (Some(_), Some(own)) = (signature.receiver(), &self.self_name) {
+            let (name, types) = ("self".to_owned(), vec![own.clone()]);
+            self.facts.typed.push(Typed { scope: self.scope, name, types });
+        }
         self.visit_return_type(&signature.output);
         self.visit_generics(&signature.generics);
         match &signature.output {
             syn::ReturnType::Default => Vec::new(),
-            syn::ReturnType::Type(_, ty) => type_of(ty).names,
+            syn::ReturnType::Type(_, ty) => self.names_in(ty),
         }
     }
 
@@ -230,7 +263,10 @@ impl<'ast> Visit<'ast> for Reader {
             let range = item.impl_token.span.byte_range();
             self.facts.refusing_readers.push(Named { scope: self.scope, name, range });
         }
+        let own = type_of(&item.self_ty).names.into_iter().next();
+        let outer = std::mem::replace(&mut self.self_name, own);
         visit::visit_item_impl(self, item);
+        self.self_name = outer;
     }
 
     fn visit_item_macro(&mut self, item: &'ast syn::ItemMacro) {
@@ -274,7 +310,7 @@ impl<'ast> Visit<'ast> for Reader {
 
     fn visit_local(&mut self, local: &'ast syn::Local) {
         let annotated = match &local.pat {
-            syn::Pat::Type(typed) => type_of(&typed.ty).names,
+            syn::Pat::Type(typed) => self.names_in(&typed.ty),
             _ => Vec::new(),
         };
         self.visit_pat(&local.pat);
@@ -292,7 +328,8 @@ impl<'ast> Visit<'ast> for Reader {
             self.expecting(annotated, look)
         }
         if let (Some(name), syn::Expr::Struct(made)) = (bound_name(&local.pat), &*init.expr) {
-            let types = segments_of(&made.path).pop().into_iter().collect();
+            let mut types: Vec<String> = segments_of(&made.path).pop().into_iter().collect();
+            self.name_self(&mut types);
             self.facts.typed.push(Typed { scope: self.scope, name, types });
         }
         // The outermost chain comes last.
@@ -308,7 +345,7 @@ impl<'ast> Visit<'ast> for Reader {
             match &closure.output {
                 syn::ReturnType::Default => reader.visit_expr(&closure.body),
                 syn::ReturnType::Type(_, ty) => {
-                    let names = type_of(ty).names;
+                    let names = reader.names_in(ty);
                     reader.expecting(names, |reader| reader.visit_expr(&closure.body));
                 }
             }
@@ -317,7 +354,7 @@ impl<'ast> Visit<'ast> for Reader {
 
     fn visit_pat_type(&mut self, pat: &'ast syn::PatType) {
         if let Some(name) = bound_name(&pat.pat) {
-            let types = type_of(&pat.ty).names;
+            let types = self.names_in(&pat.ty);
             self.facts.typed.push(Typed { scope: self.scope, name, types });
         }
         visit::visit_pat_type(self, pat);
@@ -341,21 +378,9 @@ impl<'ast> Visit<'ast> for Reader {
 
     fn visit_expr(&mut self, expr: &'ast syn::Expr) {
         match expr {
-            syn::Expr::MethodCall(_) | syn::Expr::Call(_) => {
+            syn::Expr::MethodCall(_) | syn::Expr::Call(_) | syn::Expr::Path(_) => {
                 let value = self.value(expr);
-                if let Value::Chain(chain) = value {
-                    self.facts.chains.push(*chain);
-                }
-            }
-            syn::Expr::Path(path) => {
-                // Kept for what it may resolve to: a column, a table, a name of a glob.
-                if let Value::Path(at) = self.value(expr)
-                    && path.path.segments.len() > 1
-                {
-                    let range = at.range.clone();
-                    let root = Root::Path(at);
-                    self.facts.chains.push(self.chain(root, Vec::new(), range));
-                }
+                self.keep(value);
             }
             _ => visit::visit_expr(self, expr),
         }
