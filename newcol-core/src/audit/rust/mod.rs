@@ -89,13 +89,12 @@ impl<'a> Project<'a> {
     /// Finds the structs that a name in a file may stand for: its own, else all of that name.
     fn structs_named(
         &self,
-        file: &SourceFacts<'_>,
+        file: &'a SourceFacts<'a>,
         name: &str,
     ) -> Vec<(&'a SourceFacts<'a>, &'a Struct)> {
-        let Some(found) = self.structs.get(name) else { return Vec::new() };
-        let own = found.iter().filter(|(at, _)| at.source.path == file.source.path);
-        let own: Vec<_> = own.copied().collect();
-        if own.is_empty() { found.clone() } else { own }
+        let own = file.facts.structs.iter().filter(|item| item.name == name);
+        let own: Vec<_> = own.map(|item| (file, item)).collect();
+        if own.is_empty() { self.structs.get(name).cloned().unwrap_or_default() } else { own }
     }
 
     /// Returns what could not be looked into, where it may matter.

@@ -54,7 +54,7 @@ pub(super) struct Query<'a> {
 impl<'a> Query<'a> {
     pub(super) fn of(
         chain: &'a Chain,
-        file: &'a SourceFacts,
+        file: &'a SourceFacts<'a>,
         project: &Project<'a>,
     ) -> Option<Self> {
         let names = project.names(file);
@@ -96,7 +96,7 @@ impl<'a> Query<'a> {
     /// Returns the structs that rows of the query become, as far as the code says so.
     pub(super) fn structs(
         &self,
-        file: &SourceFacts,
+        file: &'a SourceFacts<'a>,
         project: &Project<'a>,
     ) -> Vec<(&'a SourceFacts<'a>, &'a Struct)> {
         let Some(terminal) = self.terminal() else { return Vec::new() };
@@ -117,7 +117,7 @@ impl<'a> Query<'a> {
 
 fn origin<'a>(
     chain: &'a Chain,
-    file: &'a SourceFacts,
+    file: &'a SourceFacts<'a>,
     names: Names<'a>,
     project: &Project<'a>,
     calls: &mut Vec<&'a Call>,
@@ -161,7 +161,7 @@ fn origin<'a>(
 }
 
 /// Finds the chain that made a variable: the last one before.
-fn variable<'a>(path: &PathAt, file: &'a SourceFacts, names: Names<'_>) -> Option<&'a Chain> {
+fn variable<'a>(path: &PathAt, file: &'a SourceFacts<'a>, names: Names<'_>) -> Option<&'a Chain> {
     let [name] = path.segments.as_slice() else { return None };
     let mut made = file.facts.lets.iter().filter(|made| {
         made.name == *name

@@ -2,12 +2,12 @@
 
 use super::super::{
     Project, SourceFacts,
-    facts::{Import, Named, ScopeKind},
+    facts::{Import, Named, Root, ScopeKind, Value},
     names::{Meaning, Names},
 };
 use crate::{
     audit::{
-        finding::Finding,
+        finding::{Class, Finding},
         rules::{AMBIGUOUS_GLOBS, BINDING_SHADOWS_COLUMN, GLOB_SHADOWS_BINDING},
     },
     plan::StageKind,
@@ -78,21 +78,39 @@ pub(super) fn shadowing(project: &Project<'_>, findings: &mut Vec<Finding>) {
                 let message = format!(
                     "`{name}` means a variable here, and will mean the column: the glob in this block comes before it"
                 );
-                findings.push(
-                    file.finding(
-                        &BINDING_SHADOWS_COLUMN,
-                        StageKind::Expand,
-                        used.range.clone(),
-                        message,
-                    )
-                    .helped(format!(
-                        "rename the variable, or move `use {}::*` out of the block",
-                        glob.path.join("::")
-                    )),
-                );
+                let range = used.range.clone();
+                let finding =
+                    file.finding(&BINDING_SHADOWS_COLUMN, StageKind::Expand, range, message);
+                let finding = finding.helped(format!(
+                    "rename the variable, or move `use {}::*` out of the block",
+                    glob.path.join("::")
+                ));
+                let differs = differs_in_type(project, file, used);
+                findings.push(if differs { finding.of_class(Class::Compile) } else { finding });
             }
         }
     }
+}
+
+/// Reports whether a name is compared with a column that differs from the new one in `Nullable`.
+fn differs_in_type(project: &Project<'_>, file: &SourceFacts<'_>, used: &Named) -> bool {
+    let names = project.names(file);
+    let nullable = project.subject.column.not_null_from != Some(StageKind::Expand);
+    let mut differs = false;
+    for chain in &file.facts.chains {
+        chain.walk(&mut |chain| {
+            let is_used =
+                |value: &Value| matches!(value, Value::Path(path) if path.range == used.range);
+            let args = chain.calls.first().is_some_and(|call| call.args.iter().any(is_used));
+            let Root::Path(root) = &chain.root else { return };
+            if let (true, Some(Meaning::Item(other))) = (args, names.means(root)) {
+                let columns = &project.subject.table.columns;
+                let other = columns.iter().find(|column| column.rust_name == other);
+                differs |= other.is_some_and(|other| other.ty.contains("Nullable") != nullable);
+            }
+        });
+    }
+    differs
 }
 
 /// Two globs that both bring the name.
