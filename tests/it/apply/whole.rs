@@ -121,6 +121,18 @@ fn what_was_done_and_not_written_down_is_written_down() {
     }
 }
 
+/// What has landed is asked of the server that is there, not of the one that was planned for.
+#[test]
+fn a_default_for_old_writers_is_set() {
+    let Some(app) = App::new(Want::mysql()) else { return };
+    drop(app.apply(&["--all"]).success());
+    let default = ["--default", "'en'", "--old-writers", "default"];
+    drop(newcol(&app.project, &[&every_stage()[..], &default].concat()).success());
+    drop(app.apply(&["users.locale"]).success());
+    app.db.run(&["INSERT INTO users (id, name) VALUES (1, 'Ann')"]).unwrap();
+    assert_eq!(super::value(&app.db, "SELECT locale FROM users"), "en");
+}
+
 #[test]
 fn gates_and_other_refusals_in_words() {
     let Some(app) = App::new(Want::sqlite()) else { return };
