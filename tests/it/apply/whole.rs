@@ -165,7 +165,9 @@ fn gates_and_other_refusals_in_words() {
     ----- stderr -----
     error: `index` of `users.locale` cannot be applied to SQLite file [DATABASE_URL] yet
       --> newcol/users.locale.toml
+      because: not shown that the database has what the applied stages planned (the trigger `newcol_fill_users_locale`: planned as released, found none)
       because: not shown that the backfill has left no row empty (more than 10000 rows are empty)
+    help: make the trigger `newcol_fill_users_locale` again as `up.sql` does; or take the stage back with `cargo newcol undo users.locale --live` and apply it again
     help: fill them first: `cargo newcol backfill users.locale --database-url <URL>`
     ");
 }
