@@ -1,5 +1,6 @@
 //! Migrations on live databases: locks, indexes, several runners, interruptions.
 
+mod blockers;
 mod drift;
 mod embedded;
 mod gates;
