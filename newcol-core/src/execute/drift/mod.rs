@@ -56,7 +56,9 @@ impl Drift {
             (None, _) => {
                 format!("take {what} away: no stage that is applied here leaves it there")
             }
-            (Some(_), Some(_)) => format!("change {what} to what is planned"),
+            (Some(_), Some(_)) => format!(
+                "change {what} to what is planned; or take the stage back with `cargo newcol undo {path} --live` and apply it again"
+            ),
         }
     }
 }
