@@ -306,3 +306,23 @@ fn nobody_can_vouch_for_what_differs() {
     ----- stderr -----
     ");
 }
+
+/// `constrain` was taken back half: the helper check is there again, and nothing proves it.
+#[test]
+fn nobody_goes_up_from_the_middle_of_a_stage() {
+    let Some(app) = App::expanded(Want::postgres(), &every_stage()) else { return };
+    app.up_to("constrain");
+    app.db
+        .run(&[
+            "ALTER TABLE users ADD CONSTRAINT newcol_not_null_users_locale CHECK (locale IS NOT NULL) NOT VALID",
+            "ALTER TABLE users ALTER COLUMN locale DROP NOT NULL",
+            "DELETE FROM __diesel_schema_migrations WHERE version IN \
+             (SELECT version FROM __diesel_schema_migrations ORDER BY version DESC LIMIT 2)",
+        ])
+        .unwrap();
+    let refused = app.apply(&["users.locale"]);
+    assert_eq!(refused.code(), Some(3), "{refused}");
+    assert!(refused.stderr.contains("the helper check"), "{refused}");
+    app.db.run(&["ALTER TABLE users VALIDATE CONSTRAINT newcol_not_null_users_locale"]).unwrap();
+    drop(app.apply(&["users.locale"]).success());
+}
