@@ -326,3 +326,28 @@ fn nobody_goes_up_from_the_middle_of_a_stage() {
     app.db.run(&["ALTER TABLE users VALIDATE CONSTRAINT newcol_not_null_users_locale"]).unwrap();
     drop(app.apply(&["users.locale"]).success());
 }
+
+/// A role that may make no temporary table compares what needs none.
+#[test]
+fn what_cannot_be_looked_at_is_said() {
+    let Some(app) = App::expanded(Want::postgres(), &every_stage()) else { return };
+    // Roles are the server's, which other tests share.
+    let database = super::value(&app.db, "SELECT current_database()");
+    let role = format!("looks_{database}");
+    app.db
+        .run(&[
+            &format!("REVOKE TEMPORARY ON DATABASE {database} FROM public"),
+            &format!("CREATE ROLE {role} LOGIN"),
+            &format!("GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role}"),
+        ])
+        .unwrap();
+    let url = app.db.url().replacen("newcol@", &format!("{role}@"), 1);
+    let seen = || newcol(&app.project, &["status", "users.locale", "--database-url", &url]);
+    let unseen = "nothing differs; not looked at: type, default, checks and index";
+    let open = seen();
+    assert!(open.stdout.contains(unseen), "{open}");
+    app.db.run(&["DROP TRIGGER newcol_fill_users_locale ON users"]).unwrap();
+    let shut = seen();
+    assert!(shut.stdout.contains("planned as released, found none"), "{shut}");
+    app.db.run(&[&format!("DROP OWNED BY {role}"), &format!("DROP ROLE {role}")]).unwrap();
+}

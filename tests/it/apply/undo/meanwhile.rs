@@ -1,9 +1,13 @@
 //! What others do, and the user, while a stage is taken back.
 
 use std::{
-    sync::{Mutex, mpsc},
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use insta::assert_snapshot;
@@ -184,6 +188,41 @@ fn who_writes_late_is_waited_for_and_seen() {
     ");
     assert_eq!(value(&app.db, "SELECT count(locale) FROM users"), "1");
     drop(app.undo(&["--yes", "--accept-loss"]).success());
+}
+
+/// Programs go on writing while the table is looked at: none fails, and none waits for longer than the
+/// lock timeout until the column goes.
+#[test]
+fn nobody_waits_for_the_look() {
+    let Some(app) = App::with_rows(Want::postgres()) else { return };
+    drop(newcol(&app.project, &every_stage()).success());
+    drop(app.apply(&["users.locale"]).success());
+    let many =
+        "INSERT INTO users (id, name) SELECT i, 'Name ' || i FROM generate_series(10, 30000) i";
+    app.db.run(&[many]).unwrap();
+    let over = AtomicBool::new(false);
+    let (done, longest) = thread::scope(|scope| {
+        let old = scope.spawn(|| {
+            let mut old = session(app.db.url(), "old");
+            let mut longest = Duration::ZERO;
+            for id in 200_000.. {
+                if over.load(Ordering::SeqCst) {
+                    break;
+                }
+                let began = Instant::now();
+                old.batch(&format!("INSERT INTO users (id, name) VALUES ({id}, 'Old')")).unwrap();
+                longest = longest.max(began.elapsed());
+            }
+            longest
+        });
+        let done = app.undo(&["--yes"]);
+        over.store(true, Ordering::SeqCst);
+        (done, old.join().unwrap())
+    });
+    drop(done.success());
+    // A machine that has other things to do, too.
+    assert!(longest < Duration::from_millis(500 + 400), "{longest:?}");
+    assert!(app.db.rows("SELECT locale FROM users").is_err());
 }
 
 /// Nobody waits until a large table is looked through: then it wants a word.
