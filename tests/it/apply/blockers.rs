@@ -40,7 +40,12 @@ const IS_LOCKED: &str = "SELECT count(*) FROM pg_locks l JOIN pg_stat_activity a
     WHERE l.relation = 'users'::regclass AND l.granted AND ";
 
 fn settings() -> Settings {
-    let budget = Budget { lock_timeout: LOCK_TIMEOUT, max_wait: LONG, index_wait: LONG };
+    let budget = Budget {
+        lock_timeout: LOCK_TIMEOUT,
+        max_wait: LONG,
+        index_wait: LONG,
+        old: Duration::from_millis(1),
+    };
     Settings { budget, ..Settings::default() }
 }
 
@@ -315,4 +320,40 @@ fn a_follower_that_begins_is_waited_for() {
     told.done();
     assert!(replica.lock().unwrap().is_none(), "{:?}", told.events);
     assert_eq!(recorded(&db), ["1"]);
+}
+
+/// A vacuum of another table has a snapshot too, but no build waits for it.
+#[test]
+fn a_vacuum_elsewhere_is_not_in_the_way() {
+    let Some(db) = ScratchDb::require(Want::postgres()) else { return };
+    fill(&db);
+    db.run(&["CREATE TABLE other AS SELECT * FROM users", "DELETE FROM other"]).unwrap();
+    let mut vacuum = session(db.url(), "vacuum");
+    let mut report = session(db.url(), "report");
+    report.batch("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1").unwrap();
+    thread::scope(|scope| {
+        let vacuuming = scope.spawn(move || {
+            vacuum.batch("SET vacuum_cost_delay = 100").unwrap();
+            vacuum.batch("SET vacuum_cost_limit = 1").unwrap();
+            vacuum.batch("VACUUM other")
+        });
+        let at_work = "SELECT count(*) FROM pg_stat_progress_vacuum v JOIN pg_stat_activity a \
+                       USING (pid) WHERE a.datname = current_database() AND backend_xmin IS NOT NULL";
+        wait_until("vacuum", LONG, || value(&db, at_work) == "1").unwrap();
+        let report = Mutex::new(Some(report));
+        let told = apply_and(db.url(), settings(), &[migration(1, INDEX, false)], |event| {
+            if let Event::Building { waits_for: Some(_), .. } = event {
+                drop(report.lock().unwrap().take());
+            }
+            Answer::Go
+        });
+        assert_eq!(value(&db, at_work), "1");
+        db.run(&["SELECT pg_cancel_backend(pid) FROM pg_stat_progress_vacuum v \
+                  JOIN pg_stat_activity a USING (pid) WHERE a.datname = current_database()"])
+            .unwrap();
+        assert!(vacuuming.join().unwrap().is_err());
+        let done = told.done();
+        let named: Vec<&str> = done[0].blockers.iter().map(|b| b.application.as_str()).collect();
+        assert_eq!(named, ["report"], "{:?}", told.events);
+    });
 }
