@@ -7,10 +7,13 @@ use newcol_core::{
     backend::{Backend, Product},
     contract::Contract,
     db::{DatabaseUrl, OpenOptions, Session, facts::read_for},
-    execute::files,
+    execute::{
+        drift::{Compared, Progress, compare},
+        files,
+    },
     ident::Ident,
-    plan::{Plan, Stage, StageKind, facts::TableFacts},
-    render,
+    plan::{Migration, Plan, Stage, StageKind, facts::TableFacts},
+    render::{self, migrations},
 };
 use newcol_testkit::{
     CommandOutput, Project, ScratchDb, Tool, data_dump, diesel_cli, redact::redact, schema_dump,
@@ -214,24 +217,32 @@ impl<'a> Databases<'a> {
         Ok(())
     }
 
-    /// Every statement by itself, its proof asked before and after.
+    /// Every statement by itself, its proof asked before and after; and after every migration the
+    /// database has what was planned.
     fn step_by_step(&self, plan: &Plan, last: &Last) -> Fallible<()> {
         let db = filled(self.case, &self.project)?;
         let mut session = session(&db)?;
-        let steps = plan.stages.iter().flat_map(|s| &s.migrations).flat_map(|m| &m.steps);
-        for statement in steps.flat_map(|step| render::up(step, plan)) {
-            let ask = |session: &mut Session, wanted: bool| -> Fallible<()> {
-                let Some(proof) = &statement.proof else { return Ok(()) };
-                let answer = session.query_bool(proof.as_str()).map_err(|e| chain(&e))?;
-                if answer == wanted {
-                    return Ok(());
-                }
-                let when = if wanted { "after" } else { "before" };
-                Err(format!("proof is {answer} {when} `{}`: {proof}", statement.sql).into())
-            };
-            ask(&mut session, false)?;
-            session.batch(statement.sql.as_str()).map_err(|e| chain(&e))?;
-            ask(&mut session, true)?;
+        let folders = plan.stages.iter().flat_map(|stage| migrations::render(plan, stage));
+        let files: Vec<String> = folders.flat_map(|folder| [folder.up, folder.down]).collect();
+        let mut done: Vec<&Migration> = Vec::new();
+        as_planned(&mut session, plan, &done, &files)?;
+        for migration in plan.stages.iter().flat_map(|s| &s.migrations) {
+            for statement in migration.steps.iter().flat_map(|step| render::up(step, plan)) {
+                let ask = |session: &mut Session, wanted: bool| -> Fallible<()> {
+                    let Some(proof) = &statement.proof else { return Ok(()) };
+                    let answer = session.query_bool(proof.as_str()).map_err(|e| chain(&e))?;
+                    if answer == wanted {
+                        return Ok(());
+                    }
+                    let when = if wanted { "after" } else { "before" };
+                    Err(format!("proof is {answer} {when} `{}`: {proof}", statement.sql).into())
+                };
+                ask(&mut session, false)?;
+                session.batch(statement.sql.as_str()).map_err(|e| chain(&e))?;
+                ask(&mut session, true)?;
+            }
+            done.push(migration);
+            as_planned(&mut session, plan, &done, &files)?;
         }
         drop(session);
         same("the schema after every statement by itself", &last.schema, &self.dump(&db)?)
@@ -414,6 +425,27 @@ fn filled(case: &Case, project: &Project) -> Fallible<ScratchDb> {
         Ok(())
     });
     db.map_err(|error| chain(&error).into())
+}
+
+/// Fails where the tool would say that somebody changed the column by hand.
+fn as_planned(
+    session: &mut Session,
+    plan: &Plan,
+    done: &[&Migration],
+    files: &[String],
+) -> Fallible<()> {
+    let progress = |_: &Stage, migration: &Migration| match done.contains(&migration) {
+        true => Progress::Applied,
+        false => Progress::Planned,
+    };
+    let files: Vec<&str> = files.iter().map(String::as_str).collect();
+    let compared = compare(session, plan, &progress, &files).map_err(|e| chain(&e))?;
+    if compared == Compared::default() {
+        return Ok(());
+    }
+    let after = done.last().map_or("nothing", |migration| migration.label);
+    let drifts: Vec<String> = compared.drifts.iter().map(ToString::to_string).collect();
+    Err(format!("after {after}: {}; unseen: {:?}", drifts.join("; "), compared.unseen).into())
 }
 
 fn session(db: &ScratchDb) -> Fallible<Session> {

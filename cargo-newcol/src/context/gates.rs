@@ -7,11 +7,12 @@ use newcol_core::{
     db::{DatabaseUrl, Session},
     execute::{
         backfill::Recorded,
+        drift::{self, Compared, Drift, Progress},
         old_writers::{Search, Sign, observe},
     },
     ident::ColumnPath,
-    plan::{Gate, LEFTOVERS, Plan, StageKind, explain},
-    render,
+    plan::{Gate, LEFTOVERS, Migration, Plan, Stage, StageKind, explain},
+    render::{self, migrations},
 };
 
 use super::{Column, Project};
@@ -38,18 +39,37 @@ pub(crate) struct GateState {
     pub(crate) is_open: bool,
     /// The evidence, in words.
     pub(crate) found: String,
+    /// What would mend what was found, where the gate alone does not say it.
+    mend: Vec<String>,
 }
 
 impl GateState {
     fn new(gate: Gate, is_open: bool, found: impl Into<String>) -> Self {
-        Self { gate, is_open, found: found.into() }
+        Self { gate, is_open, found: found.into(), mend: Vec::new() }
+    }
+
+    /// Judges a comparison of the database with the plan.
+    fn as_planned(compared: Option<&Compared>) -> Self {
+        let state = |is_open, found: &str| Self::new(Gate::AsPlanned, is_open, found);
+        let Some(Compared { drifts, unseen }) = compared else {
+            return state(true, "not compared: what is released is not of the plan any more");
+        };
+        if drifts.is_empty() && unseen.is_empty() {
+            return state(true, "nothing differs");
+        }
+        if drifts.is_empty() {
+            return state(true, &format!("nothing differs; not looked at: {}", unseen.join(", ")));
+        }
+        let found: Vec<String> = drifts.iter().map(ToString::to_string).collect();
+        let mend = drifts.iter().map(Drift::hint).collect();
+        Self { mend, ..state(false, &found.join("; ")) }
     }
 
     /// Reports whether it is about programs at work, of which the user may know more.
     pub(crate) fn is_of_programs(&self) -> bool {
         match self.gate {
             Gate::OldWritersGone | Gate::ReplacedUnused => true,
-            Gate::StageApplied(_) | Gate::Backfilled => false,
+            Gate::StageApplied(_) | Gate::Backfilled | Gate::AsPlanned => false,
         }
     }
 
@@ -59,7 +79,7 @@ impl GateState {
     }
 
     /// Says what opens it, after a database was asked.
-    fn ways_out(&self, path: &ColumnPath) -> Vec<String> {
+    pub(crate) fn ways_out(&self, path: &ColumnPath) -> Vec<String> {
         match self.gate {
             Gate::StageApplied(_) => {
                 vec![format!("apply it first: `cargo newcol apply {path} --database-url <URL>`")]
@@ -73,6 +93,7 @@ impl GateState {
                     VOUCH.to_owned(),
                 ]
             }
+            Gate::AsPlanned => self.mend.clone(),
         }
     }
 }
@@ -164,14 +185,21 @@ impl Column {
             let vouched = witness.word != Word::None;
             let found = |gate| match gate {
                 _ if vouched => "you vouch for it",
-                Gate::StageApplied(_) | Gate::Backfilled => "no database was asked",
+                Gate::StageApplied(_) | Gate::Backfilled | Gate::AsPlanned => {
+                    "no database was asked"
+                }
                 Gate::OldWritersGone | Gate::ReplacedUnused => "only you can know",
             };
             return Ok(gates.into_iter().map(|g| GateState::new(g, vouched, found(g))).collect());
         };
         let plan = self.plans().find(|plan| plan.backend() == session.backend());
         let Some(plan) = plan else { return Ok(Vec::new()) };
-        let mut states = Vec::new();
+        let compared = self.compared(session, project, plan)?;
+        let mut states = vec![GateState::as_planned(compared.as_ref())];
+        let drifts = compared.map(|compared| compared.drifts).unwrap_or_default();
+        if drifts.iter().any(Drift::is_missing_column) {
+            return Ok(states);
+        }
         for gate in gates {
             states.push(match gate {
                 Gate::StageApplied(before) => self.applied(session, project, before)?,
@@ -190,6 +218,7 @@ impl Column {
                     let sign = Sign::Names(replaces.column.clone());
                     self.gone(gate, sign, session, project, witness.word, witness.observe)?
                 }
+                Gate::AsPlanned => continue,
             });
         }
         Ok(states)
@@ -211,6 +240,43 @@ impl Column {
             more => format!("{more} of its migrations are not applied to {database}"),
         };
         Ok(GateState::new(Gate::StageApplied(stage), missing == 0, found))
+    }
+
+    /// Compares what the database shows of the column with what its applied stages planned; `None`
+    /// where the stages were released by another plan than the one that the contract gives now.
+    fn compared(
+        &self,
+        session: &mut Session,
+        project: &Project,
+        plan: &Plan,
+    ) -> Result<Option<Compared>, CliError> {
+        let mut ours = project.sql_migrations(plan.backend())?;
+        ours.retain(|m| {
+            migrations::owner(&m.up).is_some_and(|(path, _)| path == *self.contract.path())
+        });
+        let file = |stage: &Stage, migration: &Migration| {
+            let ending = format!("_{}", migrations::slug(plan, stage, migration));
+            ours.iter().find(|released| released.name.ends_with(&ending))
+        };
+        let planned = || plan.stages.iter().flat_map(|s| s.migrations.iter().map(move |m| (s, m)));
+        let known = planned().filter(|(stage, migration)| file(stage, migration).is_some());
+        let is_released =
+            |stage: &Stage| !self.versions(project, plan.backend(), stage.kind).is_empty();
+        let wanted = planned().filter(|(stage, _)| is_released(stage)).count();
+        if known.count() != ours.len() || wanted != ours.len() {
+            return Ok(None);
+        }
+        let applied = session.migrations()?;
+        let progress = |stage: &Stage, migration: &Migration| match file(stage, migration) {
+            None => Progress::Planned,
+            Some(file) if applied.iter().any(|m| m.version == file.version) => Progress::Applied,
+            Some(_) => Progress::Released,
+        };
+        let texts = ours.iter().flat_map(|m| [Some(m.up.as_str()), m.down.as_deref()]);
+        let texts: Vec<&str> = texts.flatten().collect();
+        drift::compare(session, plan, &progress, &texts)
+            .map(Some)
+            .map_err(|error| CliError::of(Exit::Failed, &error).hint_maybe(error.hint()))
     }
 
     /// Counts rows that the fill has not reached, up to a bound, and looks for the receipt.

@@ -177,6 +177,8 @@ fn database(
     let is_shut = |gate: fn(Gate) -> bool| gates.iter().any(|g| !g.is_open && gate(g.gate));
     let step = if is_shut(|gate| matches!(gate, Gate::StageApplied(_))) {
         "apply the stage before it".to_owned()
+    } else if let Some(state) = gates.iter().find(|g| !g.is_open && g.gate == Gate::AsPlanned) {
+        state.ways_out(path).join("; ")
     } else if is_shut(|gate| gate == Gate::Backfilled) {
         format!("`cargo newcol backfill {path} {url}`")
     } else if is_shut(|_| true) {

@@ -54,6 +54,7 @@ impl Waiting {
                 lock_timeout: self.lock_timeout,
                 max_wait: self.max_wait,
                 index_wait: self.index_wait,
+                ..Budget::default()
             },
             blockers: match self.blockers {
                 BlockersArg::Show => BlockerPolicy::Show,

@@ -15,6 +15,7 @@ use crate::{
     backend::Backend,
     contract::{Expr, SqlType},
     plan::facts::Volatility,
+    render::text::SqlText,
 };
 
 /// How an answer was found.
@@ -52,11 +53,7 @@ pub fn probe_default(
     if session.backend() != Backend::Postgres {
         return Err(session.odd_answer("probe", session.backend().name(), "postgres"));
     }
-    let may_try = session.query_bool(
-        "SELECT NOT pg_is_in_recovery() \
-           AND has_database_privilege(current_database(), 'TEMP') \
-           AND NOT EXISTS (SELECT FROM pg_catalog.pg_event_trigger WHERE evtenabled <> 'D')",
-    )?;
+    let may_try = may_try(session)?;
     // READ WRITE, because a session for reading refuses even temporary tables; nothing is kept.
     session.batch(if may_try { "BEGIN READ WRITE" } else { "BEGIN READ ONLY" })?;
     let answer = session.batch(BUDGET).and_then(|()| match may_try {
@@ -66,6 +63,34 @@ pub fn probe_default(
     let undone = session.batch("ROLLBACK");
     let probe = answer?;
     undone.map(|()| probe)
+}
+
+/// Reports whether temporary tables of PostgreSQL are in reach, and wake nobody.
+fn may_try(session: &mut Session) -> Result<bool, DbError> {
+    session.query_bool(
+        "SELECT NOT pg_is_in_recovery() \
+           AND has_database_privilege(current_database(), 'TEMP') \
+           AND NOT EXISTS (SELECT FROM pg_catalog.pg_event_trigger WHERE evtenabled <> 'D')",
+    )
+}
+
+/// Runs statements where nothing is at stake, asks there, and takes all of it back. `None` where
+/// that is out of reach, or the server refuses a statement or a question.
+pub(crate) fn ask_in_vain<T>(
+    session: &mut Session,
+    statements: &[SqlText],
+    ask: impl FnOnce(&mut Session) -> Result<T, DbError>,
+) -> Result<Option<T>, DbError> {
+    if !may_try(session)? {
+        return Ok(None);
+    }
+    session.batch("BEGIN READ WRITE")?;
+    let answer = session
+        .batch(BUDGET)
+        .and_then(|()| statements.iter().try_for_each(|sql| session.batch(sql.as_str())))
+        .and_then(|()| ask(session));
+    session.batch("ROLLBACK")?;
+    Ok(answer.ok())
 }
 
 fn tried(session: &mut Session, ty: &SqlType, default: Option<&Expr>) -> Result<Probe, DbError> {

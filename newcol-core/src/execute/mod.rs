@@ -2,6 +2,7 @@
 
 pub mod apply;
 pub mod backfill;
+pub mod drift;
 pub mod export;
 pub mod files;
 mod grants;

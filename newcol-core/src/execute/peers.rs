@@ -180,7 +180,8 @@ pub(in crate::execute) fn holders(
 }
 
 /// Returns transactions with a snapshot older than that: the concurrent build of an index waits for
-/// them (PostgreSQL).
+/// them (PostgreSQL). Not for those that vacuum: whoever has the table of the index is seen when the
+/// build waits for its lock.
 pub(in crate::execute) fn old_snapshots(
     session: &mut Session,
     older: Duration,
@@ -188,6 +189,8 @@ pub(in crate::execute) fn old_snapshots(
 ) -> Result<Vec<Peer>, DbError> {
     let sql = activity(&format!(
         "a.backend_xmin IS NOT NULL AND a.datname = current_database() \
+         AND a.backend_type <> 'autovacuum worker' \
+         AND a.pid NOT IN (SELECT v.pid FROM pg_catalog.pg_stat_progress_vacuum v) \
          AND a.pid NOT IN ({except}, pg_backend_pid()) AND {}",
         longer_than(older)
     ));

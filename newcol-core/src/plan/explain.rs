@@ -131,6 +131,7 @@ pub fn gate(gate: Gate) -> String {
         Gate::Backfilled => "the backfill has left no row empty".to_owned(),
         Gate::OldWritersGone => "no running program is older than the column".to_owned(),
         Gate::ReplacedUnused => "no running program reads or writes the replaced column".to_owned(),
+        Gate::AsPlanned => "the database has what the applied stages planned".to_owned(),
     }
 }
 

@@ -10,11 +10,13 @@ mod error;
 pub mod explain;
 pub mod facts;
 mod fill;
+mod landed;
 mod nullness;
 mod refuse;
 pub mod volatility;
 
 pub use error::PlanError;
+pub use landed::{Landed, Standing};
 
 use crate::{
     backend::Backend,
@@ -251,4 +253,7 @@ pub enum Gate {
     OldWritersGone,
     /// No running program reads or writes the replaced column.
     ReplacedUnused,
+    /// What the applied stages brought is there, and nothing of later ones. No plan says so of a
+    /// stage: it holds for all of them, and only a database shows it.
+    AsPlanned,
 }

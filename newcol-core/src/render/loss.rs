@@ -3,7 +3,7 @@
 //! A value is lost unless the fill yields the very same one again. What an engine takes for equal
 //! is not the same: collations pass over case, and numbers over zeros at their end.
 
-use std::slice;
+use std::{slice, time::Duration};
 
 use super::{
     backfill::{Fill, Range, Source, constant},
@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     backend::Backend,
+    ident::Ident,
     keys::{KeyColumn, KeyValue},
     plan::facts::Volatility,
 };
@@ -51,6 +52,61 @@ impl Fill {
                 ("lost", Hole::Sql(&self.lost(value))),
             ],
         )
+    }
+
+    /// Begins a transaction that drops the column: takes the table's lock, then stops with a message
+    /// where a row would lose its value. On PostgreSQL each of the two has its time; on SQLite nobody
+    /// else writes anyway. `None` where dropping a column is no part of a transaction.
+    pub fn stop_where_lost(
+        &self,
+        value: &KeyColumn,
+        message: &str,
+        [wait, look]: [Duration; 2],
+    ) -> Option<SqlText> {
+        let lost = self.lost(value);
+        let guard = Ident::derived(&["newcol_guard"]);
+        let stop = Ident::derived(&[message]);
+        let tag = ["$newcol$", "$newcol1$", "$newcol2$", "$newcol3$"]
+            .into_iter()
+            .find(|tag| !lost.as_str().contains(tag))
+            .unwrap_or("$newcol4$");
+        let milliseconds = |time: Duration| {
+            Hole::Number(u64::try_from(time.as_millis()).unwrap_or(u64::MAX).max(1))
+        };
+        let holes = [
+            ("table", Hole::Table(&self.table)),
+            ("lost", Hole::Sql(&lost)),
+            ("message", Hole::Literal(message)),
+            ("wait", milliseconds(wait)),
+            ("look", milliseconds(look)),
+            ("tag", Hole::Words(tag)),
+            ("guard", Hole::Name(&guard)),
+            ("stop", Hole::Name(&stop)),
+        ];
+        let template = match self.backend {
+            Backend::Postgres => {
+                "SELECT set_config('lock_timeout', '{wait}', true), set_config('row_security', 'off', true);
+LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE;
+SELECT set_config('statement_timeout', '{look}', true);
+DO {tag}
+BEGIN
+  IF EXISTS (SELECT 1 FROM {table} WHERE {lost}) THEN
+    RAISE EXCEPTION USING MESSAGE = {message};
+  END IF;
+END
+{tag};
+SELECT set_config('statement_timeout', '0', true);
+"
+            }
+            Backend::Sqlite => {
+                "CREATE TEMP TABLE {guard} (lost INTEGER CONSTRAINT {stop} CHECK (lost = 0));
+INSERT INTO temp.{guard} SELECT EXISTS (SELECT 1 FROM {table} WHERE {lost});
+DROP TABLE temp.{guard};
+"
+            }
+            Backend::Mysql => return None,
+        };
+        Some(text::sql(self.backend, template, &holes))
     }
 
     /// Puts a value back into its row.

@@ -8,7 +8,7 @@ pub mod computed;
 mod loss;
 pub mod migrations;
 mod mysql;
-mod names;
+pub(crate) mod names;
 pub mod patch;
 mod postgres;
 pub mod release;
@@ -53,6 +53,7 @@ pub(crate) struct Scope<'a> {
     contract: &'a Contract,
     facts: &'a TableFacts,
     names: Names,
+    table: TableName,
 }
 
 impl<'a> Scope<'a> {
@@ -62,6 +63,7 @@ impl<'a> Scope<'a> {
             contract: &plan.contract,
             facts: &plan.facts,
             names: Names::of(&plan.contract),
+            table: plan.contract.table().clone(),
         }
     }
 
@@ -70,7 +72,7 @@ impl<'a> Scope<'a> {
     }
 
     fn table(&self) -> &TableName {
-        self.contract.table()
+        &self.table
     }
 
     fn column(&self) -> &Ident {
@@ -137,6 +139,16 @@ pub fn down(step: &Step, plan: &Plan) -> Vec<SqlText> {
         Backend::Mysql => mysql::down(step, &scope),
         Backend::Sqlite => sqlite::down(step, &scope),
     }
+}
+
+/// Returns what makes an empty temporary copy of the table, then steps as they are carried out on
+/// it: those that leave a trace in the copy itself (PostgreSQL).
+pub(crate) fn on_copy(steps: &[Step], plan: &Plan) -> Vec<SqlText> {
+    let temporary = Ident::new("pg_temp").expect("a constant name");
+    let name = plan.contract.table().name.clone();
+    let scope = Scope { table: TableName { schema: Some(temporary), name }, ..Scope::new(plan) };
+    let steps = steps.iter().flat_map(|step| postgres::on_copy(step, &scope));
+    postgres::copy(plan.contract.table(), &scope).into_iter().chain(steps).collect()
 }
 
 /// Returns the question how many rows the table has, counted up to just above [`LEFTOVERS`].

@@ -8,7 +8,7 @@ use super::{
     text::{Hole, SqlText, join},
 };
 use crate::{
-    backend::{Backend, Product},
+    backend::Backend,
     contract::{Expr, Uniqueness, fragment::is_large_object},
     ident::{Ident, TableName},
     plan::{ColumnShape, IndexPurpose, LEFTOVERS, Leftovers, Step, facts::Source, volatility},
@@ -553,13 +553,14 @@ fn column(name: &Ident, condition: &'static str, scope: &Scope<'_>) -> SqlText {
     )
 }
 
-/// MariaDB reports the text NULL for a nullable column without a default.
+/// MariaDB reports the text NULL for a nullable column without a default. The server says itself what
+/// it is, for a plan that was made without one does not know.
 fn has_default(scope: &Scope<'_>) -> SqlText {
-    let condition = match scope.facts.server.product {
-        Product::Mariadb => "column_default IS NOT NULL AND column_default <> 'NULL'",
-        Product::Mysql | Product::Postgres | Product::Sqlite => "column_default IS NOT NULL",
-    };
-    column(scope.column(), condition, scope)
+    column(
+        scope.column(),
+        "column_default IS NOT NULL AND (version() NOT LIKE '%MariaDB%' OR column_default <> 'NULL')",
+        scope,
+    )
 }
 
 fn trigger_exists(name: &Ident, scope: &Scope<'_>) -> SqlText {

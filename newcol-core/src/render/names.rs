@@ -8,29 +8,29 @@ use crate::{
     ident::{Ident, TableName},
 };
 
-pub(super) struct Names {
-    pub(super) index: Ident,
-    pub(super) foreign_key_index: Ident,
-    pub(super) foreign_key: Ident,
-    pub(super) check: Ident,
-    pub(super) not_null_check: Ident,
+pub(crate) struct Names {
+    pub(crate) index: Ident,
+    pub(crate) foreign_key_index: Ident,
+    pub(crate) foreign_key: Ident,
+    pub(crate) check: Ident,
+    pub(crate) not_null_check: Ident,
     /// Trigger and trigger function that serve old writers.
-    pub(super) fill: Ident,
+    pub(crate) fill: Ident,
     /// Triggers (and trigger function) that keep two columns equal: on insert and on update.
-    pub(super) sync: Ident,
-    pub(super) sync_insert: Ident,
-    pub(super) sync_update: Ident,
-    pub(super) sync_back: Ident,
+    pub(crate) sync: Ident,
+    pub(crate) sync_insert: Ident,
+    pub(crate) sync_update: Ident,
+    pub(crate) sync_back: Ident,
     /// The table while it is rebuilt.
-    pub(super) rebuilt: TableName,
+    pub(crate) rebuilt: TableName,
     /// Temporary table whose check constraint stops a migration.
-    pub(super) guard: Ident,
+    pub(crate) guard: Ident,
     /// Its check constraint that stops where too many rows are left: the message.
-    pub(super) backfill_first: Ident,
+    pub(crate) backfill_first: Ident,
 }
 
 impl Names {
-    pub(super) fn of(contract: &Contract) -> Self {
+    pub(crate) fn of(contract: &Contract) -> Self {
         let table = contract.table().name.as_str();
         let column = contract.column().as_str();
         let of = |suffix| Ident::derived(&[table, column, suffix]);

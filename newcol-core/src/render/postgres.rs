@@ -91,6 +91,46 @@ pub(super) fn down(step: &Step, scope: &Scope<'_>) -> Vec<SqlText> {
     }
 }
 
+/// An empty copy of a table, without the column, at the place of the scope.
+pub(super) fn copy(table: &TableName, scope: &Scope<'_>) -> [SqlText; 2] {
+    let holes = [
+        ("copy", Hole::Table(scope.table())),
+        ("table", Hole::Table(table)),
+        ("column", Hole::Name(scope.column())),
+    ];
+    [
+        sql("CREATE TABLE {copy} (LIKE {table})", &holes),
+        sql("ALTER TABLE {copy} DROP COLUMN IF EXISTS {column}", &holes),
+    ]
+}
+
+/// A step on such a copy. Triggers are left out, for their functions are no part of it, and so are
+/// foreign keys, which no temporary table may have to a lasting one.
+pub(super) fn on_copy(step: &Step, scope: &Scope<'_>) -> Vec<SqlText> {
+    match step {
+        Step::AddColumn(_)
+        | Step::Comment
+        | Step::SetDefault
+        | Step::DropDefault
+        | Step::AddNotNullCheck
+        | Step::ValidateNotNullCheck
+        | Step::SetNotNull
+        | Step::DropNotNullCheck
+        | Step::AddCheck
+        | Step::ValidateCheck => sql_of(up(step, scope)),
+        Step::CreateIndex(purpose) => vec![index(*purpose, "", scope)],
+        Step::CreateFill
+        | Step::DropFill
+        | Step::CreateSync
+        | Step::DropSync
+        | Step::FillLeftovers(_)
+        | Step::AddForeignKey
+        | Step::ValidateForeignKey
+        | Step::Rebuild { .. }
+        | Step::DropReplaced => Vec::new(),
+    }
+}
+
 fn sql(template: &'static str, holes: &[(&str, Hole<'_>)]) -> SqlText {
     super::text::sql(Backend::Postgres, template, holes)
 }
@@ -471,6 +511,16 @@ pub(super) fn on_delete(action: Option<OnDelete>) -> &'static str {
 }
 
 fn create_index(purpose: IndexPurpose, scope: &Scope<'_>) -> Statement {
+    let name = scope.index_name(purpose);
+    let proof = sql(
+        "SELECT EXISTS (SELECT 1 FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid \
+         WHERE i.indrelid = {table}::regclass AND c.relname = {name} AND i.indisvalid)",
+        &[("table", Hole::Literal(&regclass(scope))), ("name", Hole::Literal(name.as_str()))],
+    );
+    Statement::proven(index(purpose, "CONCURRENTLY ", scope), proof)
+}
+
+fn index(purpose: IndexPurpose, how: &'static str, scope: &Scope<'_>) -> SqlText {
     let wish = scope.contract.answers().index.clone().unwrap_or_default();
     let name = scope.index_name(purpose);
     let method = wish.method.as_ref().map_or_else(
@@ -488,8 +538,8 @@ fn create_index(purpose: IndexPurpose, scope: &Scope<'_>) -> Statement {
         .predicate
         .get(Backend::Postgres)
         .map_or_else(|| sql("", &[]), |expr| sql(" WHERE {expr}", &[("expr", Hole::Expr(expr))]));
-    let create = sql(
-        "CREATE {unique}INDEX CONCURRENTLY {index} ON {table}{method} ({column}){include}{predicate}",
+    sql(
+        "CREATE {unique}INDEX {how}{index} ON {table}{method} ({column}){include}{predicate}",
         &[
             (
                 "unique",
@@ -498,6 +548,7 @@ fn create_index(purpose: IndexPurpose, scope: &Scope<'_>) -> Statement {
                     Uniqueness::Plain => "",
                 }),
             ),
+            ("how", Hole::Words(how)),
             ("index", Hole::Name(name)),
             ("table", Hole::Table(scope.table())),
             ("method", Hole::Sql(&method)),
@@ -505,13 +556,7 @@ fn create_index(purpose: IndexPurpose, scope: &Scope<'_>) -> Statement {
             ("include", Hole::Sql(&include)),
             ("predicate", Hole::Sql(&predicate)),
         ],
-    );
-    let proof = sql(
-        "SELECT EXISTS (SELECT 1 FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid \
-         WHERE i.indrelid = {table}::regclass AND c.relname = {name} AND i.indisvalid)",
-        &[("table", Hole::Literal(&regclass(scope))), ("name", Hole::Literal(name.as_str()))],
-    );
-    Statement::proven(create, proof)
+    )
 }
 
 fn restore_replaced(scope: &Scope<'_>) -> Vec<SqlText> {

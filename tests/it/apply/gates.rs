@@ -67,6 +67,7 @@ fn an_old_pod_keeps_the_gate_shut() {
       constrain  applied
       contract   in the plan
       in PostgreSQL database [DATABASE] on [SERVER]
+        open: the database has what the applied stages planned (nothing differs)
         open: `constrain` is applied wherever this stage will be (it is, to PostgreSQL database [DATABASE] on [SERVER]
         open: no running program is older than the column (no statement of theirs within [DURATION])
         next: `cargo newcol next users.locale --database-url <URL>`
@@ -137,6 +138,7 @@ fn several_databases_are_shown_side_by_side() {
       constrain  in the plan
       contract   in the plan
       in SQLite file [DATABASE_URL]
+        open: the database has what the applied stages planned (nothing differs)
         next: `cargo newcol apply users.locale --database-url <URL>`
     users.locale (sqlite)
       expand     applied
@@ -144,6 +146,7 @@ fn several_databases_are_shown_side_by_side() {
       constrain  in the plan
       contract   in the plan
       in SQLite file [DATABASE_URL]
+        open: the database has what the applied stages planned (nothing differs)
         open: the backfill has left no row empty (no row is empty)
         shut: no running program is older than the column (the server counts no statements, so only you can know)
         next: wait until old programs are gone before `constrain`

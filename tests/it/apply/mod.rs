@@ -1,5 +1,7 @@
 //! Migrations on live databases: locks, indexes, several runners, interruptions.
 
+mod blockers;
+mod drift;
 mod embedded;
 mod gates;
 mod index;
@@ -42,6 +44,7 @@ fn hasty() -> Settings {
         lock_timeout: Duration::from_millis(50),
         max_wait: Duration::from_secs(60),
         index_wait: Duration::from_secs(60),
+        ..Budget::default()
     };
     Settings { budget, ..Settings::default() }
 }

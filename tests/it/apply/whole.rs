@@ -121,6 +121,18 @@ fn what_was_done_and_not_written_down_is_written_down() {
     }
 }
 
+/// What has landed is asked of the server that is there, not of the one that was planned for.
+#[test]
+fn a_default_for_old_writers_is_set() {
+    let Some(app) = App::new(Want::mysql()) else { return };
+    drop(app.apply(&["--all"]).success());
+    let default = ["--default", "'en'", "--old-writers", "default"];
+    drop(newcol(&app.project, &[&every_stage()[..], &default].concat()).success());
+    drop(app.apply(&["users.locale"]).success());
+    app.db.run(&["INSERT INTO users (id, name) VALUES (1, 'Ann')"]).unwrap();
+    assert_eq!(super::value(&app.db, "SELECT locale FROM users"), "en");
+}
+
 #[test]
 fn gates_and_other_refusals_in_words() {
     let Some(app) = App::new(Want::sqlite()) else { return };
@@ -153,7 +165,9 @@ fn gates_and_other_refusals_in_words() {
     ----- stderr -----
     error: `index` of `users.locale` cannot be applied to SQLite file [DATABASE_URL] yet
       --> newcol/users.locale.toml
+      because: not shown that the database has what the applied stages planned (the trigger `newcol_fill_users_locale`: planned as released, found none)
       because: not shown that the backfill has left no row empty (more than 10000 rows are empty)
+    help: make the trigger `newcol_fill_users_locale` again as `up.sql` does; or take the stage back with `cargo newcol undo users.locale --live` and apply it again
     help: fill them first: `cargo newcol backfill users.locale --database-url <URL>`
     ");
 }

@@ -30,7 +30,7 @@ pub(super) struct App {
     pub(super) db: ScratchDb,
     pub(super) migrations: Vec<SqlMigration>,
     /// The schema after none of them, one, and so on.
-    clean: Vec<String>,
+    pub(super) clean: Vec<String>,
     log: tempfile::TempDir,
 }
 
@@ -143,12 +143,26 @@ impl App {
         self.db.run(&[&rows]).unwrap();
     }
 
+    /// Begins anew, with so many migrations.
+    pub(super) fn at(&self, count: usize) {
+        self.reset();
+        self.apply(count);
+    }
+
     /// Starts a run.
     pub(super) fn start(&self, url: &str) -> Run {
+        self.run(&["apply", "--all", "--yes", "--database-url", url])
+    }
+
+    /// Starts to take the last stage back.
+    pub(super) fn start_back(&self, url: &str) -> Run {
+        self.run(&["undo", "users.locale", "--live", "--yes", "--database-url", url])
+    }
+
+    fn run(&self, args: &[&str]) -> Run {
         let number = self.log.path().read_dir().unwrap().count();
         let words = self.log.path().join(format!("{number:05}.words"));
-        let args = ["apply", "--all", "--yes", "--database-url", url];
-        let mut command = desk::tool(self.project.root(), &args).command();
+        let mut command = desk::tool(self.project.root(), args).command();
         let file = File::create(&words).unwrap();
         let child = command
             .stdin(Stdio::null())
@@ -219,7 +233,13 @@ impl App {
         assert_eq!(self.db.rows(sql).unwrap()[0][0], Some(ROWS.to_string()));
     }
 
-    fn versions(&self) -> Vec<String> {
+    /// Checks that no row has changed in another column.
+    pub(super) fn check_names(&self) {
+        let sql = "SELECT count(*) FROM users WHERE name = concat('Name ', id)";
+        assert_eq!(self.db.rows(sql).unwrap()[0][0], Some(ROWS.to_string()));
+    }
+
+    pub(super) fn versions(&self) -> Vec<String> {
         self.migrations.iter().map(|one| one.version.clone()).collect()
     }
 
@@ -229,7 +249,7 @@ impl App {
         self.db.rows(sql).unwrap_or_default().into_iter().flatten().flatten().collect()
     }
 
-    fn schema(&self) -> String {
+    pub(super) fn schema(&self) -> String {
         schema_dump(self.db.url()).unwrap()
     }
 

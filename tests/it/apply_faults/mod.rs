@@ -1,4 +1,4 @@
-//! Law: whatever ends a run of `apply`, the next one completes it.
+//! Law: whatever ends a run of `apply`, the next one completes it; and so with `undo`.
 //!
 //! Runs of the tool lose their process, a session, the server, a statement, or the talk between two
 //! given statements. Then no index is left invalid, no valid one is dropped, and Diesel's table says
@@ -8,6 +8,7 @@
 //! turn.
 
 mod app;
+mod back;
 mod phases;
 
 use std::time::Duration;

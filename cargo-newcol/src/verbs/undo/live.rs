@@ -4,7 +4,7 @@ use newcol_core::{
     db::{Access, DatabaseUrl, Session},
     execute::{
         apply::{self, Apply, Outcome, SqlMigration},
-        backfill::{self, Backfill, BackfillError, Counted, LossError, Losses},
+        backfill::{self, Backfill, BackfillError, Counted, LossError, Losses, Stopped},
         export::{ExportError, Target},
     },
     plan::StageKind,
@@ -82,12 +82,18 @@ pub(super) fn run(
     for warning in applied.warnings() {
         out.warn(&warning);
     }
+    let job = Backfill::new(&column.contract, &url, ctx.open_options(Access::Read));
     let losses = match applied.kind {
-        StageKind::Expand => losses(ctx, out, column, &url, export.as_ref())?,
+        StageKind::Expand => losses(out, &job, &url, export.as_ref())?,
         StageKind::Backfill | StageKind::Index | StageKind::Constrain | StageKind::Contract => None,
     };
-    show(out, &applied, &database, losses.as_ref(), export.as_ref());
     let lost = losses.map_or(0, |losses| losses.lost);
+    let unlosing = losses.filter(|losses| losses.is_whole && lost == 0 && !args.accept_loss);
+    let within = args.waiting.settings().budget.lock_timeout;
+    let guard = unlosing.map(|losses| job.guard(&losses, within)).transpose();
+    let guard = guard.map_err(|error| loss_failed(&error, &url))?.flatten();
+    let again = if guard.is_some() { Again::Locked } else { Again::Never };
+    show(out, &applied, &database, losses.as_ref().map(|losses| (losses, again)), export.as_ref());
     if losses.is_some_and(|losses| !losses.is_whole) {
         return Err(CliError {
             exit: Exit::GateShut,
@@ -110,6 +116,11 @@ pub(super) fn run(
     {
         first.begin_down_with(&forgetting);
     }
+    if let Some(guard) = &guard
+        && let Some(first) = applied.migrations.last_mut()
+    {
+        first.begin_down_with(guard.sql());
+    }
     drop(session);
     let apply = Apply::new(&url, ctx.open_options(Access::Write)).settings(args.waiting.settings());
     let shown = Shown::new(out, Way::Down);
@@ -118,7 +129,12 @@ pub(super) fn run(
         if interrupt::requested() { apply::Answer::Stop } else { apply::Answer::Go }
     });
     shown.end();
-    match outcome.map_err(|error| failed(out, &error, &url))? {
+    let outcome =
+        outcome.map_err(|error| match guard.as_ref().and_then(|guard| guard.stopped(&error)) {
+            Some(stopped) => applied.stopped(stopped),
+            None => failed(out, &error, &url),
+        })?;
+    match outcome {
         Outcome::Done(_) => {
             out.next_steps(&[applied.next_step()]);
             Ok(Exit::Done)
@@ -134,13 +150,11 @@ pub(super) fn run(
 /// Counts what would be lost; `None` where the column is gone already, which an earlier run could not
 /// write down.
 fn losses(
-    ctx: &Context,
     out: &mut Output,
-    column: &Column,
+    job: &Backfill<'_>,
     url: &DatabaseUrl,
     export: Option<&Target>,
 ) -> Result<Option<Losses>, CliError> {
-    let job = Backfill::new(&column.contract, url, ctx.open_options(Access::Read));
     let progress = Progress::new(out, "newcol-undo-event");
     let found = job.losses(export, &|event| {
         progress.show(event);
@@ -150,8 +164,14 @@ fn losses(
     match found {
         Ok(losses) => Ok(Some(losses)),
         Err(LossError::Backfill(BackfillError::NotExpanded { .. })) => Ok(None),
-        Err(LossError::Backfill(error)) => Err(backfill_failed(&error, url)),
-        Err(LossError::Export(error)) => Err(export_failed(&error)),
+        Err(error) => Err(loss_failed(&error, url)),
+    }
+}
+
+fn loss_failed(error: &LossError, url: &DatabaseUrl) -> CliError {
+    match error {
+        LossError::Backfill(error) => backfill_failed(error, url),
+        LossError::Export(error) => export_failed(error),
     }
 }
 
@@ -182,13 +202,23 @@ fn values(count: u64) -> String {
     if count == 1 { "1 value".to_owned() } else { format!("{count} values") }
 }
 
+/// Whether rows are looked at once more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Again {
+    /// With the table locked, right before the column goes.
+    Locked,
+    /// What was counted has to do.
+    Never,
+}
+
 fn show(
     out: &mut Output,
     applied: &Applied<'_>,
     database: &str,
-    losses: Option<&Losses>,
+    counted: Option<(&Losses, Again)>,
     export: Option<&Target>,
 ) {
+    let losses = counted.map(|(losses, _)| losses);
     let export = export.filter(|_| losses.is_some_and(|losses| losses.is_whole));
     let column = applied.column.contract.path().to_string();
     out.json(
@@ -236,8 +266,12 @@ fn show(
     if let Some(target) = export {
         out.say(&format!("  written to {}", target.path));
     }
-    if losses.counted != Counted::Nothing {
-        out.say("  what programs have written since then, or still write, is not in this");
+    match counted {
+        Some((_, Again::Locked)) => {
+            out.say("  before the column goes, it is looked at once more while nobody can write")
+        }
+        _ if losses.counted == Counted::Nothing => {}
+        _ => out.say("  what programs have written since then, or still write, is not in this"),
     }
 }
 
@@ -279,6 +313,26 @@ impl<'a> Applied<'a> {
                 .hint("write one; nothing was taken back"));
         }
         Ok(Some(Self { column, kind, migrations, later, before }))
+    }
+
+    /// Says why a value kept it from being taken back.
+    fn stopped(&self, stopped: Stopped) -> CliError {
+        let path = self.column.contract.path();
+        let (message, hint) = match stopped {
+            Stopped::Written => (
+                format!("a program has written a value of `{path}` since the count"),
+                "take back the release that writes the column, then run the same command again",
+            ),
+            Stopped::TooLarge(time) => (
+                format!(
+                    "not shown that no value of `{path}` was written since the count: the table is too large to be looked through in {} ms, and nobody may write meanwhile",
+                    time.as_millis().max(1)
+                ),
+                "make sure that no program writes the column",
+            ),
+        };
+        let error = CliError { exit: Exit::GateShut, ..CliError::failed(message) };
+        error.hint(hint).hint("say `--accept-loss` to go on all the same")
     }
 
     /// Says what may go wrong, one sentence each.

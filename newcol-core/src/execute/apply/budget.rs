@@ -20,6 +20,8 @@ pub struct Budget {
     pub max_wait: Duration,
     /// The concurrent build of an index waits so long for others, which holds up nobody.
     pub index_wait: Duration,
+    /// Transactions older than this are named before such a build begins, which has to wait for them.
+    pub old: Duration,
 }
 
 impl Default for Budget {
@@ -28,6 +30,7 @@ impl Default for Budget {
             lock_timeout: Duration::from_millis(LOCK_TIMEOUT_MS),
             max_wait: Duration::from_secs(15 * 60),
             index_wait: Duration::from_secs(4 * 60 * 60),
+            old: Duration::from_secs(60),
         }
     }
 }

@@ -22,9 +22,6 @@ use crate::{
     sql::{Placed, Statement},
 };
 
-/// Snapshots older than this are named before a build begins, which has to wait for them.
-const OLD: Duration = Duration::from_secs(60);
-
 /// How often another session's build is looked at.
 const ASK: Duration = Duration::from_millis(500);
 
@@ -279,7 +276,7 @@ impl Run<'_> {
 
     fn name_old_snapshots(&mut self, known: &mut Vec<Peer>) -> Result<(), DbError> {
         let id = self.watcher.id().to_owned();
-        let old = peers::old_snapshots(&mut self.watcher.session, OLD, &id)?;
+        let old = peers::old_snapshots(&mut self.watcher.session, self.settings.budget.old, &id)?;
         for blocker in &old {
             self.told.tell(&Event::Note(format!("the build has to wait for {blocker}")));
         }

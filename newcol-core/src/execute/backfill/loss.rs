@@ -3,6 +3,8 @@
 //! As [`Backfill::verify`] it reads small pieces, so the counts are of a table that is in use: what
 //! programs write after a piece was read is in no count and no file.
 
+use std::time::Duration;
+
 use super::{
     Backfill, BackfillError, Event, Listener, Phase, Settings, Shared,
     chunk::Chunk,
@@ -13,10 +15,13 @@ use super::{
 use crate::{
     backend::Backend,
     db::{DbError, Session},
-    execute::export::{Export, ExportError, Form, Target},
+    execute::{
+        apply::{ApplyError, LOOKS},
+        export::{Export, ExportError, Form, Target},
+    },
     keys::{KeyColumn, KeyTuple},
     plan::facts::Volatility,
-    render::backfill::Range,
+    render::{backfill::Range, text::SqlText},
 };
 
 /// Which values of a column would be lost.
@@ -42,6 +47,43 @@ pub struct Losses {
     /// Whether it went through the whole table, as opposed to being stopped; then nothing was
     /// exported.
     pub is_whole: bool,
+}
+
+/// Stops the transaction that drops a column where a value would be lost that no count has seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Guard {
+    sql: SqlText,
+    look: Duration,
+}
+
+/// What the server says where it stops one; short, because on SQLite it is a name.
+const STOPS: &str = "newcol: a value would be lost";
+
+/// Why a guard stopped a transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stopped {
+    /// A program has written a value since the count.
+    Written,
+    /// The table is too large to be looked through in the time given.
+    TooLarge(Duration),
+}
+
+impl Guard {
+    /// Returns what the transaction has to begin with.
+    pub fn sql(&self) -> &str {
+        self.sql.as_str()
+    }
+
+    /// Tells why it stopped, where an error is its.
+    pub fn stopped(&self, error: &ApplyError) -> Option<Stopped> {
+        let ApplyError::Failed { source, .. } = error else { return None };
+        let said = source.failure()?;
+        if said.message.contains(STOPS) {
+            return Some(Stopped::Written);
+        }
+        // Its statement was cancelled: the only one that has so little time.
+        (source.sqlstate() == Some("57014")).then_some(Stopped::TooLarge(self.look))
+    }
 }
 
 /// Why it is not known what would be lost, or could not be exported.
@@ -108,6 +150,32 @@ impl Backfill<'_> {
             }
             found => found,
         }
+    }
+}
+
+impl Backfill<'_> {
+    /// Makes what the transaction begins with that drops the column, after a count that found
+    /// nothing to lose: within a time it waits for the table's lock and looks at every row. `None`
+    /// where there is no such transaction, or nothing can be lost.
+    ///
+    /// # Errors
+    ///
+    /// When the table cannot be read.
+    pub fn guard(&self, losses: &Losses, within: Duration) -> Result<Option<Guard>, LossError> {
+        if losses.counted == Counted::Nothing {
+            return Ok(None);
+        }
+        let mut session = self.reading_session()?;
+        let mut job = Job::read_anew(self.contract, &mut session, &self.settings)?;
+        if losses.counted == Counted::All {
+            job.fill.volatility = Volatility::Unknown;
+        }
+        let value = job::column(&mut session, &job.plan.contract)?;
+        // Whoever comes next waits for both.
+        let look = within / 2;
+        let wait = look.max(LOOKS * 2).min(within);
+        let sql = job.fill.stop_where_lost(&value, STOPS, [wait, look]);
+        Ok(sql.map(|sql| Guard { sql, look }))
     }
 }
 

@@ -56,7 +56,7 @@ pub use self::{
     error::BackfillError,
     estimate::Estimate,
     job::{Job, Relation, Route},
-    loss::{Counted, LossError, Losses},
+    loss::{Counted, Guard, LossError, Losses, Stopped},
     receipt::Receipt,
     record::{FORMAT, JobRecord, Order, Phase, RECORD_TABLES, Totals, forgetting},
     repair::{Repair, Repaired},

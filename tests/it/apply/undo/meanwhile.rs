@@ -1,22 +1,33 @@
 //! What others do, and the user, while a stage is taken back.
 
 use std::{
-    sync::{Mutex, mpsc},
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
     thread,
+    time::{Duration, Instant},
 };
 
+use insta::assert_snapshot;
 use newcol_core::{
     contract::read::read,
     db::{DatabaseUrl, OpenOptions},
-    execute::backfill::{Answer, Backfill, Event, Outcome},
+    execute::{
+        apply::{Answer as Go, Apply, SqlMigration},
+        backfill::{Answer, Backfill, Event, Outcome, Stopped},
+    },
 };
-use newcol_testkit::Want;
+use newcol_testkit::{Want, wait::wait_until};
 
 use super::super::{
-    recorded, value,
+    recorded, session, value,
     whole::{App, every_stage, schema},
 };
 use crate::desk::{newcol, wrapped};
+
+const LONG: Duration = Duration::from_secs(30);
 
 /// A backfill at work ends, and writes nothing down of a column that is gone.
 fn a_backfill_ends(want: Want) {
@@ -103,4 +114,129 @@ fn what_was_taken_back_and_not_written_down_is_written_down() {
     let output = app.undo(&["--yes"]).success();
     assert!(output.stdout.contains("could not write it down"), "{output}");
     assert_eq!((schema(&app.db), recorded(&app.db)), before);
+}
+
+/// A value that no count has seen is not dropped unasked: the table is looked at once more when
+/// nobody can write any longer.
+fn a_value_written_after_the_count_stays(want: Want) {
+    let Some(app) = App::with_rows(want) else { return };
+    drop(newcol(&app.project, &every_stage()).success());
+    drop(app.apply(&["users.locale"]).success());
+    drop(app.run(&["backfill", "users.locale", "--yes"]).success());
+    let text = app.project.read("newcol/users.locale.toml").unwrap();
+    let contract = read(&text).map_err(|_| "unreadable").unwrap().contract;
+    let url = DatabaseUrl::parse(app.db.url()).unwrap();
+    let job = Backfill::new(&contract, &url, OpenOptions::write());
+    let losses = job.losses(None, &|_| Answer::Go).unwrap();
+    assert_eq!(losses.lost, 0);
+    let guard = job.guard(&losses, Duration::from_secs(1)).unwrap().unwrap();
+    let dir = app.project.schema_dir().join("migrations");
+    let mut expand = SqlMigration::in_dir(app.db.backend(), &dir).unwrap().pop().unwrap();
+    expand.begin_down_with(guard.sql());
+    let before = (schema(&app.db), recorded(&app.db));
+    let revert = || Apply::new(&url, OpenOptions::write()).revert(&[expand.clone()], &|_| Go::Go);
+
+    // Another one than the fill yields, which loses none of its own.
+    app.db.run(&["UPDATE users SET locale = 'de' WHERE id = 2"]).unwrap();
+    let stopped = revert().map_err(|error| guard.stopped(&error));
+    assert_eq!(stopped.unwrap_err(), Some(Stopped::Written));
+    assert_eq!((schema(&app.db), recorded(&app.db)), before);
+    assert_eq!(value(&app.db, "SELECT locale FROM users WHERE id = 2"), "de");
+
+    app.db.run(&["UPDATE users SET locale = lower(name)"]).unwrap();
+    app.db.run(&["INSERT INTO users (id, name) VALUES (7, 'Old')"]).unwrap();
+    drop(revert().unwrap());
+    assert!(app.db.rows("SELECT locale FROM users").is_err());
+}
+
+#[test]
+fn a_value_written_after_the_count_stays_on_postgres() {
+    a_value_written_after_the_count_stays(Want::postgres());
+    a_value_written_after_the_count_stays(Want::postgres().version(13));
+}
+
+#[test]
+fn a_value_written_after_the_count_stays_on_sqlite() {
+    a_value_written_after_the_count_stays(Want::sqlite());
+}
+
+/// A transaction that is open during the count writes what nobody could see.
+#[test]
+fn who_writes_late_is_waited_for_and_seen() {
+    let Some(app) = App::with_rows(Want::postgres()) else { return };
+    drop(newcol(&app.project, &every_stage()).success());
+    drop(app.apply(&["users.locale"]).success());
+    let mut pod = session(app.db.url(), "pod");
+    pod.batch("BEGIN; UPDATE users SET locale = 'de' WHERE id = 2").unwrap();
+    let refused = thread::scope(|scope| {
+        let undo = scope.spawn(|| app.undo(&["--yes"]));
+        // It waits for its lock; or, where the pod was slow, until it may ask for one.
+        let waits = "SELECT EXISTS (SELECT FROM pg_locks WHERE relation = 'users'::regclass \
+                       AND mode = 'AccessExclusiveLock') \
+                     OR EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() \
+                       AND application_name = 'cargo newcol' AND query LIKE '%l.granted%')";
+        wait_until("undo", LONG, || value(&app.db, waits) == "t").unwrap();
+        pod.batch("COMMIT").unwrap();
+        undo.join().unwrap()
+    });
+    assert_eq!(refused.code(), Some(3), "{refused}");
+    let (_, error) = refused.stderr.split_once("error: ").unwrap();
+    assert_snapshot!(error.trim_end(), @"
+    a program has written a value of `users.locale` since the count
+    help: take back the release that writes the column, then run the same command again
+    help: say `--accept-loss` to go on all the same
+    ");
+    assert_eq!(value(&app.db, "SELECT count(locale) FROM users"), "1");
+    drop(app.undo(&["--yes", "--accept-loss"]).success());
+}
+
+/// Programs go on writing while the table is looked at: none fails, and none waits for longer than the
+/// lock timeout until the column goes.
+#[test]
+fn nobody_waits_for_the_look() {
+    let Some(app) = App::with_rows(Want::postgres()) else { return };
+    drop(newcol(&app.project, &every_stage()).success());
+    drop(app.apply(&["users.locale"]).success());
+    let many =
+        "INSERT INTO users (id, name) SELECT i, 'Name ' || i FROM generate_series(10, 30000) i";
+    app.db.run(&[many]).unwrap();
+    let over = AtomicBool::new(false);
+    let (done, longest) = thread::scope(|scope| {
+        let old = scope.spawn(|| {
+            let mut old = session(app.db.url(), "old");
+            let mut longest = Duration::ZERO;
+            for id in 200_000.. {
+                if over.load(Ordering::SeqCst) {
+                    break;
+                }
+                let began = Instant::now();
+                old.batch(&format!("INSERT INTO users (id, name) VALUES ({id}, 'Old')")).unwrap();
+                longest = longest.max(began.elapsed());
+            }
+            longest
+        });
+        let done = app.undo(&["--yes"]);
+        over.store(true, Ordering::SeqCst);
+        (done, old.join().unwrap())
+    });
+    drop(done.success());
+    // A machine that has other things to do, too.
+    assert!(longest < Duration::from_millis(500 + 400), "{longest:?}");
+    assert!(app.db.rows("SELECT locale FROM users").is_err());
+}
+
+/// Nobody waits until a large table is looked through: then it wants a word.
+#[test]
+fn a_large_table_wants_a_word() {
+    let Some(app) = App::with_rows(Want::postgres()) else { return };
+    drop(newcol(&app.project, &every_stage()).success());
+    drop(app.apply(&["users.locale"]).success());
+    let many =
+        "INSERT INTO users (id, name) SELECT i, 'Name ' || i FROM generate_series(10, 100000) i";
+    app.db.run(&[many]).unwrap();
+    let refused = app.undo(&["--yes", "--lock-timeout", "4ms"]);
+    assert_eq!(refused.code(), Some(3), "{refused}");
+    assert!(refused.stderr.contains("too large to be looked through in 2 ms"), "{refused}");
+    assert_eq!(value(&app.db, "SELECT count(locale) FROM users"), "99991");
+    drop(app.undo(&["--yes", "--accept-loss"]).success());
 }

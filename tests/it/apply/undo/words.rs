@@ -154,7 +154,7 @@ fn later_stages_come_first_in_words() {
     users.locale `expand`, in PostgreSQL database [DATABASE] on [SERVER]
       takes back [VERSION]_users_locale_expand
       0 values would be lost, of 3 rows: others are what the fill yields again
-      what programs have written since then, or still write, is not in this
+      before the column goes, it is looked at once more while nobody can write
     ----- stderr -----
     warning: programs that know users.locale fail from then on: take them back first
     pass 1: looking at every row
