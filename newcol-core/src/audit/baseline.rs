@@ -17,6 +17,9 @@ use crate::ident::ColumnPath;
 /// The version of the file's form.
 const FORMAT: u32 = 1;
 
+/// What the place of an object of the database begins with.
+const DATABASE: &str = "database: ";
+
 /// What a finding is known by.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Mark {
@@ -82,10 +85,15 @@ impl Mark {
                 let line = text.split('\n').nth(at.line.saturating_sub(1)).unwrap_or_default();
                 (path.to_string(), fnv1a(line.trim()))
             }
-            Where::Database(object) => (format!("database: {object}"), 0),
+            Where::Database(object) => (format!("{DATABASE}{object}"), 0),
             Where::Package(name) => (format!("package: {name}"), 0),
         };
         Self { rule: finding.rule.id.to_owned(), place, line }
+    }
+
+    /// Reports whether it is about an object of the database.
+    pub(super) fn is_of_database(&self) -> bool {
+        self.place.starts_with(DATABASE)
     }
 
     /// Returns the mark as one word, for tools that follow findings from run to run.
@@ -144,7 +152,7 @@ impl Baseline {
     }
 
     /// Replaces what is known of a column.
-    pub(super) fn set(&mut self, column: &ColumnPath, marks: impl Iterator<Item = Mark>) {
+    pub(super) fn set(&mut self, column: &ColumnPath, marks: Vec<Mark>) {
         let mut counted = BTreeMap::new();
         for mark in marks {
             *counted.entry(mark).or_default() += 1;

@@ -19,7 +19,7 @@ mod subject;
 pub use baseline::{Baseline, BaselineError, Mark};
 pub use finding::{Class, Edit, Finding, Fix, Where};
 pub use fix::{Mended, mend};
-pub use report::{Acknowledged, Depth, Judged, Remark, Report};
+pub use report::{Acknowledged, Judged, Remark, Report, Scope};
 pub use settle::settle;
 pub use sources::{SourceFile, Texts};
 pub use subject::{Column, Declaration, Subject, Table, TableColumn};

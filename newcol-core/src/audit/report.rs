@@ -13,19 +13,28 @@ use super::{
 };
 use crate::{ident::ColumnPath, plan::StageKind, schema::Place};
 
-/// How much was looked at.
+/// What was asked beside the texts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Depth {
-    /// Texts.
-    Quick,
-    /// What the compiler says, too.
-    Full,
+pub struct Scope {
+    /// Whether the compiler was.
+    pub compiler: bool,
+    /// Whether a database was.
+    pub database: bool,
 }
 
-impl Depth {
-    /// Reports whether findings of a rule can be expected.
-    fn knows(self, rule: &Rule) -> bool {
-        self == Self::Full || (*rule != DOES_NOT_COMPILE && *rule != UNCHECKED_PACKAGE)
+impl Scope {
+    /// Only texts were looked at.
+    pub const TEXTS: Self = Self { compiler: false, database: false };
+
+    /// Reports whether findings of a rule in a file can be expected.
+    fn covers(self, rule: &Rule) -> bool {
+        self.compiler || (*rule != DOES_NOT_COMPILE && *rule != UNCHECKED_PACKAGE)
+    }
+
+    /// Reports whether the finding of a mark can be expected, if it is still there.
+    fn covers_mark(self, mark: &Mark) -> bool {
+        Rule::find(&mark.rule).is_none_or(|rule| self.covers(rule))
+            && (self.database || !mark.is_of_database())
     }
 }
 
@@ -74,6 +83,8 @@ pub struct Report {
     pub remarks: Vec<Remark>,
     /// Entries of the baseline, counted, that stand for nothing any more.
     pub stale: usize,
+    /// What was asked.
+    pub scope: Scope,
 }
 
 impl Judged {
@@ -94,7 +105,7 @@ impl Report {
         findings: Vec<Finding>,
         files: &[SourceFile],
         (column, baseline): (&ColumnPath, &Baseline),
-        depth: Depth,
+        scope: Scope,
     ) -> Self {
         let texts = Texts::of(files);
         let mut remarks = Vec::new();
@@ -132,7 +143,7 @@ impl Report {
         }
         for (path, found) in allows {
             for (rule, at) in found.into_iter().flat_map(|allow| allow.rules) {
-                if depth.knows(rule) && !used.contains(&(path.clone(), at.range.start)) {
+                if scope.covers(rule) && !used.contains(&(path.clone(), at.range.start)) {
                     remarks.push(Remark {
                         path: path.clone(),
                         at,
@@ -145,9 +156,9 @@ impl Report {
         remarks.sort_by(|one, other| {
             (&one.path, one.at.range.start).cmp(&(&other.path, other.at.range.start))
         });
-        let known = |mark: &Mark| Rule::find(&mark.rule).is_none_or(|rule| depth.knows(rule));
-        let stale = left.iter().filter(|(mark, _)| known(mark)).map(|(_, count)| count).sum();
-        Self { findings: judged, remarks, stale }
+        let stale = left.iter().filter(|(mark, _)| scope.covers_mark(mark));
+        let stale = stale.map(|(_, count)| count).sum();
+        Self { findings: judged, remarks, stale, scope }
     }
 
     /// Keeps what must be dealt with before a stage is released.
@@ -162,12 +173,18 @@ impl Report {
     }
 
     /// Returns the baseline in which all of these findings are known, but for those that a comment
-    /// acknowledges.
+    /// acknowledges. What was not asked of stays as it was.
     pub fn baseline(&self, column: &ColumnPath, mut before: Baseline) -> Baseline {
         let in_comment =
             |judged: &&Judged| matches!(judged.acknowledged, Some(Acknowledged::Comment { .. }));
-        let marks = self.findings.iter().filter(|judged| !in_comment(judged));
-        before.set(column, marks.map(|judged| judged.mark.clone()));
+        let found = self.findings.iter().filter(|judged| !in_comment(judged));
+        let mut marks: Vec<Mark> = found.map(|judged| judged.mark.clone()).collect();
+        for (mark, count) in before.of(column) {
+            if !self.scope.covers_mark(&mark) {
+                marks.extend(std::iter::repeat_n(mark, count));
+            }
+        }
+        before.set(column, marks);
         before
     }
 }
@@ -212,7 +229,7 @@ mod tests {
 
     fn report(lines: &[&str], baseline: &Baseline) -> Report {
         let files = source(lines);
-        Report::new(findings(&files), &files, (&column(), baseline), Depth::Quick)
+        Report::new(findings(&files), &files, (&column(), baseline), Scope::TEXTS)
     }
 
     /// The baseline in which everything in these lines is known, as it reads back from its file.
@@ -275,7 +292,7 @@ mod tests {
         let other: ColumnPath = "users.mail".parse().unwrap();
         let mut baseline = known(&["one(x);"]);
         let files = source(&["one(x);"]);
-        let report = Report::new(findings(&files), &files, (&other, &baseline), Depth::Quick);
+        let report = Report::new(findings(&files), &files, (&other, &baseline), Scope::TEXTS);
         assert_eq!(report.open().count(), 1);
         baseline = report.baseline(&other, baseline);
         insta::assert_snapshot!(baseline.to_text(), @r#"
@@ -288,6 +305,22 @@ mod tests {
         }
         "#);
         assert_eq!(open(&["one(x);"], &baseline), 0);
+    }
+
+    #[test]
+    fn what_was_not_asked_of_stays_in_the_baseline() {
+        let files = source(&["one(x);"]);
+        let mut found = findings(&files);
+        found[0].rule = &DOES_NOT_COMPILE;
+        found.push(Finding { place: Where::Database("view v".to_owned()), ..found[0].clone() });
+        let all = Scope { compiler: true, database: true };
+        let baseline = Baseline::default();
+        let report = Report::new(found, &files, (&column(), &baseline), all);
+        let known = report.baseline(&column(), baseline);
+        let quick = Report::new(Vec::new(), &files, (&column(), &known), Scope::TEXTS);
+        assert_eq!((quick.stale, quick.baseline(&column(), known.clone())), (0, known.clone()));
+        let again = Report::new(Vec::new(), &files, (&column(), &known), all);
+        assert_eq!((again.stale, again.baseline(&column(), known)), (2, Baseline::default()));
     }
 
     #[test]
@@ -316,15 +349,18 @@ mod tests {
     fn a_comment_that_is_not_needed_is_told() {
         let lines = ["one(); // newcol:allow(NC009, NC301): nothing here"];
         let files = source(&lines);
-        let remarks = |depth| {
+        let remarks = |scope| {
             let baseline = Baseline::default();
-            let report = Report::new(Vec::new(), &files, (&column(), &baseline), depth);
+            let report = Report::new(Vec::new(), &files, (&column(), &baseline), scope);
             let said = report.remarks.into_iter().map(|r| format!("{} {}", r.at, r.message));
             said.collect::<Vec<_>>()
         };
         let unused = "1:24 there is no finding of `NC009` here";
-        assert_eq!(remarks(Depth::Quick), [unused]);
-        assert_eq!(remarks(Depth::Full), [unused, "1:31 there is no finding of `NC301` here"]);
+        assert_eq!(remarks(Scope::TEXTS), [unused]);
+        assert_eq!(
+            remarks(Scope { compiler: true, ..Scope::TEXTS }),
+            [unused, "1:31 there is no finding of `NC301` here"]
+        );
     }
 
     #[test]
@@ -333,7 +369,7 @@ mod tests {
         let mut found = findings(&files);
         found.push(Finding { due: StageKind::Expand, rule: &RAW_STAR, ..found[0].clone() });
         found.push(Finding::unread("b.sql".into(), "it is not UTF-8"));
-        let report = Report::new(found, &files, (&column(), &Baseline::default()), Depth::Quick);
+        let report = Report::new(found, &files, (&column(), &Baseline::default()), Scope::TEXTS);
         assert_eq!((report.findings.len(), report.open().count()), (3, 2));
         let due = report.due_by(StageKind::Index);
         let ids: Vec<&str> = due.findings.iter().map(|judged| judged.finding.rule.id).collect();
