@@ -123,17 +123,7 @@ impl Column {
         text: String,
         url: Option<&str>,
     ) -> Result<Self, CliError> {
-        let ContractFile { contract, measured, confirmed } =
-            read_contract(&text).map_err(|list| complaints(&file, &text, &list))?;
-        let expected = project.contract_path(contract.path());
-        if expected != file {
-            return Err(CliError::usage(format!(
-                "the contract says `{}`, its name says otherwise",
-                contract.path()
-            ))
-            .at(&file)
-            .hint(format!("rename it to {expected}")));
-        }
+        let ContractFile { contract, measured, confirmed } = contract_file(project, &file, &text)?;
         let schemas = project.schemas_of(contract.table())?;
         let released = Released::find(project, contract.path());
         let mut column = Self {
@@ -243,6 +233,30 @@ impl Column {
     pub(crate) fn plans(&self) -> impl Iterator<Item = &Plan> {
         self.targets.iter().map(|t| &t.plan)
     }
+}
+
+/// Reads the contract of a column, if it has one.
+pub(crate) fn contract_of(
+    project: &Project,
+    path: &ColumnPath,
+) -> Result<Option<Contract>, CliError> {
+    let file = project.contract_path(path);
+    let Some(text) = project.read(&file)? else { return Ok(None) };
+    contract_file(project, &file, &text).map(|read| Some(read.contract))
+}
+
+fn contract_file(project: &Project, file: &Utf8Path, text: &str) -> Result<ContractFile, CliError> {
+    let read = read_contract(text).map_err(|list| complaints(file, text, &list))?;
+    let expected = project.contract_path(read.contract.path());
+    if expected != file {
+        return Err(CliError::usage(format!(
+            "the contract says `{}`, its name says otherwise",
+            read.contract.path()
+        ))
+        .at(file)
+        .hint(format!("rename it to {expected}")));
+    }
+    Ok(read)
 }
 
 /// Returns the stages of several plans, in order and once each.
