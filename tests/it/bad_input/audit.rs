@@ -37,6 +37,13 @@ pub(super) const CASES: &[Case] = &[
     case("baseline has no hash", AUDIT).with(&[(BASELINE, Text(ENTRY))]),
     case("baseline of a later version", AUDIT)
         .with(&[(BASELINE, Text("{\"format\": 2, \"findings\": []}"))]),
+    case("broken baseline at a release", &["next", "users.locale", "--confirm-release", "why"])
+        .after(&[
+            &["add", "users.locale", "...", "--index"],
+            &["audit", "users.locale", "--write-baseline"],
+        ])
+        .edited(&[(BASELINE, "\"format\": 1", "\"format\": 0")]),
+    case("explain an unknown rule", &["explain", "NC999"]),
 ];
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod collect;
 mod fix;
+mod gate;
 mod github;
 mod json;
 mod look;
@@ -15,6 +16,7 @@ use std::{collections::BTreeMap, fmt::Write as _};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use clap::Args;
+pub(super) use gate::{due, pass};
 use look::{Known, Look};
 use newcol_core::{
     audit::{Class, Report, SourceFile, Texts},

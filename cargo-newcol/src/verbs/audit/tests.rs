@@ -685,6 +685,32 @@ fn sarif_of_a_report() {
 }
 
 #[test]
+fn a_release_is_refused_for_what_fails_or_is_lost() {
+    let error = with(|audited| gate::refusal(audited.column, audited.report, StageKind::Constrain));
+    let CliError { exit, message, causes, hints, .. } = error.unwrap();
+    assert_eq!(exit, Exit::GateShut);
+    let said = [&[message][..], &causes, &hints].concat().join("\n");
+    insta::assert_snapshot!(said, @"
+    `constrain` of `users.locale` cannot be released yet
+    src/a b.rs:9:5: silent[NC009]: every write resets `locale` to its default: 100% lost
+    see them: `cargo newcol audit users.locale --stage constrain`
+    what may stay gets a comment at its place, `// newcol:allow(NC009): reason`, or goes into the baseline with all the others: `cargo newcol audit users.locale --write-baseline`
+    ");
+}
+
+#[test]
+fn what_does_not_compile_or_is_unknown_refuses_nothing() {
+    let column: ColumnPath = "users.locale".parse().unwrap();
+    let files = files();
+    let mut found = findings();
+    found.retain(|finding| matches!(finding.class, Class::Compile | Class::Unknown));
+    let known = (&column, &Baseline::default());
+    let report = Report::new(found, &files, known, Scope::TEXTS);
+    assert_eq!(report.findings.len(), 2);
+    assert!(gate::refusal(&column, &report, StageKind::Contract).is_none());
+}
+
+#[test]
 fn any_place_can_be_drawn() {
     for text in ["", "\n", "a", "é\u{feff}\t\r\n\u{202e}b\u{0}"] {
         let files = [SourceFile { path: "a.rs".into(), text: text.to_owned() }];
