@@ -102,15 +102,7 @@ impl Column {
 
     /// Loads every column with a contract, in the order of their files.
     pub(crate) fn all(ctx: &Context, project: &Project) -> Result<Vec<Self>, CliError> {
-        let dir = project.base.join("newcol");
-        let Ok(entries) = dir.read_dir_utf8() else { return Ok(Vec::new()) };
-        let mut files: Vec<Utf8PathBuf> = entries
-            .filter_map(Result::ok)
-            .map(|entry| entry.path().to_owned())
-            .filter(|path| path.extension() == Some("toml") && path.is_file())
-            .collect();
-        files.sort();
-        files
+        contract_files(project)
             .into_iter()
             .map(|path| Self::of_file(ctx, project, project.relative(&path), read(&path)?, None))
             .collect()
@@ -243,6 +235,28 @@ pub(crate) fn contract_of(
     let file = project.contract_path(path);
     let Some(text) = project.read(&file)? else { return Ok(None) };
     contract_file(project, &file, &text).map(|read| Some(read.contract))
+}
+
+/// Reads every contract of the project.
+pub(crate) fn contracts(project: &Project) -> Result<Vec<Contract>, CliError> {
+    let contract = |path: Utf8PathBuf| {
+        let file = project.relative(&path);
+        contract_file(project, &file, &read(&path)?).map(|read| read.contract)
+    };
+    contract_files(project).into_iter().map(contract).collect()
+}
+
+/// Finds the files of contracts, sorted.
+fn contract_files(project: &Project) -> Vec<Utf8PathBuf> {
+    let dir = project.base.join("newcol");
+    let Ok(entries) = dir.read_dir_utf8() else { return Vec::new() };
+    let mut files: Vec<Utf8PathBuf> = entries
+        .filter_map(Result::ok)
+        .map(|entry| entry.path().to_owned())
+        .filter(|path| path.extension() == Some("toml") && path.is_file())
+        .collect();
+    files.sort();
+    files
 }
 
 fn contract_file(project: &Project, file: &Utf8Path, text: &str) -> Result<ContractFile, CliError> {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use camino::Utf8PathBuf;
 
 use super::{
-    allow,
+    allow::{self, Allow},
     baseline::{Baseline, Mark},
     finding::{Class, Finding, Where},
     rules::{DOES_NOT_COMPILE, Rule, UNCHECKED_PACKAGE},
@@ -101,11 +101,15 @@ impl Judged {
 
 impl Report {
     /// Holds settled findings against the comments in the sources and a baseline.
+    ///
+    /// Comments do not say of which column they speak: `others`, what is found of the other columns
+    /// of the project, is asked for where one seems to be of no use. Where that is not known, none is.
     pub fn new(
         findings: Vec<Finding>,
         files: &[SourceFile],
         (column, baseline): (&ColumnPath, &Baseline),
         scope: Scope,
+        others: impl FnOnce() -> Option<Vec<Finding>>,
     ) -> Self {
         let texts = Texts::of(files);
         let mut remarks = Vec::new();
@@ -117,21 +121,14 @@ impl Report {
                 allows.insert(&file.path, found);
             }
         }
-        let mut used = Vec::new();
+        let mut unused = Unused::of(&allows, scope);
         let mut left = baseline.of(column);
         let mut judged = Vec::new();
         for finding in findings {
             let mark = Mark::of(&finding, &texts);
             let mut acknowledged = None;
-            if let Where::File { path, at } = &finding.place {
-                for allow in allows.get(path).into_iter().flatten() {
-                    let names = allow.rules.iter().filter(|(rule, _)| *rule == finding.rule);
-                    for (_, name) in names.filter(|_| allow.lines.contains(&at.line)) {
-                        used.push((path.clone(), name.range.start));
-                        let reason = allow.reason.clone();
-                        acknowledged.get_or_insert(Acknowledged::Comment { reason });
-                    }
-                }
+            if let Some(allow) = unused.strike(&allows, &finding) {
+                acknowledged = Some(Acknowledged::Comment { reason: allow.reason.clone() });
             }
             if acknowledged.is_none()
                 && let Some(count) = left.get_mut(&mark).filter(|count| **count > 0)
@@ -141,18 +138,15 @@ impl Report {
             }
             judged.push(Judged { finding, mark, acknowledged });
         }
-        for (path, found) in allows {
-            for (rule, at) in found.into_iter().flat_map(|allow| allow.rules) {
-                if scope.covers(rule) && !used.contains(&(path.clone(), at.range.start)) {
-                    remarks.push(Remark {
-                        path: path.clone(),
-                        at,
-                        message: format!("there is no finding of `{}` here", rule.id),
-                        help: "remove it from the comment".to_owned(),
-                    });
-                }
+        if !unused.0.is_empty() {
+            match others() {
+                None => unused.0.clear(),
+                Some(found) => found.iter().for_each(|finding| {
+                    unused.strike(&allows, finding);
+                }),
             }
         }
+        remarks.extend(unused.0.into_values());
         remarks.sort_by(|one, other| {
             (&one.path, one.at.range.start).cmp(&(&other.path, other.at.range.start))
         });
@@ -186,6 +180,46 @@ impl Report {
         }
         before.set(column, marks);
         before
+    }
+}
+
+/// Comments of all files.
+type Allows<'a> = BTreeMap<&'a Utf8PathBuf, Vec<Allow>>;
+
+/// Rules in comments that acknowledge nothing so far, by file and place.
+struct Unused<'a>(BTreeMap<(&'a Utf8PathBuf, usize), Remark>);
+
+impl<'a> Unused<'a> {
+    fn of(allows: &Allows<'a>, scope: Scope) -> Self {
+        let mut unused = BTreeMap::new();
+        for (path, allows) in allows {
+            for (rule, at) in allows.iter().flat_map(|allow| &allow.rules) {
+                if scope.covers(rule) {
+                    let remark = Remark {
+                        path: (*path).clone(),
+                        at: at.clone(),
+                        message: format!("there is no finding of `{}` here", rule.id),
+                        help: "remove it from the comment".to_owned(),
+                    };
+                    unused.insert((*path, at.range.start), remark);
+                }
+            }
+        }
+        Self(unused)
+    }
+
+    /// Strikes out what acknowledges a finding, and returns the first comment that does.
+    fn strike<'b>(&mut self, allows: &'b Allows<'a>, finding: &Finding) -> Option<&'b Allow> {
+        let Where::File { path, at } = &finding.place else { return None };
+        let (path, allows) = allows.get_key_value(path)?;
+        let mut first = None;
+        for allow in allows.iter().filter(|allow| allow.lines.contains(&at.line)) {
+            for (_, name) in allow.rules.iter().filter(|(rule, _)| *rule == finding.rule) {
+                self.0.remove(&(*path, name.range.start));
+                first.get_or_insert(allow);
+            }
+        }
+        first
     }
 }
 
@@ -229,7 +263,7 @@ mod tests {
 
     fn report(lines: &[&str], baseline: &Baseline) -> Report {
         let files = source(lines);
-        Report::new(findings(&files), &files, (&column(), baseline), Scope::TEXTS)
+        Report::new(findings(&files), &files, (&column(), baseline), Scope::TEXTS, || None)
     }
 
     /// The baseline in which everything in these lines is known, as it reads back from its file.
@@ -292,7 +326,8 @@ mod tests {
         let other: ColumnPath = "users.mail".parse().unwrap();
         let mut baseline = known(&["one(x);"]);
         let files = source(&["one(x);"]);
-        let report = Report::new(findings(&files), &files, (&other, &baseline), Scope::TEXTS);
+        let known = (&other, &baseline);
+        let report = Report::new(findings(&files), &files, known, Scope::TEXTS, || None);
         assert_eq!(report.open().count(), 1);
         baseline = report.baseline(&other, baseline);
         insta::assert_snapshot!(baseline.to_text(), @r#"
@@ -315,11 +350,11 @@ mod tests {
         found.push(Finding { place: Where::Database("view v".to_owned()), ..found[0].clone() });
         let all = Scope { compiler: true, database: true };
         let baseline = Baseline::default();
-        let report = Report::new(found, &files, (&column(), &baseline), all);
+        let report = Report::new(found, &files, (&column(), &baseline), all, || None);
         let known = report.baseline(&column(), baseline);
-        let quick = Report::new(Vec::new(), &files, (&column(), &known), Scope::TEXTS);
+        let quick = Report::new(Vec::new(), &files, (&column(), &known), Scope::TEXTS, || None);
         assert_eq!((quick.stale, quick.baseline(&column(), known.clone())), (0, known.clone()));
-        let again = Report::new(Vec::new(), &files, (&column(), &known), all);
+        let again = Report::new(Vec::new(), &files, (&column(), &known), all, || None);
         assert_eq!((again.stale, again.baseline(&column(), known)), (2, Baseline::default()));
     }
 
@@ -346,21 +381,23 @@ mod tests {
     }
 
     #[test]
-    fn a_comment_that_is_not_needed_is_told() {
-        let lines = ["one(); // newcol:allow(NC009, NC301): nothing here"];
+    fn a_comment_that_no_column_needs_is_told() {
+        let lines = ["one(x); // newcol:allow(NC009, NC301): nothing here"];
         let files = source(&lines);
-        let remarks = |scope| {
+        let remarks = |scope, others: Option<Vec<Finding>>| {
             let baseline = Baseline::default();
-            let report = Report::new(Vec::new(), &files, (&column(), &baseline), scope);
+            let known = (&column(), &baseline);
+            let report = Report::new(Vec::new(), &files, known, scope, || others);
             let said = report.remarks.into_iter().map(|r| format!("{} {}", r.at, r.message));
             said.collect::<Vec<_>>()
         };
-        let unused = "1:24 there is no finding of `NC009` here";
-        assert_eq!(remarks(Scope::TEXTS), [unused]);
-        assert_eq!(
-            remarks(Scope { compiler: true, ..Scope::TEXTS }),
-            [unused, "1:31 there is no finding of `NC301` here"]
-        );
+        let unused = "1:25 there is no finding of `NC009` here";
+        assert_eq!(remarks(Scope::TEXTS, Some(Vec::new())), [unused]);
+        let full = Scope { compiler: true, ..Scope::TEXTS };
+        let compiler = "1:32 there is no finding of `NC301` here";
+        assert_eq!(remarks(full, Some(Vec::new())), [unused, compiler]);
+        assert_eq!(remarks(full, Some(findings(&files))), [compiler]);
+        assert_eq!(remarks(full, None), [""; 0]);
     }
 
     #[test]
@@ -369,7 +406,8 @@ mod tests {
         let mut found = findings(&files);
         found.push(Finding { due: StageKind::Expand, rule: &RAW_STAR, ..found[0].clone() });
         found.push(Finding::unread("b.sql".into(), "it is not UTF-8"));
-        let report = Report::new(found, &files, (&column(), &Baseline::default()), Scope::TEXTS);
+        let report =
+            Report::new(found, &files, (&column(), &Baseline::default()), Scope::TEXTS, || None);
         assert_eq!((report.findings.len(), report.open().count()), (3, 2));
         let due = report.due_by(StageKind::Index);
         let ids: Vec<&str> = due.findings.iter().map(|judged| judged.finding.rule.id).collect();

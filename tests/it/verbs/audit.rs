@@ -1,7 +1,7 @@
 use insta::assert_snapshot;
 use newcol_testkit::{Tool, command::CommandOutput, project::Project};
 
-use crate::desk::{self, Tree, newcol, said};
+use crate::desk::{self, AND_SO_ON, Tree, newcol, said};
 
 /// A table with all columns that diesel is built for.
 fn full_table() -> Project {
@@ -206,6 +206,31 @@ fn comments_that_acknowledge_nothing_are_told() {
     nothing to act on
     ----- stderr -----
     read 5 files; the compiler and the database were not asked
+    ");
+}
+
+/// One comment serves every column; only one that no column needs is told.
+#[test]
+fn a_comment_that_another_column_needs_is_not_told() {
+    let project = full_table();
+    let schema = project.read("src/schema.rs").unwrap();
+    let schema = schema.replace(
+        "    users (id) {",
+        "    // newcol:allow(NC014): the feature comes with the next release\n    users (id) {",
+    );
+    let posts = "diesel::table! {\n    posts (id) {\n        id -> Integer,\n    }\n}\n";
+    project.write("src/schema.rs", &format!("{schema}\n{posts}")).unwrap();
+    let posts = ["audit", "posts.title"];
+    let told = newcol(&project, &posts);
+    assert!(told.stdout.contains("there is no finding of `NC014` here"), "{told}");
+    drop(newcol(&project, &["add", "users.locale", AND_SO_ON]).success());
+    assert_eq!(audit(&project, &[]).code(), Some(0));
+    assert_snapshot!(said(&newcol(&project, &posts)), @"
+    exit code: 0
+    ----- stdout -----
+    nothing to act on
+    ----- stderr -----
+    read 6 files; the compiler and the database were not asked
     ");
 }
 

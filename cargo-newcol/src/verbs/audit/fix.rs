@@ -3,11 +3,14 @@
 use std::process::Command;
 
 use newcol_core::{
-    audit::{Mended, SourceFile, mend},
+    audit::{Finding, Mended, SourceFile, mend},
     render::patch::FilePatch,
 };
 
-use super::{AuditArgs, look::Look};
+use super::{
+    AuditArgs,
+    look::{Comments, Look},
+};
 use crate::{
     context::{Context, Project},
     error::{CliError, Exit},
@@ -25,17 +28,13 @@ pub(super) fn apply(
     args: &AuditArgs,
     look: &Look,
 ) -> Result<Vec<SourceFile>, CliError> {
-    let before = &look.sources.files;
-    let Mended { files, applied } = mend(before.clone(), |files| {
-        let report = look.report(files);
+    let audit = |files: &[SourceFile]| {
+        let report = look.report(project, files, Comments::Taken);
         let open = report.findings.into_iter().filter(|judged| judged.acknowledged.is_none());
         let due = open.filter(|judged| args.stage.is_none_or(|s| judged.finding.due <= s));
         due.map(|judged| judged.finding).collect()
-    });
-    let mut patch = FilePatch::default();
-    for (old, new) in before.iter().zip(&files) {
-        patch.push(&old.path, Some(old.text.clone()), Some(new.text.clone()));
-    }
+    };
+    let (Mended { files, applied }, patch) = changes(&look.sources.files, audit);
     if patch.is_empty() {
         out.status("nothing can be fixed without you");
         return Ok(files);
@@ -44,6 +43,19 @@ pub(super) fn apply(
     let verb = if args.dry_run { "would be applied" } else { "applied" };
     out.status(&format!("{applied} {} {verb}", if applied == 1 { "fix" } else { "fixes" }));
     Ok(files)
+}
+
+/// Mends sources, and returns the files that change.
+pub(super) fn changes(
+    before: &[SourceFile],
+    audit: impl Fn(&[SourceFile]) -> Vec<Finding>,
+) -> (Mended, FilePatch) {
+    let mended = mend(before.to_vec(), audit);
+    let mut patch = FilePatch::default();
+    for (old, new) in before.iter().zip(&mended.files) {
+        patch.push(&old.path, Some(old.text.clone()), Some(new.text.clone()));
+    }
+    (mended, patch)
 }
 
 /// Refuses where changes could not be told from those of the user, as `cargo fix` does.

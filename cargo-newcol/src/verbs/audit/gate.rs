@@ -9,7 +9,7 @@ use newcol_core::{
 
 use super::{
     Tally,
-    look::{Known, Look},
+    look::{Comments, Known, Look},
     print,
 };
 use crate::{
@@ -79,5 +79,5 @@ fn report(
     kind: StageKind,
 ) -> Result<Report, CliError> {
     let look = Look::new(project, (contract.path(), Some(contract)), schemas, Known::of(project)?)?;
-    Ok(look.report(&look.sources.files).due_by(kind))
+    Ok(look.report(project, &look.sources.files, Comments::Taken).due_by(kind))
 }

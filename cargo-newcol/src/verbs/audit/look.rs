@@ -14,7 +14,7 @@ use newcol_core::{
 
 use super::collect::Sources;
 use crate::{
-    context::{Project, SchemaFile, dir_of, schema_error},
+    context::{Project, SchemaFile, contracts, dir_of, schema_error},
     error::{CliError, Exit},
     verbs::doctor::column_limit,
 };
@@ -28,6 +28,15 @@ pub(super) struct Look {
     pub(super) sources: Sources,
     subjects: Vec<Subject>,
     pub(super) baseline: Known,
+}
+
+/// Whether comments are judged, for which every column of the project is audited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Comments {
+    /// Those that acknowledge nothing are told.
+    Judged,
+    /// They acknowledge.
+    Taken,
 }
 
 /// A baseline with its place.
@@ -46,20 +55,9 @@ impl Look {
         schemas: &[SchemaFile],
         baseline: Known,
     ) -> Result<Self, CliError> {
-        let limit = column_limit(project).unwrap_or_else(|| {
-            DieselUse { default_features: true, ..DieselUse::default() }.column_limit()
-        });
-        let engines: BTreeSet<_> = project.engines.iter().map(|engine| engine.backend).collect();
-        let subject = |schema: &SchemaFile| {
-            let module = module_of(project, &schema.path);
-            let text = (schema.text.as_str(), module.as_slice());
-            Subject::new(column, contract, text, &schema.parsed, engines.clone())
-                .map(|subject| subject.declared_in(&schema.path, limit))
-                .map_err(|error| schema_error(&schema.path, &error))
-        };
         Ok(Self {
             column: column.clone(),
-            subjects: schemas.iter().map(subject).collect::<Result<_, _>>()?,
+            subjects: subjects(project, (column, contract), schemas)?,
             sources: Sources::of(project),
             baseline,
         })
@@ -73,10 +71,54 @@ impl Look {
     }
 
     /// Audits texts, and holds what is found against what the project knows.
-    pub(super) fn report(&self, files: &[SourceFile]) -> Report {
+    pub(super) fn report(
+        &self,
+        project: &Project,
+        files: &[SourceFile],
+        comments: Comments,
+    ) -> Report {
         let known = (&self.column, &self.baseline.baseline);
-        Report::new(self.findings(files), files, known, Scope::TEXTS)
+        Report::new(self.findings(files), files, known, Scope::TEXTS, || match comments {
+            Comments::Judged => others(project, &self.column, files).ok(),
+            Comments::Taken => None,
+        })
     }
+}
+
+fn subjects(
+    project: &Project,
+    (column, contract): (&ColumnPath, Option<&Contract>),
+    schemas: &[SchemaFile],
+) -> Result<Vec<Subject>, CliError> {
+    let limit = column_limit(project).unwrap_or_else(|| {
+        DieselUse { default_features: true, ..DieselUse::default() }.column_limit()
+    });
+    let engines: BTreeSet<_> = project.engines.iter().map(|engine| engine.backend).collect();
+    let subject = |schema: &SchemaFile| {
+        let module = module_of(project, &schema.path);
+        let text = (schema.text.as_str(), module.as_slice());
+        Subject::new(column, contract, text, &schema.parsed, engines.clone())
+            .map(|subject| subject.declared_in(&schema.path, limit))
+            .map_err(|error| schema_error(&schema.path, &error))
+    };
+    schemas.iter().map(subject).collect()
+}
+
+/// Audits the other columns that have a contract.
+fn others(
+    project: &Project,
+    column: &ColumnPath,
+    files: &[SourceFile],
+) -> Result<Vec<Finding>, CliError> {
+    let mut findings = Vec::new();
+    for contract in contracts(project)? {
+        if contract.path() != column {
+            let schemas = project.schemas_of(contract.table())?;
+            let subjects = subjects(project, (contract.path(), Some(&contract)), &schemas)?;
+            findings.extend(subjects.iter().flat_map(|subject| examine(subject, files)));
+        }
+    }
+    Ok(findings)
 }
 
 impl Known {

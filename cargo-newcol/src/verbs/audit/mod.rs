@@ -17,7 +17,7 @@ use std::{collections::BTreeMap, fmt::Write as _};
 use camino::{Utf8Path, Utf8PathBuf};
 use clap::Args;
 pub(super) use gate::{due, pass};
-use look::{Known, Look};
+use look::{Comments, Known, Look};
 use newcol_core::{
     audit::{Class, Report, SourceFile, Texts},
     ident::ColumnPath,
@@ -170,7 +170,7 @@ pub(crate) fn run(ctx: &Context, out: &mut Output, args: &AuditArgs) -> Result<E
             return Ok(Exit::Done);
         }
     }
-    let mut report = look.report(&files);
+    let mut report = look.report(&project, &files, Comments::Judged);
     if let Some(stage) = args.stage {
         report = report.due_by(stage);
     }
@@ -214,7 +214,7 @@ fn write_baseline(
     look: &Look,
 ) -> Result<Exit, CliError> {
     let known = &look.baseline;
-    let report = look.report(&look.sources.files);
+    let report = look.report(project, &look.sources.files, Comments::Taken);
     let baseline = report.baseline(&look.column, known.baseline.clone());
     let mut patch = FilePatch::default();
     patch.push(&known.path, known.text.clone(), Some(baseline.to_text()));

@@ -26,6 +26,12 @@ fn save(ünion: &User) {
 
 const SQL: &str = "INSERT INTO users VALUES (1);\r\nSELECT 1; -- newcol:allow(NC105)\r\n";
 
+/// No other column needs a comment.
+#[expect(clippy::unnecessary_wraps, reason = "it stands for an audit that can fail")]
+fn others() -> Option<Vec<Finding>> {
+    Some(Vec::new())
+}
+
 fn files() -> Vec<SourceFile> {
     let file = |path: &str, text: &str| SourceFile { path: path.into(), text: text.to_owned() };
     vec![file("src/a b.rs", RUST), file("seed.sql", SQL)]
@@ -94,7 +100,7 @@ fn findings() -> Vec<Finding> {
 fn with<T>(check: impl FnOnce(&Audited<'_>) -> T) -> T {
     let (column, files): (ColumnPath, _) = ("users.locale".parse().unwrap(), files());
     let known = (&column, &Baseline::default());
-    let mut report = Report::new(findings(), &files, known, Scope::TEXTS);
+    let mut report = Report::new(findings(), &files, known, Scope::TEXTS, others);
     report.findings[2].acknowledged = Some(Acknowledged::Baseline);
     report.findings[3].acknowledged =
         Some(Acknowledged::Comment { reason: "nobody reads it".to_owned() });
@@ -699,13 +705,37 @@ fn a_release_is_refused_for_what_fails_or_is_lost() {
 }
 
 #[test]
+fn fixes_are_a_patch() {
+    let audit = |files: &[SourceFile]| match files[0].text.contains("Selectable") {
+        true => Vec::new(),
+        false => findings(),
+    };
+    let (mended, patch) = fix::changes(&files(), audit);
+    assert_eq!(mended.applied, 1);
+    let diffs: String = patch.changes().iter().map(|change| change.diff()).collect();
+    insta::assert_snapshot!(diffs, @"
+    --- a/src/a b.rs
+    +++ b/src/a b.rs
+    @@ -1,6 +1,7 @@
+     use crate::schema::users;
+
+    -#[derive(Queryable)]
+    +#[derive(Queryable, Selectable)]
+    +#[diesel(table_name = users)]
+     struct User {
+         id: i32,
+     }
+    ");
+}
+
+#[test]
 fn what_does_not_compile_or_is_unknown_refuses_nothing() {
     let column: ColumnPath = "users.locale".parse().unwrap();
     let files = files();
     let mut found = findings();
     found.retain(|finding| matches!(finding.class, Class::Compile | Class::Unknown));
     let known = (&column, &Baseline::default());
-    let report = Report::new(found, &files, known, Scope::TEXTS);
+    let report = Report::new(found, &files, known, Scope::TEXTS, others);
     assert_eq!(report.findings.len(), 2);
     assert!(gate::refusal(&column, &report, StageKind::Contract).is_none());
 }
@@ -723,7 +753,7 @@ fn any_place_can_be_drawn() {
                 let fix = Some(Fix { message: "mend\nit".to_owned(), edits });
                 let found = Finding { place, fix, ..findings().remove(1) };
                 let known = (&column, &Baseline::default());
-                let report = Report::new(vec![found], &files, known, Scope::TEXTS);
+                let report = Report::new(vec![found], &files, known, Scope::TEXTS, others);
                 let texts = Texts::of(&files);
                 let audited = Audited {
                     column: &column,
