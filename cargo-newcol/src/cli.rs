@@ -96,8 +96,14 @@ fn backend(text: &str) -> Result<Backend, newcol_core::backend::UnknownBackend> 
 pub(crate) enum MessageFormat {
     /// For people
     Human,
+    /// For people, one line per finding of `audit`
+    Short,
     /// One JSON object per line
     Json,
+    /// Findings of `audit` as SARIF 2.1.0
+    Sarif,
+    /// Findings of `audit` as annotations of GitHub Actions
+    Github,
 }
 
 /// When to use color.
@@ -122,6 +128,7 @@ enum Verb {
     Backfill(Box<verbs::backfill::BackfillArgs>),
     Verify(verbs::verify::VerifyArgs),
     Rehearse(verbs::rehearse::RehearseArgs),
+    Audit(verbs::audit::AuditArgs),
     Undo(verbs::undo::UndoArgs),
     Doctor(verbs::doctor::DoctorArgs),
     Explain(verbs::explain::ExplainArgs),
@@ -162,6 +169,16 @@ pub(crate) fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 fn dispatch(global: &Global, verb: &Verb, out: &mut Output) -> Result<Exit, CliError> {
+    match global.message_format {
+        MessageFormat::Human | MessageFormat::Json => {}
+        MessageFormat::Short | MessageFormat::Sarif | MessageFormat::Github => {
+            if !matches!(verb, Verb::Audit(_)) {
+                return Err(CliError::usage("only `audit` has findings in this form")
+                    .at("--message-format")
+                    .hint("every command knows `human` and `json`"));
+            }
+        }
+    }
     let ctx = Context::new(global)?;
     let done = match verb {
         Verb::Tour(args) => verbs::tour::run(&ctx, out, args),
@@ -173,6 +190,7 @@ fn dispatch(global: &Global, verb: &Verb, out: &mut Output) -> Result<Exit, CliE
         Verb::Backfill(args) => verbs::backfill::run(&ctx, out, args),
         Verb::Verify(args) => verbs::verify::run(&ctx, out, args),
         Verb::Rehearse(args) => verbs::rehearse::run(&ctx, out, args),
+        Verb::Audit(args) => verbs::audit::run(&ctx, out, args),
         Verb::Undo(args) => verbs::undo::run(&ctx, out, args),
         Verb::Doctor(args) => verbs::doctor::run(&ctx, out, args),
         Verb::Explain(args) => verbs::explain::run(&ctx, out, args),

@@ -16,8 +16,8 @@ use newcol_core::{
     execute::files,
     render::{migrations::Version, patch::FilePatch},
 };
-pub(crate) use project::{EngineDir, Project, SchemaFile, stored_version};
-pub(crate) use released::{Column, Released, schema_sources};
+pub(crate) use project::{EngineDir, Project, SchemaFile, dir_of, schema_error, stored_version};
+pub(crate) use released::{Column, Released, contract_of, contracts, schema_sources};
 pub(crate) use scaffold::Tested;
 
 use crate::{

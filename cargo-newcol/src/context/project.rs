@@ -517,7 +517,8 @@ fn start(ctx: &Context, packages: &[Package], root: &Utf8Path) -> Result<Utf8Pat
     Ok(ctx.cwd().to_owned())
 }
 
-pub(super) fn dir_of(package: &Package) -> Utf8PathBuf {
+/// Returns the directory of a package's manifest.
+pub(crate) fn dir_of(package: &Package) -> Utf8PathBuf {
     let manifest = Utf8PathBuf::from(package.manifest_path.as_str());
     manifest.parent().map_or_else(Utf8PathBuf::new, Utf8Path::to_owned)
 }

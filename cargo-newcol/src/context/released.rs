@@ -102,15 +102,7 @@ impl Column {
 
     /// Loads every column with a contract, in the order of their files.
     pub(crate) fn all(ctx: &Context, project: &Project) -> Result<Vec<Self>, CliError> {
-        let dir = project.base.join("newcol");
-        let Ok(entries) = dir.read_dir_utf8() else { return Ok(Vec::new()) };
-        let mut files: Vec<Utf8PathBuf> = entries
-            .filter_map(Result::ok)
-            .map(|entry| entry.path().to_owned())
-            .filter(|path| path.extension() == Some("toml") && path.is_file())
-            .collect();
-        files.sort();
-        files
+        contract_files(project)
             .into_iter()
             .map(|path| Self::of_file(ctx, project, project.relative(&path), read(&path)?, None))
             .collect()
@@ -123,17 +115,7 @@ impl Column {
         text: String,
         url: Option<&str>,
     ) -> Result<Self, CliError> {
-        let ContractFile { contract, measured, confirmed } =
-            read_contract(&text).map_err(|list| complaints(&file, &text, &list))?;
-        let expected = project.contract_path(contract.path());
-        if expected != file {
-            return Err(CliError::usage(format!(
-                "the contract says `{}`, its name says otherwise",
-                contract.path()
-            ))
-            .at(&file)
-            .hint(format!("rename it to {expected}")));
-        }
+        let ContractFile { contract, measured, confirmed } = contract_file(project, &file, &text)?;
         let schemas = project.schemas_of(contract.table())?;
         let released = Released::find(project, contract.path());
         let mut column = Self {
@@ -243,6 +225,52 @@ impl Column {
     pub(crate) fn plans(&self) -> impl Iterator<Item = &Plan> {
         self.targets.iter().map(|t| &t.plan)
     }
+}
+
+/// Reads the contract of a column, if it has one.
+pub(crate) fn contract_of(
+    project: &Project,
+    path: &ColumnPath,
+) -> Result<Option<Contract>, CliError> {
+    let file = project.contract_path(path);
+    let Some(text) = project.read(&file)? else { return Ok(None) };
+    contract_file(project, &file, &text).map(|read| Some(read.contract))
+}
+
+/// Reads every contract of the project.
+pub(crate) fn contracts(project: &Project) -> Result<Vec<Contract>, CliError> {
+    let contract = |path: Utf8PathBuf| {
+        let file = project.relative(&path);
+        contract_file(project, &file, &read(&path)?).map(|read| read.contract)
+    };
+    contract_files(project).into_iter().map(contract).collect()
+}
+
+/// Finds the files of contracts, sorted.
+fn contract_files(project: &Project) -> Vec<Utf8PathBuf> {
+    let dir = project.base.join("newcol");
+    let Ok(entries) = dir.read_dir_utf8() else { return Vec::new() };
+    let mut files: Vec<Utf8PathBuf> = entries
+        .filter_map(Result::ok)
+        .map(|entry| entry.path().to_owned())
+        .filter(|path| path.extension() == Some("toml") && path.is_file())
+        .collect();
+    files.sort();
+    files
+}
+
+fn contract_file(project: &Project, file: &Utf8Path, text: &str) -> Result<ContractFile, CliError> {
+    let read = read_contract(text).map_err(|list| complaints(file, text, &list))?;
+    let expected = project.contract_path(read.contract.path());
+    if expected != file {
+        return Err(CliError::usage(format!(
+            "the contract says `{}`, its name says otherwise",
+            read.contract.path()
+        ))
+        .at(file)
+        .hint(format!("rename it to {expected}")));
+    }
+    Ok(read)
 }
 
 /// Returns the stages of several plans, in order and once each.

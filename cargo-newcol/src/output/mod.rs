@@ -75,9 +75,24 @@ impl Output {
         self.format == MessageFormat::Json
     }
 
-    /// Writes data for people; nothing when the output is JSON.
+    pub(crate) fn format(&self) -> MessageFormat {
+        self.format
+    }
+
+    /// Returns how many columns stdout has, where it is a terminal.
+    pub(crate) fn width(&self) -> Option<usize> {
+        let (width, _) = terminal_size::terminal_size_of(io::stdout())?;
+        Some(usize::from(width.0))
+    }
+
+    /// Reports whether somebody looks closer than most.
+    pub(crate) fn is_verbose(&self) -> bool {
+        self.verbose > 0
+    }
+
+    /// Writes data for people; nothing when the output is for programs.
     pub(crate) fn say(&mut self, text: &str) {
-        if !self.is_json() {
+        if matches!(self.format, MessageFormat::Human | MessageFormat::Short) {
             // A closed pipe is the reader's way of saying "enough".
             drop(writeln!(self.stdout, "{text}"));
         }

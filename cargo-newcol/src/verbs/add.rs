@@ -23,7 +23,7 @@ use crate::{
     context::{Context, Intent, Origin, Project, Released, Tested, Wish, schema_sources},
     error::{CliError, Exit, complaints},
     output::{Output, stage_place},
-    verbs::{ask, doctor::warn_of_drift},
+    verbs::{ask, audit, doctor::warn_of_drift},
 };
 
 /// Write down every decision about a new column, and release its first stage
@@ -186,6 +186,7 @@ pub(crate) fn run(ctx: &Context, out: &mut Output, args: &AddArgs) -> Result<Exi
     let contract_file = ContractFile { contract, measured, confirmed: Vec::new() };
     patch.push(&file, None, Some(write_contract(&contract_file)));
     consequences::warn(out, &project, &contract_file.contract, &patch);
+    audit::due(out, &project, &contract_file.contract, &schemas)?;
     let mut steps = what_now(&targets, &project);
     if !args.no_tests {
         let contract = &contract_file.contract;

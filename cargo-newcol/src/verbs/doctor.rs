@@ -3,7 +3,7 @@
 mod collect;
 mod printing;
 
-pub(crate) use collect::diesel_use;
+pub(crate) use collect::column_limit;
 
 use clap::Args;
 use newcol_core::{

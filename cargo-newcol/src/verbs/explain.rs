@@ -1,6 +1,7 @@
 //! `cargo newcol explain`: the words of the tool, in a paragraph each.
 
 use clap::Args;
+use newcol_core::audit::rules::{RULES, Rule};
 use serde::Serialize;
 
 use crate::{
@@ -9,11 +10,14 @@ use crate::{
     output::Output,
 };
 
-/// Explain a word of the tool: a stage, a gate, an exit code
+/// Explain a word of the tool: a stage, a gate, an exit code, a rule of the audit
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  cargo newcol explain\n  cargo newcol explain constrain")]
+#[command(after_help = "Examples:\n  \
+    cargo newcol explain\n  \
+    cargo newcol explain constrain\n  \
+    cargo newcol explain NC009")]
 pub(crate) struct ExplainArgs {
-    /// What to explain; a list of all topics where none is given
+    /// What to explain, a rule by its number or its name; a list of all topics where none is given
     topic: Option<String>,
 }
 
@@ -51,6 +55,10 @@ const TOPICS: &[Topic] = &[
         text: "What must hold for every row is enforced: NOT NULL, foreign key, check. On PostgreSQL each is added for new rows first and proven for old ones in a migration of its own, so that nobody waits for the proof. SQLite rebuilds the table, outside of Diesel's transaction and with foreign keys off, so that no child row is deleted. Released when the fill is complete and, where nobody serves old programs, when those are gone.",
     },
     Topic {
+        name: "audit",
+        text: "The audit reads the project's Rust and SQL and says which places the column touches: where it stops compiling, where a statement fails, where a value is silently wrong or lost; and before which stage's release each must be dealt with. A place is acknowledged with a reason, `// newcol:allow(NC009): reason` on its line or above it, or all of them in a committed baseline, newcol/baseline.json. `next` refuses to release a stage while a finding that fails or loses values is due and not acknowledged.",
+    },
+    Topic {
         name: "gates",
         text: "A gate is what must be true before a stage is released: the stage before it is applied, no row is empty, no running program is older than the column. `next` asks the database given with --database-url and refuses while a gate is shut (exit code 3). What no database can tell, you confirm with --confirm-release and a reason.",
     },
@@ -67,11 +75,19 @@ pub(crate) fn run(_: &Context, out: &mut Output, args: &ExplainArgs) -> Result<E
             out.json("newcol-topic", &TopicJson { topic: name, text: None });
             out.say(name);
         }
+        for rule in RULES {
+            out.json("newcol-topic", &TopicJson { topic: rule.id, text: None });
+            out.say(&format!("{} {}", rule.id, rule.name));
+        }
         return Ok(Exit::Done);
     };
     if wanted == "exit-codes" {
         let lines = Exit::ALL.map(|(exit, text)| format!("{:>3}  {text}", exit.code()));
         show(out, wanted, &lines.join("\n"));
+        return Ok(Exit::Done);
+    }
+    if let Some(rule) = Rule::find(wanted) {
+        show(out, rule.id, rule.text.trim_end());
         return Ok(Exit::Done);
     }
     let Some(topic) = TOPICS.iter().find(|t| t.name == *wanted) else {

@@ -3,6 +3,7 @@
 pub(crate) mod add;
 pub(crate) mod apply;
 mod ask;
+pub(crate) mod audit;
 pub(crate) mod backfill;
 pub(crate) mod completions;
 pub(crate) mod doctor;

@@ -9,13 +9,15 @@ use crate::{
     context::{Column, Context, Intent, Step, Witness, Word},
     error::{CliError, Exit},
     output::Output,
-    verbs::{ask, when},
+    verbs::{ask, audit, when},
 };
 
 /// Release the next stage of a column: write its migrations and its edit of schema.rs
 ///
 /// Refuses while a gate is shut, says which, and what opens it (exit code 3). A database given with
-/// `--database-url` is asked for evidence; what it cannot know, you confirm with a reason.
+/// `--database-url` is asked for evidence; what it cannot know, you confirm with a reason. The quick
+/// audit must not find a statement that will fail or a value that will be lost from then on, unless
+/// it is acknowledged.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
     cargo newcol next users.locale --database-url postgres://db/app\n  \
@@ -55,6 +57,7 @@ pub(crate) fn run(ctx: &Context, out: &mut Output, args: &NextArgs) -> Result<Ex
     let witness = Witness { session: session.as_mut(), word, observe };
     let gates = column.gates(&project, kind, witness)?;
     column.pass(kind, &gates, &Step::Release { asked: args.database_url.is_some() })?;
+    audit::pass(out, &project, &column, kind)?;
     for plan in column.plans() {
         for warning in &plan.warnings {
             out.warn(warning);

@@ -4,7 +4,7 @@ use std::{fmt, ops::Range};
 
 use camino::Utf8PathBuf;
 
-use super::rules::Rule;
+use super::rules::{Rule, UNREADABLE_RUST, UNREADABLE_SQL};
 use crate::{plan::StageKind, schema::Place};
 
 /// What happens at a place if nothing is done.
@@ -52,6 +52,22 @@ pub struct Finding {
     pub help: Option<String>,
     /// What may be done by a machine; certain to keep the program's meaning.
     pub fix: Option<Fix>,
+}
+
+impl Finding {
+    /// Says that a file could not be read, and why: what is in it, nobody knows.
+    pub fn unread(path: Utf8PathBuf, why: &str) -> Self {
+        let rule = if path.extension() == Some("rs") { &UNREADABLE_RUST } else { &UNREADABLE_SQL };
+        Self {
+            rule,
+            class: rule.class,
+            due: StageKind::Expand,
+            place: Where::File { path, at: Place { range: 0..0, line: 1, column: 1 } },
+            message: format!("the file was left out: {why}"),
+            help: None,
+            fix: None,
+        }
+    }
 }
 
 /// Where a finding is.

@@ -1,14 +1,33 @@
 //! The audit: every place of a project that a new column touches.
 //!
 //! [`Subject`] says which column; the layers say [`Finding`]s of it, each by a [`rules::Rule`] and each
-//! with the stage before whose release it must be dealt with. Pure but for `probe`, which runs Cargo.
+//! with the stage before whose release it must be dealt with. [`Report`] holds them against what the
+//! project has acknowledged, in comments and in a [`Baseline`]; [`mend`] applies their fixes. Pure but
+//! for `probe`, which runs Cargo.
 
+mod allow;
+mod baseline;
+mod declaration;
 mod finding;
+mod fix;
+mod report;
 pub mod rules;
 pub mod rust;
+mod settle;
 mod sources;
 mod subject;
 
+pub use baseline::{Baseline, BaselineError, Mark};
 pub use finding::{Class, Edit, Finding, Fix, Where};
-pub use sources::SourceFile;
-pub use subject::{Column, Subject, Table, TableColumn};
+pub use fix::{Mended, mend};
+pub use report::{Acknowledged, Judged, Remark, Report, Scope};
+pub use settle::settle;
+pub use sources::{SourceFile, Texts};
+pub use subject::{Column, Declaration, Subject, Table, TableColumn};
+
+/// Examines what texts alone can tell: the schema, and the sources.
+pub fn examine(subject: &Subject, files: &[SourceFile]) -> Vec<Finding> {
+    let mut findings = declaration::examine(subject);
+    findings.extend(rust::examine(subject, files));
+    settle(findings)
+}

@@ -1,6 +1,8 @@
 //! The project's text, as values.
 
-use camino::Utf8PathBuf;
+use std::collections::BTreeMap;
+
+use camino::{Utf8Path, Utf8PathBuf};
 
 /// A file of the project.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -9,4 +11,20 @@ pub struct SourceFile {
     pub path: Utf8PathBuf,
     /// Its text.
     pub text: String,
+}
+
+/// The texts of files, by path.
+#[derive(Debug)]
+pub struct Texts<'a>(BTreeMap<&'a Utf8Path, &'a str>);
+
+impl<'a> Texts<'a> {
+    /// Arranges files by path.
+    pub fn of(files: &'a [SourceFile]) -> Self {
+        Self(files.iter().map(|file| (file.path.as_path(), file.text.as_str())).collect())
+    }
+
+    /// Returns the text of a file.
+    pub fn get(&self, path: &Utf8Path) -> Option<&'a str> {
+        self.0.get(path).copied()
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use camino::Utf8PathBuf;
 use sqlparser::tokenizer::Token;
 
 use crate::{
@@ -9,7 +10,7 @@ use crate::{
     contract::{Contract, OldRows, OldWriters},
     ident::ColumnPath,
     plan::StageKind,
-    schema::{self, SchemaError, SchemaFile, names},
+    schema::{self, Place, SchemaError, SchemaFile, names},
     sql,
 };
 
@@ -26,6 +27,21 @@ pub struct Subject {
     pub others: Vec<Table>,
     /// The engines of the project.
     pub engines: BTreeSet<Backend>,
+    /// Where the table is declared; without it, nothing is said of the declaration itself.
+    pub declaration: Option<Declaration>,
+    /// The table's name in the text that the subject was read from.
+    name: Place,
+}
+
+/// The `table!`, and what diesel can make of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Declaration {
+    /// The schema.rs, below the project's root.
+    pub path: Utf8PathBuf,
+    /// The table's name in it.
+    pub at: Place,
+    /// Columns that a table may have with the diesel features that are on.
+    pub column_limit: usize,
 }
 
 /// A table of a `schema.rs`.
@@ -123,7 +139,15 @@ impl Subject {
             column,
             others: others.map(|other| Table::of(other, module)).collect(),
             engines,
+            declaration: None,
+            name: Place::new(text, found.name_range.clone()),
         })
+    }
+
+    /// Says which file the subject was read from, and how many columns diesel is built for.
+    pub fn declared_in(self, path: impl Into<Utf8PathBuf>, column_limit: usize) -> Self {
+        let declaration = Declaration { path: path.into(), at: self.name.clone(), column_limit };
+        Self { declaration: Some(declaration), ..self }
     }
 }
 

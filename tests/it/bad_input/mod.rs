@@ -4,6 +4,7 @@
 //! The cases are data, one table per file. All that the tool says to them is one snapshot per
 //! table, so that wording is reviewed.
 
+mod audit;
 mod command_lines;
 mod contracts;
 mod disks;
@@ -218,7 +219,8 @@ fn run(cases: &[Case]) -> String {
 
 #[test]
 fn there_are_enough_cases_and_no_name_twice() {
-    let tables = [command_lines::CASES, names::CASES, contracts::CASES, projects::CASES];
+    let tables =
+        [audit::CASES, command_lines::CASES, names::CASES, contracts::CASES, projects::CASES];
     let mut names: Vec<&str> = tables.iter().flat_map(|t| t.iter()).map(|c| c.name).collect();
     let all = names.len();
     names.sort_unstable();

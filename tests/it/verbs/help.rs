@@ -61,7 +61,7 @@ fn help_of_the_tool_and_of_add() {
 
     Output:
           --message-format <FMT>  Form of the output on stdout [default: human] [possible values: human,
-                                  json]
+                                  short, json, sarif, github]
           --color <WHEN>          When to use color [env: CARGO_TERM_COLOR=] [default: auto] [possible
                                   values: auto, always, never]
       -q, --quiet...              Say less; twice: errors only

@@ -109,7 +109,13 @@ fn a_page_is_printed() {
     .IP \(bu 2
     human: For people
     .IP \(bu 2
+    short: For people, one line per finding of `audit`
+    .IP \(bu 2
     json: One JSON object per line
+    .IP \(bu 2
+    sarif: Findings of `audit` as SARIF 2.1.0
+    .IP \(bu 2
+    github: Findings of `audit` as annotations of GitHub Actions
     .RE
     .TP
     \fB\-\-color\fR \fI<WHEN>\fR [default: auto]

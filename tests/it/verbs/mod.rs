@@ -1,6 +1,7 @@
 //! Output and exit code of every verb.
 
 mod add;
+mod audit;
 mod backfill;
 mod completions;
 mod explain;

@@ -163,3 +163,32 @@ fn a_database_opens_the_gates_it_can() {
     help: vouch for it with `--confirm-release "reason"`
     "#);
 }
+
+/// What the audit finds is shown; only what fails or loses values at run time shuts the gate.
+#[test]
+fn the_audit_is_asked_before_a_stage_is_released() {
+    let columns: String = (2..=16).map(|at| format!("        c{at} -> Integer,\n")).collect();
+    let schema = format!(
+        "diesel::table! {{\n    users (id) {{\n        id -> Integer,\n{columns}    }}\n}}\n"
+    );
+    let project = desk::one_crate("postgres").schema(schema).build().unwrap();
+    let added = newcol(&project, &["add", "users.locale", AND_SO_ON, "--index"]);
+    assert_snapshot!(added.stderr, @"
+    warning: `users` then has 17 columns, and diesel is built for 16: src/schema.rs does not compile (`cargo newcol doctor` names the feature)
+    audit: 1 place to act on (1 compile) before `expand` is released; `cargo newcol audit users.locale --stage expand`
+    next: apply the stage: `diesel migration run`, in production `cargo newcol apply users.locale --database-url <URL>`
+    next: structs that load every column without `as_select` need a field for it before they compile
+    next: this was expand (1 of 2); see the rest with `cargo newcol plan users.locale`
+    ");
+    assert_snapshot!(said(&newcol(&project, VOUCH)), @"
+    exit code: 0
+    ----- stdout -----
+      created migrations/[VERSION]_users_locale_index/up.sql
+      created migrations/[VERSION]_users_locale_index/down.sql
+      created migrations/[VERSION]_users_locale_index/metadata.toml
+      changed newcol/users.locale.toml
+    ----- stderr -----
+    warning: src/schema.rs:2:5: compile[NC014]: `users` has 17 columns with `locale`, and diesel is built for 16
+    next: apply the stage: `diesel migration run`, in production `cargo newcol apply users.locale --database-url <URL>`
+    ");
+}

@@ -6,7 +6,7 @@ use newcol_core::{
     schema::{Joinable, SchemaFile as Parsed},
 };
 
-use crate::{context::Project, output::Output, verbs::doctor::diesel_use};
+use crate::{context::Project, output::Output, verbs::doctor::column_limit};
 
 /// Warns of joins that go, as print-schema drops them, and of diesel's limit on columns.
 pub(super) fn warn(out: &mut Output, project: &Project, contract: &Contract, patch: &FilePatch) {
@@ -25,8 +25,7 @@ pub(super) fn warn(out: &mut Output, project: &Project, contract: &Contract, pat
         }
         let text = change.after.as_deref().unwrap_or_default();
         let Ok(table) = after.table(text, contract.table()) else { continue };
-        let limit = project.packages.iter().filter_map(diesel_use).map(|d| d.column_limit()).max();
-        if let Some(limit) = limit.filter(|limit| table.columns.len() > *limit) {
+        if let Some(limit) = column_limit(project).filter(|limit| table.columns.len() > *limit) {
             out.warn(&format!(
                 "`{}` then has {} columns, and diesel is built for {limit}: {} does not compile \
                  (`cargo newcol doctor` names the feature)",

@@ -163,7 +163,7 @@ fn package_facts(project: &Project, package: &Package) -> PackageFacts {
 
 /// All a package may enable: which of its own features are on is the build's choice.
 /// Returns how a package depends on diesel.
-pub(crate) fn diesel_use(package: &Package) -> Option<DieselUse> {
+fn diesel_use(package: &Package) -> Option<DieselUse> {
     let uses = package
         .dependencies
         .iter()
@@ -181,6 +181,12 @@ pub(crate) fn diesel_use(package: &Package) -> Option<DieselUse> {
         }
     }
     found
+}
+
+/// Returns how many columns a table of the project may have; `None` where nothing uses diesel.
+pub(crate) fn column_limit(project: &Project) -> Option<usize> {
+    let uses = project.packages.iter().filter_map(diesel_use);
+    uses.map(|diesel| diesel.column_limit()).max()
 }
 
 /// Looks through a package's own files: not those of packages below it, of tests or of builds.

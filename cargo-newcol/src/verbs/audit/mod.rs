@@ -1,0 +1,286 @@
+//! `cargo newcol audit`: every place that a column touches, before production finds it.
+
+mod collect;
+mod fix;
+mod gate;
+mod github;
+mod json;
+mod look;
+mod print;
+mod region;
+mod sarif;
+#[cfg(test)]
+mod tests;
+
+use std::{collections::BTreeMap, fmt::Write as _};
+
+use camino::{Utf8Path, Utf8PathBuf};
+use clap::Args;
+pub(super) use gate::{due, pass};
+use look::{Comments, Known, Look};
+use newcol_core::{
+    audit::{Class, Report, SourceFile, Texts},
+    ident::ColumnPath,
+    plan::StageKind,
+    render::patch::FilePatch,
+};
+
+use crate::{
+    cli::MessageFormat,
+    context::{Context, Intent, Project, contract_of},
+    error::{CliError, Exit},
+    output::Output,
+};
+
+/// Find every place of the project that a column touches
+///
+/// Says of each place what happens there if nothing is done: it stops compiling, a statement fails,
+/// or a value is silently wrong or lost; and before which stage's release it must be dealt with. A
+/// finding is acknowledged by a comment, `// newcol:allow(NC009): reason`, or by a baseline. Exit
+/// code 100 if there is one that is not; what could not be looked at is shown as unknown and does
+/// not count.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    cargo newcol audit users.locale\n  \
+    cargo newcol audit users.locale --stage constrain --message-format short\n  \
+    cargo newcol audit users.locale --fix --dry-run\n  \
+    cargo newcol audit users.locale --write-baseline\n  \
+    cargo newcol audit users.locale --message-format sarif > newcol.sarif\n  \
+    cargo newcol explain NC009")]
+pub(crate) struct AuditArgs {
+    /// Column to look for, as `table.column`
+    column: ColumnPath,
+    /// Show what must be dealt with before this stage is released
+    #[arg(long, value_name = "STAGE", value_parser = stage)]
+    stage: Option<StageKind>,
+    /// Read texts only; the default
+    #[arg(long, conflicts_with = "full")]
+    quick: bool,
+    /// Ask the compiler too
+    #[arg(long)]
+    full: bool,
+    /// Findings that are known [default: newcol/baseline.json beside diesel.toml, if it is there]
+    #[arg(long, value_name = "FILE")]
+    baseline: Option<Utf8PathBuf>,
+    /// Write all that is found into the baseline
+    #[arg(long, conflicts_with = "fix")]
+    write_baseline: bool,
+    /// Apply the fixes that keep the program's meaning for certain
+    #[arg(long)]
+    fix: bool,
+    /// Show the files of `--fix` or `--write-baseline` as a diff and write nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Fix although there are changes that are not committed
+    #[arg(long, requires = "fix")]
+    allow_dirty: bool,
+    /// Fix although there is no Git repository to go back with
+    #[arg(long, requires = "fix")]
+    allow_no_vcs: bool,
+    /// Database whose views, functions and triggers are looked at too: asked, never changed
+    #[arg(long, value_name = "URL")]
+    database_url: Option<String>,
+}
+
+fn stage(text: &str) -> Result<StageKind, String> {
+    let found = StageKind::ALL.into_iter().find(|kind| kind.name() == text);
+    found.ok_or_else(|| {
+        let names: Vec<String> = StageKind::ALL.map(|kind| format!("`{}`", kind.name())).into();
+        format!("it is one of {}", names.join(", "))
+    })
+}
+
+/// A report with what its printing needs.
+struct Audited<'a> {
+    column: &'a ColumnPath,
+    report: &'a Report,
+    texts: Texts<'a>,
+    /// Files that were read.
+    files: usize,
+    /// The root of the project below that of its repository, as code scanning wants paths.
+    prefix: Utf8PathBuf,
+}
+
+impl Audited<'_> {
+    fn text(&self, path: &Utf8Path) -> &str {
+        self.texts.get(path).unwrap_or_default()
+    }
+}
+
+/// How many findings there are.
+struct Tally {
+    /// Those to act on, by class.
+    open: BTreeMap<Class, usize>,
+    unknown: usize,
+    acknowledged: usize,
+}
+
+impl Tally {
+    fn of(report: &Report) -> Self {
+        let mut tally = Self { open: BTreeMap::new(), unknown: 0, acknowledged: 0 };
+        for judged in &report.findings {
+            if judged.acknowledged.is_some() {
+                tally.acknowledged += 1;
+            } else if judged.is_open() {
+                *tally.open.entry(judged.finding.class).or_default() += 1;
+            } else {
+                tally.unknown += 1;
+            }
+        }
+        tally
+    }
+
+    /// Returns the whole in one line.
+    fn sentence(&self) -> String {
+        let classes: Vec<String> =
+            self.open.iter().map(|(class, count)| format!("{count} {}", class.name())).collect();
+        let mut text = match self.open.values().sum() {
+            0 => "nothing to act on".to_owned(),
+            1 => format!("1 place to act on ({})", classes.join(", ")),
+            places => format!("{places} places to act on ({})", classes.join(", ")),
+        };
+        if self.unknown > 0 {
+            let _ = write!(text, "; {} unknown", self.unknown);
+        }
+        if self.acknowledged > 0 {
+            let _ = write!(text, "; {} acknowledged", self.acknowledged);
+        }
+        text
+    }
+}
+
+pub(crate) fn run(ctx: &Context, out: &mut Output, args: &AuditArgs) -> Result<Exit, CliError> {
+    check_layers(args)?;
+    let writes = args.fix || args.write_baseline;
+    let project = ctx.project(out, Intent::of_dry_run(args.dry_run || !writes))?;
+    let look = look(ctx, &project, args)?;
+    for other in &look.sources.foreign {
+        out.detail(&format!("{other} is of another workspace and was left out"));
+    }
+    if args.write_baseline {
+        return write_baseline(ctx, out, &project, args, &look);
+    }
+    let mut files = look.sources.files.clone();
+    if args.fix {
+        if !args.dry_run {
+            fix::check_repository(&project, args)?;
+        }
+        files = fix::apply(ctx, out, &project, args, &look)?;
+        if args.dry_run {
+            return Ok(Exit::Done);
+        }
+    }
+    let mut report = look.report(&project, &files, Comments::Judged);
+    if let Some(stage) = args.stage {
+        report = report.due_by(stage);
+    }
+    show(out, &project, args, &files, &report);
+    Ok(if report.open().next().is_some() { Exit::Findings } else { Exit::Done })
+}
+
+/// Refuses to look where this version cannot, instead of finding nothing there.
+fn check_layers(args: &AuditArgs) -> Result<(), CliError> {
+    let flag = match (args.full && !args.quick, &args.database_url) {
+        (true, _) => "--full",
+        (_, Some(_)) => "--database-url",
+        (false, None) => return Ok(()),
+    };
+    Err(CliError::usage("this version looks at texts only").at(flag).hint("leave the flag out"))
+}
+
+fn look(ctx: &Context, project: &Project, args: &AuditArgs) -> Result<Look, CliError> {
+    let schemas = project.schemas_of(&args.column.table)?;
+    let contract = contract_of(project, &args.column)?;
+    let known = match &args.baseline {
+        None => Known::of(project)?,
+        Some(path) => {
+            let known = Known::at(project, project.relative(&ctx.cwd().join(path)))?;
+            if known.text.is_none() && !args.write_baseline {
+                return Err(CliError::usage("there is no such baseline")
+                    .at(path)
+                    .hint("write it with `--write-baseline`"));
+            }
+            known
+        }
+    };
+    Look::new(project, (&args.column, contract.as_ref()), &schemas, known)
+}
+
+fn write_baseline(
+    ctx: &Context,
+    out: &mut Output,
+    project: &Project,
+    args: &AuditArgs,
+    look: &Look,
+) -> Result<Exit, CliError> {
+    let known = &look.baseline;
+    let report = look.report(project, &look.sources.files, Comments::Taken);
+    let baseline = report.baseline(&look.column, known.baseline.clone());
+    let mut patch = FilePatch::default();
+    patch.push(&known.path, known.text.clone(), Some(baseline.to_text()));
+    ctx.commit(out, project, &patch, args.dry_run)
+}
+
+fn show(
+    out: &mut Output,
+    project: &Project,
+    args: &AuditArgs,
+    files: &[SourceFile],
+    report: &Report,
+) {
+    let audited = Audited {
+        column: &args.column,
+        report,
+        texts: Texts::of(files),
+        files: files.len(),
+        prefix: below_repository(&project.root),
+    };
+    match out.format() {
+        MessageFormat::Human => {
+            let width = out.width();
+            for judged in &report.findings {
+                if judged.acknowledged.is_none() || out.is_verbose() {
+                    out.say(&print::finding(&audited, judged, width));
+                    out.say("");
+                }
+            }
+            for remark in &report.remarks {
+                out.say(&print::remark(&audited, remark, width));
+                out.say("");
+            }
+            out.say(&Tally::of(report).sentence());
+        }
+        MessageFormat::Short => {
+            for judged in report.findings.iter().filter(|judged| judged.acknowledged.is_none()) {
+                out.say(&print::short(judged));
+            }
+            for remark in &report.remarks {
+                out.say(&print::short_remark(remark));
+            }
+        }
+        MessageFormat::Json => {
+            for line in json::lines(&audited, args.stage) {
+                out.json(line.reason, &line.body);
+            }
+        }
+        MessageFormat::Sarif => out.raw(format!("{}\n", sarif::document(&audited)).as_bytes()),
+        MessageFormat::Github => out.raw(github::commands(&audited).as_bytes()),
+    }
+    let texts =
+        if files.len() == 1 { "1 file".to_owned() } else { format!("{} files", files.len()) };
+    out.status(&format!("read {texts}; the compiler and the database were not asked"));
+    match report.stale {
+        0 => {}
+        1 => out.status("1 finding of the baseline is gone; `--write-baseline` drops it"),
+        gone => out.status(&format!(
+            "{gone} findings of the baseline are gone; `--write-baseline` drops them"
+        )),
+    }
+}
+
+/// Returns a directory as seen from the root of its repository.
+fn below_repository(root: &Utf8Path) -> Utf8PathBuf {
+    let repository = root.ancestors().find(|dir| dir.join(".git").exists());
+    let below = repository.and_then(|top| root.strip_prefix(top).ok());
+    below.map(Utf8Path::to_owned).unwrap_or_default()
+}
