@@ -68,6 +68,17 @@ fn lib(backend: Backend) -> String {
     )
 }
 
+/// Teaches the program the column.
+pub(super) fn learn(root: &Utf8Path) -> Result<(), CliError> {
+    let path = "src/lib.rs";
+    let before = read(&root.join(path))?;
+    let last = "    pub country: &'a str,\n";
+    let after = before.replace(last, &format!("{last}    pub locale: &'a str,\n"));
+    let mut patch = FilePatch::default();
+    patch.push(path, Some(before), Some(after));
+    Ok(writer::write(root, &patch)?)
+}
+
 /// As `diesel print-schema` writes it after the migrations.
 fn schema(backend: Backend) -> String {
     let id = match backend {

@@ -15,6 +15,7 @@ pub(super) fn tell(tour: &mut Tour<'_>) -> Result<(), CliError> {
     the_project(tour)?;
     expand(tour)?;
     old_and_new_programs(tour)?;
+    the_release(tour)?;
     backfill(tour)?;
     let mut vouching = Vouching::NotYet;
     while next(tour, &mut vouching)? {}
@@ -121,6 +122,25 @@ fn old_and_new_programs(tour: &mut Tour<'_>) -> Result<(), CliError> {
     tour.database.execute(new)?;
     let step = step.statement(old, None).statement(new, None);
     let step = rows(tour, step, &COLUMNS)?;
+    tour.show(step)
+}
+
+fn the_release(tour: &mut Tour<'_>) -> Result<(), CliError> {
+    let step = Step::new("What in the code will break?").note(
+        "The audit reads the project's code and SQL: what will stop compiling, what will fail, and \
+         what will silently go wrong, each with the stage before which it matters.",
+    );
+    let step = tour.newcol(step, &["audit", COLUMN])?;
+    if step.exit_code() != 100 {
+        return Err(unexpected(&step));
+    }
+    tour.show(step)?;
+
+    let before = sample::files(&tour.root)?;
+    sample::learn(&tour.root)?;
+    let step = Step::new("The release that knows the column")
+        .note("Its inserts say the locale; once the old release is gone, no row needs the trigger.")
+        .files(sample::changes(&before, &sample::files(&tour.root)?));
     tour.show(step)
 }
 
@@ -234,7 +254,7 @@ fn the_end(tour: &mut Tour<'_>) -> Result<(), CliError> {
         .closing("  cargo newcol next <table.column> ...     one stage per release, until nothing is left")
         .closing("")
         .closing("  `cargo newcol explain` explains the words; `cargo newcol tour --keep` leaves this project.")
-        .closing("  Not built yet: `apply`, `audit`, `bench`, `watch`, `finish`.");
+        .closing("  Not built yet: `bench`, `watch`, `finish`.");
     tour.show(step)
 }
 
