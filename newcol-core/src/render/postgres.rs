@@ -1,14 +1,14 @@
 //! PostgreSQL 13 to 18.
 
 use super::{
-    Scope, Statement,
-    text::{Hole, SqlText, join},
+    Scope, Statement, postgres_index,
+    text::{Hole, SqlText},
 };
 use crate::{
     backend::Backend,
-    contract::{OnDelete, Uniqueness},
+    contract::OnDelete,
     ident::{Ident, TableName},
-    plan::{ColumnShape, IndexPurpose, LEFTOVERS, Leftovers, Step},
+    plan::{ColumnShape, LEFTOVERS, Leftovers, Step},
 };
 
 pub(super) fn up(step: &Step, scope: &Scope<'_>) -> Vec<Statement> {
@@ -52,7 +52,7 @@ pub(super) fn up(step: &Step, scope: &Scope<'_>) -> Vec<Statement> {
             constraint(&scope.names.foreign_key, "true", scope),
         )],
         Step::ValidateForeignKey => vec![validate(&scope.names.foreign_key, scope)],
-        Step::CreateIndex(purpose) => vec![create_index(*purpose, scope)],
+        Step::CreateIndex(purpose) => vec![postgres_index::build(*purpose, scope)],
         Step::Rebuild { .. } => unreachable!("only SQLite rebuilds a table"),
         Step::DropReplaced => {
             let (old, _) = scope.replaced();
@@ -77,10 +77,7 @@ pub(super) fn down(step: &Step, scope: &Scope<'_>) -> Vec<SqlText> {
         Step::DropNotNullCheck => sql_of(up(&Step::AddNotNullCheck, scope)),
         Step::AddCheck => vec![drop_constraint(&scope.names.check, scope)],
         Step::AddForeignKey => vec![drop_constraint(&scope.names.foreign_key, scope)],
-        Step::CreateIndex(purpose) => vec![sql(
-            "DROP INDEX CONCURRENTLY {index}",
-            &[("index", Hole::Table(&in_schema(scope.index_name(*purpose), scope)))],
-        )],
+        Step::CreateIndex(purpose) => vec![postgres_index::drop(*purpose, scope)],
         Step::DropReplaced => restore_replaced(scope),
         Step::Comment
         | Step::FillLeftovers(_)
@@ -91,7 +88,7 @@ pub(super) fn down(step: &Step, scope: &Scope<'_>) -> Vec<SqlText> {
     }
 }
 
-fn sql(template: &'static str, holes: &[(&str, Hole<'_>)]) -> SqlText {
+pub(super) fn sql(template: &'static str, holes: &[(&str, Hole<'_>)]) -> SqlText {
     super::text::sql(Backend::Postgres, template, holes)
 }
 
@@ -100,7 +97,7 @@ fn sql_of(statements: Vec<Statement>) -> Vec<SqlText> {
 }
 
 /// An object of ours in the schema of the table.
-fn in_schema(name: &Ident, scope: &Scope<'_>) -> TableName {
+pub(super) fn in_schema(name: &Ident, scope: &Scope<'_>) -> TableName {
     TableName { schema: scope.table().schema.clone(), name: name.clone() }
 }
 
@@ -470,50 +467,6 @@ pub(super) fn on_delete(action: Option<OnDelete>) -> &'static str {
     }
 }
 
-fn create_index(purpose: IndexPurpose, scope: &Scope<'_>) -> Statement {
-    let wish = scope.contract.answers().index.clone().unwrap_or_default();
-    let name = scope.index_name(purpose);
-    let method = wish.method.as_ref().map_or_else(
-        || sql("", &[]),
-        |method| sql(" USING {method}", &[("method", Hole::Name(method))]),
-    );
-    let include: Vec<SqlText> =
-        wish.include.iter().map(|c| sql("{c}", &[("c", Hole::Name(c))])).collect();
-    let include = if include.is_empty() {
-        sql("", &[])
-    } else {
-        sql(" INCLUDE ({columns})", &[("columns", Hole::Sql(&join(&include, ", ")))])
-    };
-    let predicate = wish
-        .predicate
-        .get(Backend::Postgres)
-        .map_or_else(|| sql("", &[]), |expr| sql(" WHERE {expr}", &[("expr", Hole::Expr(expr))]));
-    let create = sql(
-        "CREATE {unique}INDEX CONCURRENTLY {index} ON {table}{method} ({column}){include}{predicate}",
-        &[
-            (
-                "unique",
-                Hole::Words(match wish.uniqueness {
-                    Uniqueness::Unique => "UNIQUE ",
-                    Uniqueness::Plain => "",
-                }),
-            ),
-            ("index", Hole::Name(name)),
-            ("table", Hole::Table(scope.table())),
-            ("method", Hole::Sql(&method)),
-            ("column", Hole::Name(scope.column())),
-            ("include", Hole::Sql(&include)),
-            ("predicate", Hole::Sql(&predicate)),
-        ],
-    );
-    let proof = sql(
-        "SELECT EXISTS (SELECT 1 FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid \
-         WHERE i.indrelid = {table}::regclass AND c.relname = {name} AND i.indisvalid)",
-        &[("table", Hole::Literal(&regclass(scope))), ("name", Hole::Literal(name.as_str()))],
-    );
-    Statement::proven(create, proof)
-}
-
 fn restore_replaced(scope: &Scope<'_>) -> Vec<SqlText> {
     let (old, back) = scope.replaced();
     let facts = scope.facts.column(old).expect("planning reads the replaced column");
@@ -560,7 +513,7 @@ END
 }
 
 /// The table as `regclass` reads it from a literal.
-fn regclass(scope: &Scope<'_>) -> String {
+pub(super) fn regclass(scope: &Scope<'_>) -> String {
     sql("{table}", &[("table", Hole::Table(scope.table()))]).to_string()
 }
 
