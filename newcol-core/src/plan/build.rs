@@ -368,6 +368,10 @@ impl Builder<'_> {
         if answers.index.is_some() && !with_foreign_key {
             let step = Step::CreateIndex(IndexPurpose::Wished);
             stage.migrations.push(match self.backend() {
+                Backend::Postgres if self.facts.partitioned => {
+                    self.because("the table is partitioned, and no statement builds its index without holding writers up: `cargo newcol apply` builds it on one partition after the other, and the migration puts these together");
+                    Migration::wrapped("index", vec![Step::CreatePartitionedIndex])
+                }
                 Backend::Postgres | Backend::Mysql => Migration::bare("index", step),
                 Backend::Sqlite => Migration::wrapped("index", vec![step]),
             });

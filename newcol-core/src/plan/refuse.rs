@@ -3,7 +3,7 @@
 use super::{build::Builder, error::PlanError, facts::Hindrance, volatility};
 use crate::{
     backend::{Backend, Product},
-    contract::{Answer, Expr},
+    contract::{Answer, Expr, Uniqueness},
     ident::Ident,
 };
 
@@ -215,12 +215,12 @@ impl Builder<'_> {
     fn check_index(&self) -> Result<(), PlanError> {
         let Some(index) = &self.contract.answers().index else { return Ok(()) };
         let backend = self.backend();
-        if self.facts.partitioned {
+        if self.facts.partitioned && index.uniqueness == Uniqueness::Unique {
             return Err(self.unable(
                 Answer::Index,
-                "build an index on a partitioned table without blocking writers",
-                "CREATE INDEX CONCURRENTLY does not work on a partitioned parent",
-                "drop the index from this contract and build it partition by partition",
+                format!("keep `{}` unique", self.contract.path()),
+                "the table is partitioned, and a unique index must contain the partition key, which a new column is no part of",
+                "leave `unique` out; or make a unique index of the column and the partition key in a migration of your own",
             ));
         }
         if backend == Backend::Mysql && index.predicate.get(backend).is_some() {

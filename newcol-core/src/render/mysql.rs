@@ -53,6 +53,7 @@ pub(super) fn up(step: &Step, scope: &Scope<'_>) -> Vec<Statement> {
         | Step::AddCheck
         | Step::ValidateCheck
         | Step::ValidateForeignKey
+        | Step::CreatePartitionedIndex
         | Step::Rebuild { .. } => unreachable!("planned on another engine only"),
     }
 }
@@ -96,6 +97,7 @@ pub(super) fn down(step: &Step, scope: &Scope<'_>) -> Vec<SqlText> {
         | Step::AddCheck
         | Step::ValidateCheck
         | Step::ValidateForeignKey
+        | Step::CreatePartitionedIndex
         | Step::Rebuild { .. } => Vec::new(),
     }
 }

@@ -53,6 +53,7 @@ pub(super) fn up(step: &Step, scope: &Scope<'_>) -> Vec<Statement> {
         )],
         Step::ValidateForeignKey => vec![validate(&scope.names.foreign_key, scope)],
         Step::CreateIndex(purpose) => vec![postgres_index::build(*purpose, scope)],
+        Step::CreatePartitionedIndex => postgres_index::build_partitioned(scope),
         Step::Rebuild { .. } => unreachable!("only SQLite rebuilds a table"),
         Step::DropReplaced => {
             let (old, _) = scope.replaced();
@@ -78,6 +79,7 @@ pub(super) fn down(step: &Step, scope: &Scope<'_>) -> Vec<SqlText> {
         Step::AddCheck => vec![drop_constraint(&scope.names.check, scope)],
         Step::AddForeignKey => vec![drop_constraint(&scope.names.foreign_key, scope)],
         Step::CreateIndex(purpose) => vec![postgres_index::drop(*purpose, scope)],
+        Step::CreatePartitionedIndex => vec![postgres_index::drop_partitioned(scope)],
         Step::DropReplaced => restore_replaced(scope),
         Step::Comment
         | Step::FillLeftovers(_)
@@ -173,7 +175,7 @@ fn drop_default(scope: &Scope<'_>) -> SqlText {
 }
 
 /// A dollar quote that the user's expressions do not contain.
-fn tag(scope: &Scope<'_>) -> &'static str {
+pub(super) fn tag(scope: &Scope<'_>) -> &'static str {
     let answers = scope.contract.answers();
     let mut texts = vec![scope.table().to_string(), scope.column().to_string()];
     texts.extend(scope.contract.sql_fill(Backend::Postgres).map(ToString::to_string));
@@ -185,6 +187,8 @@ fn tag(scope: &Scope<'_>) -> &'static str {
             .and_then(|r| r.back.get(Backend::Postgres))
             .map(ToString::to_string),
     );
+    let predicate = answers.index.as_ref().and_then(|i| i.predicate.get(Backend::Postgres));
+    texts.extend(predicate.map(ToString::to_string));
     ["$newcol$", "$newcol1$", "$newcol2$", "$newcol3$"]
         .into_iter()
         .find(|tag| !texts.iter().any(|t| t.contains(tag)))

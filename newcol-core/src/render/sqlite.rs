@@ -48,7 +48,8 @@ pub(super) fn up(step: &Step, scope: &Scope<'_>) -> Vec<Statement> {
         | Step::AddCheck
         | Step::ValidateCheck
         | Step::AddForeignKey
-        | Step::ValidateForeignKey => unreachable!("planned on another engine only"),
+        | Step::ValidateForeignKey
+        | Step::CreatePartitionedIndex => unreachable!("planned on another engine only"),
     }
 }
 
@@ -80,7 +81,8 @@ pub(super) fn down(step: &Step, scope: &Scope<'_>) -> Vec<SqlText> {
         | Step::AddCheck
         | Step::ValidateCheck
         | Step::AddForeignKey
-        | Step::ValidateForeignKey => Vec::new(),
+        | Step::ValidateForeignKey
+        | Step::CreatePartitionedIndex => Vec::new(),
     }
 }
 
