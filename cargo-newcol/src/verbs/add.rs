@@ -213,6 +213,7 @@ fn replayed(targets: &[Target]) -> Option<Measured> {
             type_rewrites: None,
             replaced: Some(ReplacedColumn::of(facts.column(&replaces.column)?)?),
             heirs: Vec::new(),
+            partitioned: false,
         })
     })
 }

@@ -210,7 +210,7 @@ fn special<T>(value: &PerBackend<T>, backend: Backend) -> Option<&T> {
 }
 
 /// Returns the keys of `[measured]` with their TOML values, `None` where nothing was measured.
-fn measured_pairs(measured: &Measured) -> [(&'static str, Option<String>); 8] {
+fn measured_pairs(measured: &Measured) -> [(&'static str, Option<String>); 9] {
     let volatility = measured.default_volatility.filter(|v| *v != Volatility::Unknown);
     let replaced = measured.replaced.as_ref();
     let heirs: Vec<String> =
@@ -224,6 +224,7 @@ fn measured_pairs(measured: &Measured) -> [(&'static str, Option<String>); 8] {
         ("replaced_default", replaced.and_then(|r| r.default.as_deref()).map(quoted_on_one_line)),
         ("replaced_comment", replaced.and_then(|r| r.comment.as_deref()).map(quoted_on_one_line)),
         ("heirs", (!heirs.is_empty()).then(|| format!("[{}]", heirs.join(", ")))),
+        ("partitioned", measured.partitioned.then(|| "true".to_owned())),
     ]
 }
 

@@ -52,6 +52,8 @@ pub struct Measured {
     pub replaced: Option<ReplacedColumn>,
     /// Partitions and heirs of the table, which change with it.
     pub heirs: Vec<TableName>,
+    /// Whether the table is partitioned.
+    pub partitioned: bool,
 }
 
 /// Definition of the column that the wished one replaces, as its server prints it.
@@ -507,6 +509,7 @@ fn measured(reader: &mut Reader<'_>, root: Section<'_>) -> Option<Measured> {
     let replaced_comment = reader.string(section, "replaced_comment");
     let heirs = reader.strings(section, "heirs");
     let heirs = heirs.into_iter().filter_map(|found| table_name(reader, found)).collect();
+    let partitioned = reader.bool(section, "partitioned");
     Some(Measured {
         server: server?.value,
         default_volatility: volatility.map(|found| found.value),
@@ -518,6 +521,7 @@ fn measured(reader: &mut Reader<'_>, root: Section<'_>) -> Option<Measured> {
             comment: replaced_comment.map(|found| found.value),
         }),
         heirs,
+        partitioned: partitioned.is_some_and(|found| found.value),
     })
 }
 

@@ -141,13 +141,11 @@ fn measured() -> impl Strategy<Value = Measured> {
     let heir = select(vec!["logs_2026", "app.logs", "\"it's\".\"a.b\""]);
     let heirs = proptest::collection::vec(heir.prop_map(|name| name.parse().unwrap()), 0..3);
     let rewrites = option::of(any::<bool>());
-    let facts = (text(), option::of(volatility), rewrites, option::of(replaced), heirs);
-    facts.prop_map(|(server, default_volatility, type_rewrites, replaced, heirs)| Measured {
-        server,
-        default_volatility,
-        type_rewrites,
-        replaced,
-        heirs,
+    let partitioned = any::<bool>();
+    let facts =
+        (text(), option::of(volatility), rewrites, option::of(replaced), heirs, partitioned);
+    facts.prop_map(|(server, default_volatility, type_rewrites, replaced, heirs, partitioned)| {
+        Measured { server, default_volatility, type_rewrites, replaced, heirs, partitioned }
     })
 }
 
