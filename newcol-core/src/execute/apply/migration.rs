@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use super::{
     ApplyError, Direction, MigrationReport, Run, SqlMigration, StatementReport,
     index::{self, Concurrent},
+    partitions::Parts,
     watch::Patience,
 };
 use crate::{
@@ -30,6 +31,8 @@ pub(super) struct Script<'a> {
     pub(super) statements: Vec<Piece<'a>>,
     /// The statement that builds or drops an index concurrently, where it is one.
     pub(super) concurrent: Option<Concurrent>,
+    /// The index that it puts together, where the table is partitioned.
+    pub(super) parts: Option<Parts>,
     /// The table of the column, where a lock is taken that holds programs up.
     pub(super) holds_up: Option<TableName>,
     /// Whether a failed try leaves nothing, or nothing that hinders the next one.
@@ -115,6 +118,17 @@ impl SqlMigration {
             }
             _ => None,
         };
+        let parts = match &owner {
+            Some((path, _))
+                if backend == Backend::Postgres
+                    && self.in_transaction
+                    && direction == Direction::Up =>
+            {
+                let whole = acting.iter().find_map(|one| index::ordinary(one, &text[one.range()]));
+                whole.map(|whole| Parts { whole, column: path.column.clone() })
+            }
+            _ => None,
+        };
         let is_gentle = |one: &&Statement| {
             one.is_gentle() || !(one.is_ddl() || one.starts(&["DO"]) || one.starts(&["LOCK"]))
         };
@@ -166,6 +180,7 @@ impl SqlMigration {
             text,
             statements,
             concurrent,
+            parts,
             holds_up,
             may_repeat,
             may_be_quiet,

@@ -11,6 +11,7 @@ mod budget;
 mod error;
 mod index;
 mod migration;
+mod partitions;
 mod postgres;
 mod privileges;
 mod report;
