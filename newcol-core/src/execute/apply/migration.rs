@@ -4,9 +4,9 @@ use std::time::{Duration, Instant};
 
 use super::{
     ApplyError, Direction, MigrationReport, Run, SqlMigration, StatementReport,
-    index::{self, Concurrent},
     partitions::Parts,
     watch::Patience,
+    wish::{self, Concurrent},
 };
 use crate::{
     backend::Backend,
@@ -114,7 +114,7 @@ impl SqlMigration {
             found.iter().filter(|statement| !own_timeout(statement)).collect();
         let concurrent = match acting.as_slice() {
             [one] if backend == Backend::Postgres && !self.in_transaction => {
-                index::concurrent(one, &text[one.range()])
+                wish::concurrent(one, &text[one.range()])
             }
             _ => None,
         };
@@ -124,7 +124,7 @@ impl SqlMigration {
                     && self.in_transaction
                     && direction == Direction::Up =>
             {
-                let whole = acting.iter().find_map(|one| index::ordinary(one, &text[one.range()]));
+                let whole = acting.iter().find_map(|one| wish::ordinary(one, &text[one.range()]));
                 whole.map(|whole| Parts { whole, column: path.column.clone() })
             }
             _ => None,

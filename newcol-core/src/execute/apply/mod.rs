@@ -19,6 +19,7 @@ mod run;
 mod runner;
 mod source;
 mod watch;
+mod wish;
 
 use diesel::migration::CREATE_MIGRATIONS_TABLE;
 

@@ -8,9 +8,10 @@ use std::{collections::BTreeSet, time::Instant};
 
 use super::{
     ApplyError, Event, MigrationReport, Run,
-    index::{Found, Settled, Wish, already},
+    index::{Found, Settled, already},
     migration::Script,
     run::{Ended, remember},
+    wish::Wish,
 };
 use crate::{
     backend::Backend,
