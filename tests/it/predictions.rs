@@ -29,13 +29,14 @@ const TABLES: &str = "
     INSERT INTO users SELECT n, 'name ' || n, 'mail' || n FROM generate_series(1, 200) n;";
 
 /// Every step that PostgreSQL knows for a table without partitions occurs in one of these; the part of each that differs.
-const CONTRACTS: [&str; 6] = [
+const CONTRACTS: [&str; 7] = [
     "required = true\ntype = 'text'\n[old_rows]\nfill = 'upper(name)'\n[index]\n\
      [check]\nexpr = \"extra <> ''\"",
     "required = true\ntype = 'bigint'\n[old_rows]\nfill = '1 + id % 2'\n\
      [references]\ntable = 'teams'\ncolumn = 'id'\n[default]\nvalue = '1'\nkeep = false",
     "required = true\ntype = 'integer'\n[default]\nvalue = '7'\nkeep = false",
     "required = false\ntype = 'text'\n[old_rows]\nfill = 'lower(email)'\n[index]\nunique = true",
+    "required = false\ntype = 'text'\n[index]\nunique = 'constraint'\ninclude = ['name']",
     "required = true\ntype = 'varchar(60)'\n[old_rows]\nfill = 'name'\n\
      [replaces]\ncolumn = 'name'\nback = 'extra'",
     "required = true\ntype = 'text'\n[old_rows]\nrust = 'crate::fill'\n[old_writers]\nby = 'nobody'",
@@ -85,7 +86,7 @@ fn every_step_does_what_is_predicted() {
     if !seen.is_empty() {
         assert_eq!(
             seen.join(" "),
-            "AddCheck AddColumn AddForeignKey AddNotNullCheck Comment CreateFill CreateIndex \
+            "AddCheck AddColumn AddForeignKey AddNotNullCheck AddUnique Comment CreateFill CreateIndex \
              CreateSync DropDefault DropFill DropNotNullCheck DropReplaced DropSync FillLeftovers \
              SetDefault SetNotNull ValidateCheck ValidateForeignKey ValidateNotNullCheck"
         );

@@ -167,8 +167,10 @@ fn write_index(out: &mut Writer, index: &IndexWish) {
     if let Some(method) = &index.method {
         out.text("method", method.as_str());
     }
-    if index.uniqueness == Uniqueness::Unique {
-        out.pair("unique", "true");
+    match index.uniqueness {
+        Uniqueness::Plain => {}
+        Uniqueness::Unique => out.pair("unique", "true"),
+        Uniqueness::Constraint => out.text("unique", "constraint"),
     }
     out.expr("where", index.predicate.common.as_ref());
     if !index.include.is_empty() {

@@ -419,7 +419,7 @@ fn index(
     places.note(Answer::Index, &section.place());
     let index_name = reader.string(section, "name").and_then(|found| name(reader, found));
     let method = reader.string(section, "method").and_then(|found| name(reader, found));
-    let unique = reader.bool(section, "unique");
+    let uniqueness = uniqueness(reader, section);
     let predicate =
         expressions(reader, (section, "where"), (engines, "where"), places, Answer::Index);
     let include = reader.strings(section, "include");
@@ -428,11 +428,18 @@ fn index(
         belongs_to(reader, engines, "where", "index");
         return None;
     }
-    let uniqueness = match unique {
+    Some(IndexWish { name: index_name, method, uniqueness, predicate, include })
+}
+
+/// Reads true, false or the one word that says more than true.
+fn uniqueness(reader: &mut Reader<'_>, section: Section<'_>) -> Uniqueness {
+    if reader.is_text(section, "unique", "constraint") {
+        return Uniqueness::Constraint;
+    }
+    match reader.bool(section, "unique") {
         Some(Found { value: true, .. }) => Uniqueness::Unique,
         Some(_) | None => Uniqueness::Plain,
-    };
-    Some(IndexWish { name: index_name, method, uniqueness, predicate, include })
+    }
 }
 
 fn references(

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     backend::Backend,
-    contract::{Answer, Contract, OldWriters, Presence},
+    contract::{Answer, Contract, OldWriters, Presence, Uniqueness},
     ident::ColumnPath,
 };
 
@@ -375,9 +375,19 @@ impl Builder<'_> {
                 Backend::Postgres | Backend::Mysql => Migration::bare("index", step),
                 Backend::Sqlite => Migration::wrapped("index", vec![step]),
             });
+            if self.backend() == Backend::Postgres && self.is_constraint() {
+                stage.migrations.push(Migration::wrapped("unique", vec![Step::AddUnique]));
+                self.because("a UNIQUE constraint would build its index while everybody waits: it takes over one that was built before");
+            }
             self.because("the index has a stage of its own: building it takes as long as the table is large, and after the fill it is built once instead of being updated row by row");
         }
         stage
+    }
+
+    /// Reports whether the index is to be a constraint too.
+    pub(super) fn is_constraint(&self) -> bool {
+        let index = self.contract.answers().index.as_ref();
+        index.is_some_and(|index| index.uniqueness == Uniqueness::Constraint)
     }
 
     fn warn(&mut self, stages: &[Stage]) {

@@ -104,6 +104,7 @@ fn postgres(step: &Step, facts: &TableFacts) -> Effect {
         | Step::SetNotNull
         | Step::DropNotNullCheck
         | Step::AddCheck
+        | Step::AddUnique
         | Step::DropReplaced => brief(Lock::AccessExclusive),
         Step::Comment => brief(Lock::ShareUpdateExclusive),
         Step::CreateFill | Step::CreateSync | Step::AddForeignKey => brief(Lock::ShareRowExclusive),
@@ -144,6 +145,7 @@ fn mysql(step: &Step, product: Product) -> Effect {
         | Step::ValidateNotNullCheck
         | Step::AddCheck
         | Step::ValidateCheck
+        | Step::AddUnique
         | Step::ValidateForeignKey => instant,
         Step::FillLeftovers(_) => {
             Effect { lock: Lock::RowExclusive, hold: Hold::Bounded, rewrite: false, scan: true }
@@ -182,6 +184,7 @@ fn sqlite(step: &Step) -> Effect {
         | Step::DropNotNullCheck
         | Step::AddCheck
         | Step::ValidateCheck
+        | Step::AddUnique
         | Step::AddForeignKey
         | Step::ValidateForeignKey => brief,
         Step::FillLeftovers(_) => Effect { hold: Hold::Bounded, scan: true, ..brief },

@@ -59,6 +59,7 @@ pub fn what(step: &Step, contract: &Contract) -> String {
         Step::CreatePartitionedIndex => format!(
             "Makes the index on `{column}` of those that `cargo newcol apply` has built on the partitions; what is missing it builds itself, up to {UNINDEXED_MB} MB of rows."
         ),
+        Step::AddUnique => format!("Makes a constraint of the unique index on `{column}`."),
         Step::Rebuild { to, .. } => {
             let becomes = match (to.not_null, &to.default) {
                 (true, Some(_)) => "NOT NULL with its default",
@@ -122,6 +123,9 @@ pub fn undo(step: &Step) -> &'static str {
         Step::CreateIndex(_) => "Drops the index.",
         Step::CreatePartitionedIndex => {
             "Drops the index and those of all partitions; reads and writes wait, briefly."
+        }
+        Step::AddUnique => {
+            "Nothing: the constraint goes with its index, while reads and writes wait, briefly."
         }
         Step::Rebuild { .. } => "Rebuilds the table as it was.",
         Step::DropReplaced => "Adds the column again and computes its values back.",

@@ -186,6 +186,8 @@ pub enum Step {
     CreateIndex(IndexPurpose),
     /// The index of a partitioned table takes in those of its partitions (PostgreSQL).
     CreatePartitionedIndex,
+    /// The unique index becomes a constraint (PostgreSQL).
+    AddUnique,
     /// The table is rebuilt with another definition of the column (SQLite).
     Rebuild {
         /// The column before.

@@ -54,6 +54,7 @@ pub(super) fn up(step: &Step, scope: &Scope<'_>) -> Vec<Statement> {
         | Step::ValidateCheck
         | Step::ValidateForeignKey
         | Step::CreatePartitionedIndex
+        | Step::AddUnique
         | Step::Rebuild { .. } => unreachable!("planned on another engine only"),
     }
 }
@@ -98,6 +99,7 @@ pub(super) fn down(step: &Step, scope: &Scope<'_>) -> Vec<SqlText> {
         | Step::ValidateCheck
         | Step::ValidateForeignKey
         | Step::CreatePartitionedIndex
+        | Step::AddUnique
         | Step::Rebuild { .. } => Vec::new(),
     }
 }
@@ -469,7 +471,7 @@ fn create_index(purpose: IndexPurpose, scope: &Scope<'_>) -> Statement {
             (
                 "unique",
                 Hole::Words(match wish.uniqueness {
-                    Uniqueness::Unique => "UNIQUE ",
+                    Uniqueness::Unique | Uniqueness::Constraint => "UNIQUE ",
                     Uniqueness::Plain => "",
                 }),
             ),

@@ -8,7 +8,7 @@ use crate::{
     backend::Backend,
     contract::OnDelete,
     ident::{Ident, TableName},
-    plan::{ColumnShape, LEFTOVERS, Leftovers, Step},
+    plan::{ColumnShape, IndexPurpose, LEFTOVERS, Leftovers, Step},
 };
 
 pub(super) fn up(step: &Step, scope: &Scope<'_>) -> Vec<Statement> {
@@ -54,6 +54,13 @@ pub(super) fn up(step: &Step, scope: &Scope<'_>) -> Vec<Statement> {
         Step::ValidateForeignKey => vec![validate(&scope.names.foreign_key, scope)],
         Step::CreateIndex(purpose) => vec![postgres_index::build(*purpose, scope)],
         Step::CreatePartitionedIndex => postgres_index::build_partitioned(scope),
+        Step::AddUnique => {
+            let name = scope.index_name(IndexPurpose::Wished);
+            vec![Statement::proven(
+                postgres_index::add_unique(name, scope),
+                constraint(name, "c.contype = 'u'", scope),
+            )]
+        }
         Step::Rebuild { .. } => unreachable!("only SQLite rebuilds a table"),
         Step::DropReplaced => {
             let (old, _) = scope.replaced();
@@ -86,6 +93,7 @@ pub(super) fn down(step: &Step, scope: &Scope<'_>) -> Vec<SqlText> {
         | Step::ValidateNotNullCheck
         | Step::ValidateCheck
         | Step::ValidateForeignKey
+        | Step::AddUnique
         | Step::Rebuild { .. } => Vec::new(),
     }
 }

@@ -2,6 +2,7 @@
 
 use super::{
     Scope, Statement,
+    migrations::LOCK_TIMEOUT_MS,
     postgres::{in_schema, regclass, sql, tag},
     text::{Hole, SqlText, join},
 };
@@ -18,8 +19,68 @@ pub(super) fn build(purpose: IndexPurpose, scope: &Scope<'_>) -> Statement {
 }
 
 pub(super) fn drop(purpose: IndexPurpose, scope: &Scope<'_>) -> SqlText {
-    let index = in_schema(scope.index_name(purpose), scope);
-    sql("DROP INDEX CONCURRENTLY {index}", &[("index", Hole::Table(&index))])
+    let name = scope.index_name(purpose);
+    let index = in_schema(name, scope);
+    match scope.contract.answers().index.as_ref().map(|index| index.uniqueness) {
+        Some(Uniqueness::Constraint) => drop_unique(name, scope),
+        Some(Uniqueness::Plain | Uniqueness::Unique) | None => {
+            sql("DROP INDEX CONCURRENTLY {index}", &[("index", Hole::Table(&index))])
+        }
+    }
+}
+
+/// Makes a constraint of a unique index, which nothing but dropping it takes back: so this may run
+/// again where it is one.
+pub(super) fn add_unique(name: &Ident, scope: &Scope<'_>) -> SqlText {
+    sql(
+        "DO {tag}
+BEGIN
+  IF NOT {is_constraint} THEN
+    ALTER TABLE {table} ADD CONSTRAINT {name} UNIQUE USING INDEX {name};
+  END IF;
+END
+{tag}",
+        &[
+            ("tag", Hole::Words(tag(scope))),
+            ("is_constraint", Hole::Sql(&is_constraint(name, scope))),
+            ("table", Hole::Table(scope.table())),
+            ("name", Hole::Name(name)),
+        ],
+    )
+}
+
+/// Drops the index, with the constraint where it is one: the statement stands alone, and so sets its
+/// own limit where nobody else has.
+fn drop_unique(name: &Ident, scope: &Scope<'_>) -> SqlText {
+    sql(
+        "DO {tag}
+BEGIN
+  IF current_setting('lock_timeout') = '0' THEN
+    PERFORM set_config('lock_timeout', '{milliseconds}ms', true);
+  END IF;
+  IF {is_constraint} THEN
+    ALTER TABLE {table} DROP CONSTRAINT {name};
+  ELSE
+    DROP INDEX {index};
+  END IF;
+END
+{tag}",
+        &[
+            ("tag", Hole::Words(tag(scope))),
+            ("milliseconds", Hole::Number(LOCK_TIMEOUT_MS)),
+            ("is_constraint", Hole::Sql(&is_constraint(name, scope))),
+            ("table", Hole::Table(scope.table())),
+            ("name", Hole::Name(name)),
+            ("index", Hole::Table(&in_schema(name, scope))),
+        ],
+    )
+}
+
+fn is_constraint(name: &Ident, scope: &Scope<'_>) -> SqlText {
+    sql(
+        "EXISTS (SELECT 1 FROM pg_constraint WHERE conrelid = {table}::regclass AND conname = {name} AND contype = 'u')",
+        &[("table", Hole::Literal(&regclass(scope))), ("name", Hole::Literal(name.as_str()))],
+    )
 }
 
 /// Takes in the indexes of the partitions, and builds those that are missing: a bounded part.
@@ -80,7 +141,7 @@ fn create(way: Way, name: &Ident, scope: &Scope<'_>) -> SqlText {
             (
                 "unique",
                 Hole::Words(match wish.uniqueness {
-                    Uniqueness::Unique => "UNIQUE ",
+                    Uniqueness::Unique | Uniqueness::Constraint => "UNIQUE ",
                     Uniqueness::Plain => "",
                 }),
             ),

@@ -49,6 +49,7 @@ pub(super) fn up(step: &Step, scope: &Scope<'_>) -> Vec<Statement> {
         | Step::ValidateCheck
         | Step::AddForeignKey
         | Step::ValidateForeignKey
+        | Step::AddUnique
         | Step::CreatePartitionedIndex => unreachable!("planned on another engine only"),
     }
 }
@@ -82,6 +83,7 @@ pub(super) fn down(step: &Step, scope: &Scope<'_>) -> Vec<SqlText> {
         | Step::ValidateCheck
         | Step::AddForeignKey
         | Step::ValidateForeignKey
+        | Step::AddUnique
         | Step::CreatePartitionedIndex => Vec::new(),
     }
 }
@@ -298,7 +300,7 @@ fn create_index(scope: &Scope<'_>) -> Statement {
             (
                 "unique",
                 Hole::Words(match wish.uniqueness {
-                    Uniqueness::Unique => "UNIQUE ",
+                    Uniqueness::Unique | Uniqueness::Constraint => "UNIQUE ",
                     Uniqueness::Plain => "",
                 }),
             ),

@@ -69,7 +69,7 @@ fn index() -> impl Strategy<Value = IndexWish> {
     (
         option::of(ident()),
         option::of(ident()),
-        select(vec![Uniqueness::Plain, Uniqueness::Unique]),
+        select(vec![Uniqueness::Plain, Uniqueness::Unique, Uniqueness::Constraint]),
         per_backend(expr()),
         proptest::collection::vec(ident(), 0..3),
     )
