@@ -399,7 +399,7 @@ fn the_whole_life_there_and_back() {
         let Some(db) = ScratchDb::require(want) else { continue };
         let app = App { project: one_table("postgres", CREATE, CONTRACT), db };
         drop(app.apply(&["--all"]).success());
-        let rows = "INSERT INTO t SELECT n, repeat('x', 900) FROM generate_series(1, 19999) n";
+        let rows = "INSERT INTO t SELECT n, repeat('x', 1900) FROM generate_series(7500, 12500) n";
         app.db.run(&[rows]).unwrap();
         let start = schema(&app.db);
         drop(app.run(&["next", "t.c"]).success());
