@@ -277,6 +277,7 @@ impl App {
     pub(super) fn session(&self, name: &str) -> Session {
         let url = DatabaseUrl::parse(self.db.url()).unwrap();
         let open = OpenOptions { application_name: Some(name.to_owned()), ..OpenOptions::write() };
-        Session::open(&url, &open).unwrap()
+        // Statements may be limited to a millisecond, those of opening too.
+        wait_for("a session", LIMIT, || Session::open(&url, &open).ok()).unwrap()
     }
 }
