@@ -380,6 +380,7 @@ fill = "'en'"
 server = "PostgreSQL 15.4"
 default_volatility = "immutable"
 type_rewrites = false
+partitioned = true
 "#;
 
 const SMALL_CONTRACT: &str =

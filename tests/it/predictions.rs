@@ -28,14 +28,15 @@ const TABLES: &str = "
     INSERT INTO teams VALUES (1, 'red'), (2, 'blue');
     INSERT INTO users SELECT n, 'name ' || n, 'mail' || n FROM generate_series(1, 200) n;";
 
-/// Every step that PostgreSQL knows occurs in one of these; the part of each that differs.
-const CONTRACTS: [&str; 6] = [
+/// Every step that PostgreSQL knows for a table without partitions occurs in one of these; the part of each that differs.
+const CONTRACTS: [&str; 7] = [
     "required = true\ntype = 'text'\n[old_rows]\nfill = 'upper(name)'\n[index]\n\
      [check]\nexpr = \"extra <> ''\"",
     "required = true\ntype = 'bigint'\n[old_rows]\nfill = '1 + id % 2'\n\
      [references]\ntable = 'teams'\ncolumn = 'id'\n[default]\nvalue = '1'\nkeep = false",
     "required = true\ntype = 'integer'\n[default]\nvalue = '7'\nkeep = false",
     "required = false\ntype = 'text'\n[old_rows]\nfill = 'lower(email)'\n[index]\nunique = true",
+    "required = false\ntype = 'text'\n[index]\nunique = 'constraint'\ninclude = ['name']",
     "required = true\ntype = 'varchar(60)'\n[old_rows]\nfill = 'name'\n\
      [replaces]\ncolumn = 'name'\nback = 'extra'",
     "required = true\ntype = 'text'\n[old_rows]\nrust = 'crate::fill'\n[old_writers]\nby = 'nobody'",
@@ -85,10 +86,49 @@ fn every_step_does_what_is_predicted() {
     if !seen.is_empty() {
         assert_eq!(
             seen.join(" "),
-            "AddCheck AddColumn AddForeignKey AddNotNullCheck Comment CreateFill CreateIndex \
+            "AddCheck AddColumn AddForeignKey AddNotNullCheck AddUnique Comment CreateFill CreateIndex \
              CreateSync DropDefault DropFill DropNotNullCheck DropReplaced DropSync FillLeftovers \
              SetDefault SetNotNull ValidateCheck ValidateForeignKey ValidateNotNullCheck"
         );
+    }
+}
+
+/// An index of partitions locks them as it locks their table, and reads those without one.
+#[test]
+fn a_partitioned_index_does_what_is_predicted() {
+    const SCANS: &str = "SELECT coalesce((SELECT seq_scan FROM pg_stat_xact_user_tables \
+                         WHERE relid = 'low'::regclass), 0)";
+    const FILE: &str = "SELECT pg_relation_filenode('low'::regclass)";
+    for version in VERSIONS {
+        let Some(db) = ScratchDb::require(Want::postgres().version(version)) else { continue };
+        let mut session = open(&db);
+        session
+            .batch(
+                "CREATE TABLE users (id bigint PRIMARY KEY) PARTITION BY RANGE (id);
+                 CREATE TABLE low PARTITION OF users FOR VALUES FROM (0) TO (1000);
+                 INSERT INTO users SELECT generate_series(1, 200)",
+            )
+            .unwrap();
+        let contract = contract("required = false\ntype = 'text'\n[index]");
+        let facts = read_table(&mut session, contract.table()).unwrap();
+        let plan = Plan::build(&contract, &facts).unwrap();
+        session.batch("ALTER TABLE users ADD COLUMN extra text").unwrap();
+        let pid = session.value("SELECT pg_backend_pid()").unwrap().unwrap();
+        session.batch("BEGIN").unwrap();
+        let (file, scans) = (session.value(FILE).unwrap(), session.value(SCANS).unwrap());
+        let step = Step::CreatePartitionedIndex;
+        for statement in render::up(&step, &plan) {
+            session.batch(statement.sql.as_str()).unwrap();
+        }
+        for table in ["users", "low"] {
+            let found = Found {
+                lock: strongest_on(&mut session, &pid, table),
+                rewrite: session.value(FILE).unwrap() != file,
+                scan: session.value(SCANS).unwrap() != scans,
+            };
+            let wanted = effect(&step, &facts);
+            assert!(found.is(&wanted), "{version}: {table}: {wanted:?}, found {found:?}");
+        }
     }
 }
 
@@ -180,9 +220,13 @@ fn built_concurrently(db: &ScratchDb, step: &Step, plan: &Plan) -> Found {
 
 /// Returns the strongest lock of a session on the table, in the manual's spelling.
 fn strongest(session: &mut Session, pid: &str) -> String {
+    strongest_on(session, pid, "users")
+}
+
+fn strongest_on(session: &mut Session, pid: &str, table: &str) -> String {
     let sql = format!(
         "SELECT mode FROM pg_locks WHERE pid = {pid} AND granted AND locktype = 'relation' \
-         AND relation = 'users'::regclass AND database = \
+         AND relation = '{table}'::regclass AND database = \
          (SELECT oid FROM pg_database WHERE datname = current_database())"
     );
     let rank = ["", "ACCESS SHARE", "ROW SHARE"]

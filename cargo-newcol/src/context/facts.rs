@@ -262,6 +262,7 @@ impl Context {
             type_rewrites: None,
             replaced: None,
             heirs: Vec::new(),
+            partitioned: false,
         };
         let backend = url.backend();
         if backend == Backend::Postgres
@@ -279,6 +280,7 @@ impl Context {
             let replaced = replaces.and_then(|replaces| facts.column(&replaces.column));
             measured.replaced = replaced.and_then(ReplacedColumn::of);
             measured.heirs = facts.heirs;
+            measured.partitioned = facts.partitioned;
         }
         Ok(measured)
     }
@@ -302,6 +304,7 @@ fn adapt(facts: &mut TableFacts, wish: &Wish<'_>) {
         if facts.source == Source::Schema {
             facts.server = server;
             facts.heirs.clone_from(&measured.heirs);
+            facts.partitioned = measured.partitioned;
         }
         facts.default_volatility = facts.default_volatility.or(measured.default_volatility);
         facts.type_rewrites = facts.type_rewrites.or(measured.type_rewrites);

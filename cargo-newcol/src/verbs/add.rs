@@ -76,9 +76,9 @@ pub(crate) struct AddArgs {
     /// Build an index, with a method of the engine's if one is given
     #[arg(long, value_name = "METHOD", num_args = 0..=1, default_missing_value = "", help_heading = "Index and constraints")]
     index: Option<String>,
-    /// The index refuses duplicates
-    #[arg(long, help_heading = "Index and constraints")]
-    unique: bool,
+    /// The index refuses duplicates; `--unique=constraint` makes a UNIQUE constraint of it
+    #[arg(long, value_name = "AS", num_args = 0..=1, require_equals = true, default_missing_value = "index", value_parser = uniqueness, help_heading = "Index and constraints")]
+    unique: Option<Uniqueness>,
     /// Predicate of a partial index
     #[arg(long, value_name = "EXPR", help_heading = "Index and constraints")]
     index_where: Vec<String>,
@@ -125,6 +125,14 @@ pub(crate) struct AddArgs {
 fn old_writers(text: &str) -> Result<OldWriters, String> {
     let found = OldWriters::ALL.into_iter().find(|w| w.name() == text);
     found.ok_or_else(|| "it is `default`, `trigger` or `nobody`".to_owned())
+}
+
+fn uniqueness(text: &str) -> Result<Uniqueness, String> {
+    match text {
+        "index" => Ok(Uniqueness::Unique),
+        "constraint" => Ok(Uniqueness::Constraint),
+        _ => Err("it is `index` or `constraint`".to_owned()),
+    }
 }
 
 fn on_delete(text: &str) -> Result<OnDelete, String> {
@@ -214,6 +222,7 @@ fn replayed(targets: &[Target]) -> Option<Measured> {
             type_rewrites: None,
             replaced: Some(ReplacedColumn::of(facts.column(&replaces.column)?)?),
             heirs: Vec::new(),
+            partitioned: false,
         })
     })
 }
@@ -351,7 +360,7 @@ fn exprs(texts: &[String]) -> PerBackend<Expr> {
 }
 
 fn index(args: &AddArgs) -> Result<Option<IndexWish>, CliError> {
-    let details = args.unique || !args.index_where.is_empty() || !args.include.is_empty();
+    let details = args.unique.is_some() || !args.index_where.is_empty() || !args.include.is_empty();
     if args.index.is_none() && !details {
         return Ok(None);
     }
@@ -363,7 +372,7 @@ fn index(args: &AddArgs) -> Result<Option<IndexWish>, CliError> {
     Ok(Some(IndexWish {
         name: None,
         method,
-        uniqueness: if args.unique { Uniqueness::Unique } else { Uniqueness::Plain },
+        uniqueness: args.unique.unwrap_or_default(),
         predicate: exprs(&args.index_where),
         include: include.collect::<Result<_, _>>().map_err(|e| wrong_name("--include", &e))?,
     }))

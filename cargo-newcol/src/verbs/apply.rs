@@ -200,6 +200,7 @@ pub(super) fn failed(out: &mut Output, error: &ApplyError, url: &DatabaseUrl) ->
         | ApplyError::Failed { .. }
         | ApplyError::OtherIndex { .. }
         | ApplyError::Privilege { .. }
+        | ApplyError::Partitioned { .. }
         | ApplyError::ReadOnly { .. } => Exit::Failed,
     };
     CliError::of(exit, error).at(url.describe()).hint_maybe(error.hint())

@@ -167,8 +167,10 @@ fn write_index(out: &mut Writer, index: &IndexWish) {
     if let Some(method) = &index.method {
         out.text("method", method.as_str());
     }
-    if index.uniqueness == Uniqueness::Unique {
-        out.pair("unique", "true");
+    match index.uniqueness {
+        Uniqueness::Plain => {}
+        Uniqueness::Unique => out.pair("unique", "true"),
+        Uniqueness::Constraint => out.text("unique", "constraint"),
     }
     out.expr("where", index.predicate.common.as_ref());
     if !index.include.is_empty() {
@@ -210,7 +212,7 @@ fn special<T>(value: &PerBackend<T>, backend: Backend) -> Option<&T> {
 }
 
 /// Returns the keys of `[measured]` with their TOML values, `None` where nothing was measured.
-fn measured_pairs(measured: &Measured) -> [(&'static str, Option<String>); 8] {
+fn measured_pairs(measured: &Measured) -> [(&'static str, Option<String>); 9] {
     let volatility = measured.default_volatility.filter(|v| *v != Volatility::Unknown);
     let replaced = measured.replaced.as_ref();
     let heirs: Vec<String> =
@@ -224,6 +226,7 @@ fn measured_pairs(measured: &Measured) -> [(&'static str, Option<String>); 8] {
         ("replaced_default", replaced.and_then(|r| r.default.as_deref()).map(quoted_on_one_line)),
         ("replaced_comment", replaced.and_then(|r| r.comment.as_deref()).map(quoted_on_one_line)),
         ("heirs", (!heirs.is_empty()).then(|| format!("[{}]", heirs.join(", ")))),
+        ("partitioned", measured.partitioned.then(|| "true".to_owned())),
     ]
 }
 

@@ -137,6 +137,18 @@ pub enum Uniqueness {
     Plain,
     /// Two rows may not share a value.
     Unique,
+    /// The same, and a UNIQUE constraint says so: `ON CONFLICT ON CONSTRAINT` asks for one.
+    Constraint,
+}
+
+impl Uniqueness {
+    /// Reports whether two rows may not share a value.
+    pub fn refuses_duplicates(self) -> bool {
+        match self {
+            Self::Plain => false,
+            Self::Unique | Self::Constraint => true,
+        }
+    }
 }
 
 /// The index on the column.

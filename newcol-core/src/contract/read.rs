@@ -52,6 +52,8 @@ pub struct Measured {
     pub replaced: Option<ReplacedColumn>,
     /// Partitions and heirs of the table, which change with it.
     pub heirs: Vec<TableName>,
+    /// Whether the table is partitioned.
+    pub partitioned: bool,
 }
 
 /// Definition of the column that the wished one replaces, as its server prints it.
@@ -417,7 +419,7 @@ fn index(
     places.note(Answer::Index, &section.place());
     let index_name = reader.string(section, "name").and_then(|found| name(reader, found));
     let method = reader.string(section, "method").and_then(|found| name(reader, found));
-    let unique = reader.bool(section, "unique");
+    let uniqueness = uniqueness(reader, section);
     let predicate =
         expressions(reader, (section, "where"), (engines, "where"), places, Answer::Index);
     let include = reader.strings(section, "include");
@@ -426,11 +428,18 @@ fn index(
         belongs_to(reader, engines, "where", "index");
         return None;
     }
-    let uniqueness = match unique {
+    Some(IndexWish { name: index_name, method, uniqueness, predicate, include })
+}
+
+/// Reads true, false or the one word that says more than true.
+fn uniqueness(reader: &mut Reader<'_>, section: Section<'_>) -> Uniqueness {
+    if reader.is_text(section, "unique", "constraint") {
+        return Uniqueness::Constraint;
+    }
+    match reader.bool(section, "unique") {
         Some(Found { value: true, .. }) => Uniqueness::Unique,
         Some(_) | None => Uniqueness::Plain,
-    };
-    Some(IndexWish { name: index_name, method, uniqueness, predicate, include })
+    }
 }
 
 fn references(
@@ -507,6 +516,7 @@ fn measured(reader: &mut Reader<'_>, root: Section<'_>) -> Option<Measured> {
     let replaced_comment = reader.string(section, "replaced_comment");
     let heirs = reader.strings(section, "heirs");
     let heirs = heirs.into_iter().filter_map(|found| table_name(reader, found)).collect();
+    let partitioned = reader.bool(section, "partitioned");
     Some(Measured {
         server: server?.value,
         default_volatility: volatility.map(|found| found.value),
@@ -518,6 +528,7 @@ fn measured(reader: &mut Reader<'_>, root: Section<'_>) -> Option<Measured> {
             comment: replaced_comment.map(|found| found.value),
         }),
         heirs,
+        partitioned: partitioned.is_some_and(|found| found.value),
     })
 }
 

@@ -161,7 +161,8 @@ pub(in crate::execute) fn of(session: &mut Session, waiting: &str) -> Result<Vec
     read(session, &sql)
 }
 
-/// Returns who has held a lock on a table for longer than that (PostgreSQL).
+/// Returns who has held a lock on a table, or on a partition or heir of it, for longer than that
+/// (PostgreSQL).
 pub(in crate::execute) fn holders(
     session: &mut Session,
     table: &TableName,
@@ -170,8 +171,10 @@ pub(in crate::execute) fn holders(
 ) -> Result<Vec<Peer>, DbError> {
     let relation = exact_literal(Backend::Postgres, &text::table(Backend::Postgres, table));
     let sql = activity(&format!(
-        "a.pid IN (SELECT l.pid FROM pg_catalog.pg_locks l WHERE l.relation = to_regclass({relation}) \
-         AND l.granted AND l.database = \
+        "a.pid IN (WITH RECURSIVE family (id) AS (SELECT to_regclass({relation})::oid \
+           UNION SELECT i.inhrelid FROM pg_catalog.pg_inherits i JOIN family f ON f.id = i.inhparent) \
+         SELECT l.pid FROM pg_catalog.pg_locks l JOIN family f ON f.id = l.relation \
+         WHERE l.granted AND l.database = \
          (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())) \
          AND a.pid NOT IN ({except}, pg_backend_pid()) AND {}",
         longer_than(longer)

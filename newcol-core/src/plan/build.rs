@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     backend::Backend,
-    contract::{Answer, Contract, OldWriters, Presence},
+    contract::{Answer, Contract, OldWriters, Presence, Uniqueness},
     ident::ColumnPath,
 };
 
@@ -368,12 +368,26 @@ impl Builder<'_> {
         if answers.index.is_some() && !with_foreign_key {
             let step = Step::CreateIndex(IndexPurpose::Wished);
             stage.migrations.push(match self.backend() {
+                Backend::Postgres if self.facts.partitioned => {
+                    self.because("the table is partitioned, and no statement builds its index without holding writers up: `cargo newcol apply` builds it on one partition after the other, and the migration puts these together");
+                    Migration::wrapped("index", vec![Step::CreatePartitionedIndex])
+                }
                 Backend::Postgres | Backend::Mysql => Migration::bare("index", step),
                 Backend::Sqlite => Migration::wrapped("index", vec![step]),
             });
+            if self.backend() == Backend::Postgres && self.is_constraint() {
+                stage.migrations.push(Migration::wrapped("unique", vec![Step::AddUnique]));
+                self.because("a UNIQUE constraint would build its index while everybody waits: it takes over one that was built before");
+            }
             self.because("the index has a stage of its own: building it takes as long as the table is large, and after the fill it is built once instead of being updated row by row");
         }
         stage
+    }
+
+    /// Reports whether the index is to be a constraint too.
+    pub(super) fn is_constraint(&self) -> bool {
+        let index = self.contract.answers().index.as_ref();
+        index.is_some_and(|index| index.uniqueness == Uniqueness::Constraint)
     }
 
     fn warn(&mut self, stages: &[Stage]) {

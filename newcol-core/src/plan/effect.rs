@@ -18,6 +18,8 @@ pub enum Lock {
     RowExclusive,
     /// `SHARE UPDATE EXCLUSIVE`: reads and writes go on.
     ShareUpdateExclusive,
+    /// `SHARE`: reads go on, writes wait.
+    Share,
     /// `SHARE ROW EXCLUSIVE`: reads go on, writes wait.
     ShareRowExclusive,
     /// `ACCESS EXCLUSIVE`: everything waits.
@@ -35,6 +37,7 @@ impl Lock {
             Self::AccessShare => "ACCESS SHARE",
             Self::RowExclusive => "ROW EXCLUSIVE",
             Self::ShareUpdateExclusive => "SHARE UPDATE EXCLUSIVE",
+            Self::Share => "SHARE",
             Self::ShareRowExclusive => "SHARE ROW EXCLUSIVE",
             Self::AccessExclusive => "ACCESS EXCLUSIVE",
             Self::MetadataBriefly => "metadata lock",
@@ -101,6 +104,7 @@ fn postgres(step: &Step, facts: &TableFacts) -> Effect {
         | Step::SetNotNull
         | Step::DropNotNullCheck
         | Step::AddCheck
+        | Step::AddUnique
         | Step::DropReplaced => brief(Lock::AccessExclusive),
         Step::Comment => brief(Lock::ShareUpdateExclusive),
         Step::CreateFill | Step::CreateSync | Step::AddForeignKey => brief(Lock::ShareRowExclusive),
@@ -115,6 +119,8 @@ fn postgres(step: &Step, facts: &TableFacts) -> Effect {
         | Step::ValidateCheck
         | Step::ValidateForeignKey
         | Step::CreateIndex(_) => scan,
+        // On its partitions too.
+        Step::CreatePartitionedIndex => Effect { lock: Lock::Share, hold: Hold::Bounded, ..scan },
         Step::Rebuild { .. } => {
             Effect { lock: Lock::AccessExclusive, hold: Hold::Table, rewrite: true, scan: true }
         }
@@ -139,12 +145,13 @@ fn mysql(step: &Step, product: Product) -> Effect {
         | Step::ValidateNotNullCheck
         | Step::AddCheck
         | Step::ValidateCheck
+        | Step::AddUnique
         | Step::ValidateForeignKey => instant,
         Step::FillLeftovers(_) => {
             Effect { lock: Lock::RowExclusive, hold: Hold::Bounded, rewrite: false, scan: true }
         }
         Step::AddForeignKey => Effect { scan: true, ..instant },
-        Step::CreateIndex(_) => online,
+        Step::CreateIndex(_) | Step::CreatePartitionedIndex => online,
         // NULL to NOT NULL changes the row format: rebuilt in place, writers go on.
         Step::SetNotNull | Step::Rebuild { .. } => Effect { rewrite: true, ..online },
         Step::DropReplaced => match product {
@@ -177,10 +184,13 @@ fn sqlite(step: &Step) -> Effect {
         | Step::DropNotNullCheck
         | Step::AddCheck
         | Step::ValidateCheck
+        | Step::AddUnique
         | Step::AddForeignKey
         | Step::ValidateForeignKey => brief,
         Step::FillLeftovers(_) => Effect { hold: Hold::Bounded, scan: true, ..brief },
-        Step::CreateIndex(_) => Effect { hold: Hold::Table, scan: true, ..brief },
+        Step::CreateIndex(_) | Step::CreatePartitionedIndex => {
+            Effect { hold: Hold::Table, scan: true, ..brief }
+        }
         Step::Rebuild { .. } | Step::DropReplaced => {
             Effect { hold: Hold::Table, rewrite: true, scan: true, ..brief }
         }

@@ -1,7 +1,7 @@
 //! Says in plain words what a step does, what waits for it, and how it is undone.
 
 use super::{
-    Gate, IndexPurpose, LEFTOVERS, Leftovers, Step, Transaction,
+    Gate, IndexPurpose, LEFTOVERS, Leftovers, Step, Transaction, UNINDEXED_MB,
     effect::{Effect, Hold, Lock},
 };
 use crate::contract::Contract;
@@ -56,6 +56,10 @@ pub fn what(step: &Step, contract: &Contract) -> String {
         Step::CreateIndex(IndexPurpose::ForeignKey) => {
             format!("Builds the index that the foreign key of `{column}` needs.")
         }
+        Step::CreatePartitionedIndex => format!(
+            "Makes the index on `{column}` of those that `cargo newcol apply` has built on the partitions; what is missing it builds itself, up to {UNINDEXED_MB} MB of rows."
+        ),
+        Step::AddUnique => format!("Makes a constraint of the unique index on `{column}`."),
         Step::Rebuild { to, .. } => {
             let becomes = match (to.not_null, &to.default) {
                 (true, Some(_)) => "NOT NULL with its default",
@@ -80,7 +84,7 @@ pub fn blocks(effect: &Effect) -> String {
         Lock::AccessShare => "reads and writes go on; schema changes wait",
         Lock::RowExclusive => "nobody but writers of the same rows waits",
         Lock::ShareUpdateExclusive => "reads and writes go on; other schema changes wait",
-        Lock::ShareRowExclusive => "reads go on, writes wait",
+        Lock::Share | Lock::ShareRowExclusive => "reads go on, writes wait",
         Lock::AccessExclusive => "reads and writes wait",
         Lock::MetadataBriefly => "reads and writes wait for a moment at the start and the end",
         Lock::DatabaseWrite => "other writers wait",
@@ -117,6 +121,12 @@ pub fn undo(step: &Step) -> &'static str {
         Step::DropNotNullCheck => "Adds the helper check again.",
         Step::AddForeignKey => "Drops the foreign key.",
         Step::CreateIndex(_) => "Drops the index.",
+        Step::CreatePartitionedIndex => {
+            "Drops the index and those of all partitions; reads and writes wait, briefly."
+        }
+        Step::AddUnique => {
+            "Nothing: the constraint goes with its index, while reads and writes wait, briefly."
+        }
         Step::Rebuild { .. } => "Rebuilds the table as it was.",
         Step::DropReplaced => "Adds the column again and computes its values back.",
     }

@@ -81,7 +81,9 @@ impl Landed {
             }
             Step::AddForeignKey => self.foreign_key = Standing::NotProven,
             Step::ValidateForeignKey => self.foreign_key = Standing::Proven,
-            Step::CreateIndex(_) => self.index = true,
+            Step::CreateIndex(_) | Step::CreatePartitionedIndex => self.index = true,
+            // The index stays what it is.
+            Step::AddUnique => {}
             Step::DropReplaced => self.replaced_is_gone = true,
         }
     }

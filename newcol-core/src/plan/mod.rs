@@ -30,6 +30,11 @@ use crate::{
 /// share the deployment with other migrations.
 pub const LEFTOVERS: u64 = 10_000;
 
+/// Megabytes of partitions that a migration indexes itself before it points to `cargo newcol apply`.
+///
+/// Writers wait meanwhile: reading and sorting so much takes a tenth of a second.
+pub const UNINDEXED_MB: u64 = 8;
+
 /// A point between two releases at which the database changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum StageKind {
@@ -181,6 +186,10 @@ pub enum Step {
     ValidateForeignKey,
     /// The index is built without blocking writers.
     CreateIndex(IndexPurpose),
+    /// The index of a partitioned table takes in those of its partitions (PostgreSQL).
+    CreatePartitionedIndex,
+    /// The unique index becomes a constraint (PostgreSQL).
+    AddUnique,
     /// The table is rebuilt with another definition of the column (SQLite).
     Rebuild {
         /// The column before.

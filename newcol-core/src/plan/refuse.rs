@@ -215,12 +215,28 @@ impl Builder<'_> {
     fn check_index(&self) -> Result<(), PlanError> {
         let Some(index) = &self.contract.answers().index else { return Ok(()) };
         let backend = self.backend();
-        if self.facts.partitioned {
+        if self.facts.partitioned && index.uniqueness.refuses_duplicates() {
             return Err(self.unable(
                 Answer::Index,
-                "build an index on a partitioned table without blocking writers",
-                "CREATE INDEX CONCURRENTLY does not work on a partitioned parent",
-                "drop the index from this contract and build it partition by partition",
+                format!("keep `{}` unique", self.contract.path()),
+                "the table is partitioned, and a unique index must contain the partition key, which a new column is no part of",
+                "leave `unique` out; or make a unique index of the column and the partition key in a migration of your own",
+            ));
+        }
+        if backend == Backend::Sqlite && self.is_constraint() {
+            return Err(self.unable(
+                Answer::Index,
+                "add a UNIQUE constraint to a table",
+                "it knows them in CREATE TABLE only",
+                "write `unique = true`: a unique index refuses the same rows, and `ON CONFLICT (column)` finds it",
+            ));
+        }
+        if self.is_constraint() && index.predicate.get(backend).is_some() {
+            return Err(self.unable(
+                Answer::Index,
+                "make a constraint of a partial index",
+                "a constraint holds for every row",
+                "leave the predicate out, or write `unique = true`",
             ));
         }
         if backend == Backend::Mysql && index.predicate.get(backend).is_some() {

@@ -11,6 +11,7 @@ mod mysql;
 pub(crate) mod names;
 pub mod patch;
 mod postgres;
+mod postgres_index;
 pub mod release;
 mod sqlite;
 mod sqlite_rebuild;

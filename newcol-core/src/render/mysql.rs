@@ -53,6 +53,8 @@ pub(super) fn up(step: &Step, scope: &Scope<'_>) -> Vec<Statement> {
         | Step::AddCheck
         | Step::ValidateCheck
         | Step::ValidateForeignKey
+        | Step::CreatePartitionedIndex
+        | Step::AddUnique
         | Step::Rebuild { .. } => unreachable!("planned on another engine only"),
     }
 }
@@ -96,6 +98,8 @@ pub(super) fn down(step: &Step, scope: &Scope<'_>) -> Vec<SqlText> {
         | Step::AddCheck
         | Step::ValidateCheck
         | Step::ValidateForeignKey
+        | Step::CreatePartitionedIndex
+        | Step::AddUnique
         | Step::Rebuild { .. } => Vec::new(),
     }
 }
@@ -467,7 +471,7 @@ fn create_index(purpose: IndexPurpose, scope: &Scope<'_>) -> Statement {
             (
                 "unique",
                 Hole::Words(match wish.uniqueness {
-                    Uniqueness::Unique => "UNIQUE ",
+                    Uniqueness::Unique | Uniqueness::Constraint => "UNIQUE ",
                     Uniqueness::Plain => "",
                 }),
             ),

@@ -4,7 +4,7 @@
 //! that it is recognised anywhere.
 
 use crate::{
-    contract::{Contract, Uniqueness},
+    contract::Contract,
     ident::{Ident, TableName},
 };
 
@@ -36,7 +36,7 @@ impl Names {
         let of = |suffix| Ident::derived(&[table, column, suffix]);
         let ours = |what| Ident::derived(&["newcol", what, table, column]);
         let index = contract.answers().index.as_ref();
-        let unique = index.is_some_and(|i| i.uniqueness == Uniqueness::Unique);
+        let unique = index.is_some_and(|i| i.uniqueness.refuses_duplicates());
         let named = index.and_then(|i| i.name.clone());
         Self {
             index: named.unwrap_or_else(|| of(if unique { "key" } else { "idx" })),

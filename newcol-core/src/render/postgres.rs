@@ -1,12 +1,12 @@
 //! PostgreSQL 13 to 18.
 
 use super::{
-    Scope, Statement,
-    text::{Hole, SqlText, join},
+    Scope, Statement, postgres_index,
+    text::{Hole, SqlText},
 };
 use crate::{
     backend::Backend,
-    contract::{OnDelete, Uniqueness},
+    contract::OnDelete,
     ident::{Ident, TableName},
     plan::{ColumnShape, IndexPurpose, LEFTOVERS, Leftovers, Step},
 };
@@ -52,7 +52,15 @@ pub(super) fn up(step: &Step, scope: &Scope<'_>) -> Vec<Statement> {
             constraint(&scope.names.foreign_key, "true", scope),
         )],
         Step::ValidateForeignKey => vec![validate(&scope.names.foreign_key, scope)],
-        Step::CreateIndex(purpose) => vec![create_index(*purpose, scope)],
+        Step::CreateIndex(purpose) => vec![postgres_index::build(*purpose, scope)],
+        Step::CreatePartitionedIndex => postgres_index::build_partitioned(scope),
+        Step::AddUnique => {
+            let name = scope.index_name(IndexPurpose::Wished);
+            vec![Statement::proven(
+                postgres_index::add_unique(name, scope),
+                constraint(name, "c.contype = 'u'", scope),
+            )]
+        }
         Step::Rebuild { .. } => unreachable!("only SQLite rebuilds a table"),
         Step::DropReplaced => {
             let (old, _) = scope.replaced();
@@ -77,16 +85,15 @@ pub(super) fn down(step: &Step, scope: &Scope<'_>) -> Vec<SqlText> {
         Step::DropNotNullCheck => sql_of(up(&Step::AddNotNullCheck, scope)),
         Step::AddCheck => vec![drop_constraint(&scope.names.check, scope)],
         Step::AddForeignKey => vec![drop_constraint(&scope.names.foreign_key, scope)],
-        Step::CreateIndex(purpose) => vec![sql(
-            "DROP INDEX CONCURRENTLY {index}",
-            &[("index", Hole::Table(&in_schema(scope.index_name(*purpose), scope)))],
-        )],
+        Step::CreateIndex(purpose) => vec![postgres_index::drop(*purpose, scope)],
+        Step::CreatePartitionedIndex => vec![postgres_index::drop_partitioned(scope)],
         Step::DropReplaced => restore_replaced(scope),
         Step::Comment
         | Step::FillLeftovers(_)
         | Step::ValidateNotNullCheck
         | Step::ValidateCheck
         | Step::ValidateForeignKey
+        | Step::AddUnique
         | Step::Rebuild { .. } => Vec::new(),
     }
 }
@@ -118,7 +125,10 @@ pub(super) fn on_copy(step: &Step, scope: &Scope<'_>) -> Vec<SqlText> {
         | Step::DropNotNullCheck
         | Step::AddCheck
         | Step::ValidateCheck => sql_of(up(step, scope)),
-        Step::CreateIndex(purpose) => vec![index(*purpose, "", scope)],
+        Step::CreateIndex(purpose) => vec![postgres_index::at_once(*purpose, scope)],
+        Step::CreatePartitionedIndex => {
+            vec![postgres_index::at_once(IndexPurpose::Wished, scope)]
+        }
         Step::CreateFill
         | Step::DropFill
         | Step::CreateSync
@@ -126,12 +136,13 @@ pub(super) fn on_copy(step: &Step, scope: &Scope<'_>) -> Vec<SqlText> {
         | Step::FillLeftovers(_)
         | Step::AddForeignKey
         | Step::ValidateForeignKey
+        | Step::AddUnique
         | Step::Rebuild { .. }
         | Step::DropReplaced => Vec::new(),
     }
 }
 
-fn sql(template: &'static str, holes: &[(&str, Hole<'_>)]) -> SqlText {
+pub(super) fn sql(template: &'static str, holes: &[(&str, Hole<'_>)]) -> SqlText {
     super::text::sql(Backend::Postgres, template, holes)
 }
 
@@ -140,7 +151,7 @@ fn sql_of(statements: Vec<Statement>) -> Vec<SqlText> {
 }
 
 /// An object of ours in the schema of the table.
-fn in_schema(name: &Ident, scope: &Scope<'_>) -> TableName {
+pub(super) fn in_schema(name: &Ident, scope: &Scope<'_>) -> TableName {
     TableName { schema: scope.table().schema.clone(), name: name.clone() }
 }
 
@@ -216,7 +227,7 @@ fn drop_default(scope: &Scope<'_>) -> SqlText {
 }
 
 /// A dollar quote that the user's expressions do not contain.
-fn tag(scope: &Scope<'_>) -> &'static str {
+pub(super) fn tag(scope: &Scope<'_>) -> &'static str {
     let answers = scope.contract.answers();
     let mut texts = vec![scope.table().to_string(), scope.column().to_string()];
     texts.extend(scope.contract.sql_fill(Backend::Postgres).map(ToString::to_string));
@@ -228,6 +239,8 @@ fn tag(scope: &Scope<'_>) -> &'static str {
             .and_then(|r| r.back.get(Backend::Postgres))
             .map(ToString::to_string),
     );
+    let predicate = answers.index.as_ref().and_then(|i| i.predicate.get(Backend::Postgres));
+    texts.extend(predicate.map(ToString::to_string));
     ["$newcol$", "$newcol1$", "$newcol2$", "$newcol3$"]
         .into_iter()
         .find(|tag| !texts.iter().any(|t| t.contains(tag)))
@@ -510,55 +523,6 @@ pub(super) fn on_delete(action: Option<OnDelete>) -> &'static str {
     }
 }
 
-fn create_index(purpose: IndexPurpose, scope: &Scope<'_>) -> Statement {
-    let name = scope.index_name(purpose);
-    let proof = sql(
-        "SELECT EXISTS (SELECT 1 FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid \
-         WHERE i.indrelid = {table}::regclass AND c.relname = {name} AND i.indisvalid)",
-        &[("table", Hole::Literal(&regclass(scope))), ("name", Hole::Literal(name.as_str()))],
-    );
-    Statement::proven(index(purpose, "CONCURRENTLY ", scope), proof)
-}
-
-fn index(purpose: IndexPurpose, how: &'static str, scope: &Scope<'_>) -> SqlText {
-    let wish = scope.contract.answers().index.clone().unwrap_or_default();
-    let name = scope.index_name(purpose);
-    let method = wish.method.as_ref().map_or_else(
-        || sql("", &[]),
-        |method| sql(" USING {method}", &[("method", Hole::Name(method))]),
-    );
-    let include: Vec<SqlText> =
-        wish.include.iter().map(|c| sql("{c}", &[("c", Hole::Name(c))])).collect();
-    let include = if include.is_empty() {
-        sql("", &[])
-    } else {
-        sql(" INCLUDE ({columns})", &[("columns", Hole::Sql(&join(&include, ", ")))])
-    };
-    let predicate = wish
-        .predicate
-        .get(Backend::Postgres)
-        .map_or_else(|| sql("", &[]), |expr| sql(" WHERE {expr}", &[("expr", Hole::Expr(expr))]));
-    sql(
-        "CREATE {unique}INDEX {how}{index} ON {table}{method} ({column}){include}{predicate}",
-        &[
-            (
-                "unique",
-                Hole::Words(match wish.uniqueness {
-                    Uniqueness::Unique => "UNIQUE ",
-                    Uniqueness::Plain => "",
-                }),
-            ),
-            ("how", Hole::Words(how)),
-            ("index", Hole::Name(name)),
-            ("table", Hole::Table(scope.table())),
-            ("method", Hole::Sql(&method)),
-            ("column", Hole::Name(scope.column())),
-            ("include", Hole::Sql(&include)),
-            ("predicate", Hole::Sql(&predicate)),
-        ],
-    )
-}
-
 fn restore_replaced(scope: &Scope<'_>) -> Vec<SqlText> {
     let (old, back) = scope.replaced();
     let facts = scope.facts.column(old).expect("planning reads the replaced column");
@@ -605,7 +569,7 @@ END
 }
 
 /// The table as `regclass` reads it from a literal.
-fn regclass(scope: &Scope<'_>) -> String {
+pub(super) fn regclass(scope: &Scope<'_>) -> String {
     sql("{table}", &[("table", Hole::Table(scope.table()))]).to_string()
 }
 

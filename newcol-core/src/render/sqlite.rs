@@ -48,7 +48,9 @@ pub(super) fn up(step: &Step, scope: &Scope<'_>) -> Vec<Statement> {
         | Step::AddCheck
         | Step::ValidateCheck
         | Step::AddForeignKey
-        | Step::ValidateForeignKey => unreachable!("planned on another engine only"),
+        | Step::ValidateForeignKey
+        | Step::AddUnique
+        | Step::CreatePartitionedIndex => unreachable!("planned on another engine only"),
     }
 }
 
@@ -80,7 +82,9 @@ pub(super) fn down(step: &Step, scope: &Scope<'_>) -> Vec<SqlText> {
         | Step::AddCheck
         | Step::ValidateCheck
         | Step::AddForeignKey
-        | Step::ValidateForeignKey => Vec::new(),
+        | Step::ValidateForeignKey
+        | Step::AddUnique
+        | Step::CreatePartitionedIndex => Vec::new(),
     }
 }
 
@@ -296,7 +300,7 @@ fn create_index(scope: &Scope<'_>) -> Statement {
             (
                 "unique",
                 Hole::Words(match wish.uniqueness {
-                    Uniqueness::Unique => "UNIQUE ",
+                    Uniqueness::Unique | Uniqueness::Constraint => "UNIQUE ",
                     Uniqueness::Plain => "",
                 }),
             ),

@@ -7,7 +7,6 @@ use super::{
 };
 use crate::{
     backend::Backend,
-    contract::Uniqueness,
     schema::{Column, names::column_name},
 };
 
@@ -207,7 +206,7 @@ fn new_field(subject: &Subject<'_>, schema: &super::SchemaTable<'_>) -> Result<F
     let sample = sample(&derived.diesel, &name, limit, &subject.package)
         .ok_or_else(|| unfit("nothing tells its usual values in this package"))?;
     let index = contract.answers().index.as_ref();
-    if index.is_some_and(|i| i.uniqueness == Uniqueness::Unique) && sample.kind == Kind::Other {
+    if index.is_some_and(|i| i.uniqueness.refuses_duplicates()) && sample.kind == Kind::Other {
         return Err(unfit("no unique values are at hand"));
     }
     Ok(Field { name, nullable: true, sample })

@@ -3,7 +3,6 @@
 use super::{Package, Subject};
 use crate::{
     backend::Backend,
-    contract::Uniqueness,
     render::{release::canonical, text},
 };
 
@@ -126,7 +125,7 @@ fn of_crate(ty: &str, package: &Package) -> Option<Sample> {
 pub(super) fn stand_in(subject: &Subject<'_>) -> Result<String, ScaffoldError> {
     let contract = subject.contract;
     let answers = contract.answers();
-    let unique = answers.index.as_ref().is_some_and(|i| i.uniqueness == Uniqueness::Unique);
+    let unique = answers.index.as_ref().is_some_and(|i| i.uniqueness.refuses_duplicates());
     let bound = unique || !answers.check.is_empty() || answers.references.is_some();
     let none = || ScaffoldError::NoStandIn {
         path: match &answers.old_rows {

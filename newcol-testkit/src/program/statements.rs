@@ -8,7 +8,7 @@ use std::{
 
 use newcol_core::{
     backend::Backend,
-    contract::{Contract, SqlType, Uniqueness},
+    contract::{Contract, SqlType},
     db::{DbError, Row, Session},
     ident::{Ident, TableName},
     plan::{
@@ -284,7 +284,7 @@ fn values(
     }
     let parent = answers.references.as_ref().map(|r| (&r.table, &r.column));
     let values = NewColumn::of(session, contract.path(), ty.as_str(), parent)?;
-    let unique = answers.index.as_ref().is_some_and(|i| i.uniqueness == Uniqueness::Unique);
+    let unique = answers.index.as_ref().is_some_and(|i| i.uniqueness.refuses_duplicates());
     Ok(Some(Values::Sample(Box::new(if unique { values.distinct() } else { values }))))
 }
 

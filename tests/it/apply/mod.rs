@@ -6,6 +6,7 @@ mod embedded;
 mod gates;
 mod index;
 mod locks;
+mod partitions;
 mod privileges;
 mod runners;
 mod source;

@@ -254,6 +254,36 @@ fn every_missing_privilege_is_named_on_postgres() {
     "#);
 }
 
+/// Partitions in another schema have their indexes there.
+#[test]
+fn privileges_in_the_schemas_of_partitions_are_named_too() {
+    let tables = "CREATE SCHEMA store; \
+        CREATE TABLE users (id integer PRIMARY KEY) PARTITION BY LIST (id); \
+        CREATE TABLE store.one PARTITION OF users FOR VALUES IN (1); \
+        CREATE TABLE __diesel_schema_migrations (version varchar(50) PRIMARY KEY, run_on timestamp NOT NULL DEFAULT now())";
+    let header = HEADER.replace("expand", "index");
+    let migrations = [migration(1, &format!("{header}CREATE INDEX ids ON users (id)"), true)];
+    let said = each_is_missed(Want::postgres(), tables, &migrations, |_, user| {
+        let user = &user.name;
+        let all = format!(
+            "CREATE ROLE {user} LOGIN; GRANT USAGE, CREATE ON SCHEMA public, store TO {user}; \
+             ALTER TABLE users OWNER TO {user}; ALTER TABLE store.one OWNER TO {user}; \
+             GRANT SELECT, INSERT, DELETE ON __diesel_schema_migrations TO {user}"
+        );
+        let takes = vec![
+            ("no USAGE", format!("REVOKE USAGE ON SCHEMA store FROM {user}")),
+            ("no CREATE", format!("REVOKE CREATE ON SCHEMA store FROM {user}")),
+        ];
+        (all, takes, format!("DROP OWNED BY {user}; DROP ROLE {user}"))
+    });
+    insta::assert_snapshot!(said, @r#"
+    no USAGE: user `m` may not use schema `store`
+      let an administrator run: GRANT USAGE ON SCHEMA "store" TO "m"
+    no CREATE: user `m` may not create indexes and functions in schema `store`
+      let an administrator run: GRANT CREATE ON SCHEMA "store" TO "m"
+    "#);
+}
+
 #[test]
 fn every_missing_privilege_is_named_on_mariadb() {
     let tables = "CREATE TABLE users (id integer PRIMARY KEY); CREATE TABLE places (id integer PRIMARY KEY); \

@@ -13,11 +13,22 @@ use newcol_core::{
     execute::apply::{Answer, Apply, SqlMigration},
 };
 use newcol_testkit::{
-    Project, ScratchDb, Want, schema_dump,
+    Project, ScratchDb, Want,
+    project::ProjectBuilder,
+    schema_dump,
     wait::{wait_for, wait_until},
 };
 
 use crate::desk::{self, newcol};
+
+/// The tables, that of the column in partitions on two levels.
+const PARTITIONED: &str = "\
+CREATE TABLE users (id integer PRIMARY KEY, name text NOT NULL, settings text) PARTITION BY RANGE (id);
+CREATE TABLE first PARTITION OF users FOR VALUES FROM (0) TO (500);
+CREATE TABLE others PARTITION OF users DEFAULT PARTITION BY RANGE (id);
+CREATE TABLE second PARTITION OF others FOR VALUES FROM (500) TO (1000);
+CREATE TABLE last PARTITION OF others DEFAULT;
+";
 
 /// Rows of the table: as many as a migration fills by itself.
 const ROWS: u64 = 2_000;
@@ -68,10 +79,22 @@ pub(super) struct Left {
 impl App {
     /// A required, computed column with an index, all its stages released.
     pub(super) fn new(want: Want) -> Option<Self> {
+        Self::released(want, desk::one_crate(want.backend.name()))
+    }
+
+    /// The same, of a table in partitions.
+    pub(super) fn partitioned(want: Want) -> Option<Self> {
+        let start = "migrations/2026-01-01-000000-0000_start";
+        let project = desk::one_crate(want.backend.name());
+        let project = project.file(format!("{start}/up.sql"), PARTITIONED);
+        Self::released(want, project.file(format!("{start}/down.sql"), "DROP TABLE users"))
+    }
+
+    fn released(want: Want, project: ProjectBuilder) -> Option<Self> {
         let db = ScratchDb::require(want)?;
         // A file appears with the first statement.
         db.run(&["SELECT 1"]).unwrap();
-        let project = desk::one_crate(want.backend.name()).build().unwrap();
+        let project = project.build().unwrap();
         let run = |args: &[&str]| newcol(&project, &[args, &["--database-url", db.url()]].concat());
         drop(run(&["apply", "--all", "--yes"]).success());
         let add = [desk::LOWER_NAME, &["--index"]].concat();
@@ -200,7 +223,13 @@ impl App {
         assert!(all.starts_with(&recorded), "{recorded:?} of {all:?}");
         let next = self.migrations.get(recorded.len());
         let is_whole = match self.db.backend() {
-            Backend::Postgres | Backend::Sqlite => next.is_none_or(|next| next.in_transaction),
+            // Before an index of the whole table there may be some of its partitions.
+            Backend::Postgres | Backend::Sqlite => {
+                let is_whole = |next: &SqlMigration| {
+                    next.in_transaction && !next.up.contains("\nCREATE INDEX")
+                };
+                next.is_none_or(is_whole)
+            }
             Backend::Mysql => false,
         };
         if is_whole {
@@ -268,6 +297,7 @@ impl App {
     pub(super) fn session(&self, name: &str) -> Session {
         let url = DatabaseUrl::parse(self.db.url()).unwrap();
         let open = OpenOptions { application_name: Some(name.to_owned()), ..OpenOptions::write() };
-        Session::open(&url, &open).unwrap()
+        // Statements may be limited to a millisecond, those of opening too.
+        wait_for("a session", LIMIT, || Session::open(&url, &open).ok()).unwrap()
     }
 }

@@ -53,43 +53,58 @@ fn wanted() -> Option<u64> {
 #[test]
 fn postgres_is_completed_after_faults_at_random_moments() {
     let all = [Fault::Client, Fault::Session, Fault::Cancel, Fault::Timeout];
-    storm(Want::postgres(), &all, faults(8, 1, 1));
+    storm(App::new(Want::postgres()), &all, faults(8, 1, 1));
 }
 
 #[test]
 fn postgres_is_completed_after_crashes_of_the_server() {
-    storm(Want::postgres().private(), &[Fault::Server], faults(2, 1, 5));
+    storm(App::new(Want::postgres().private()), &[Fault::Server], faults(2, 1, 5));
+}
+
+#[test]
+fn partitions_are_completed_after_faults_at_random_moments() {
+    let all = [Fault::Client, Fault::Session, Fault::Cancel, Fault::Timeout];
+    storm(App::partitioned(Want::postgres()), &all, faults(4, 1, 2));
 }
 
 #[test]
 fn mariadb_is_completed_after_faults_at_random_moments() {
     let want = Want::mysql().product(Product::Mariadb);
-    storm(want, &[Fault::Client, Fault::Session, Fault::Cancel], faults(4, 1, 2));
+    storm(App::new(want), &[Fault::Client, Fault::Session, Fault::Cancel], faults(4, 1, 2));
 }
 
 #[test]
 fn mariadb_is_completed_after_crashes_of_the_server() {
-    storm(Want::mysql().product(Product::Mariadb).private(), &[Fault::Server], faults(1, 1, 20));
+    storm(
+        App::new(Want::mysql().product(Product::Mariadb).private()),
+        &[Fault::Server],
+        faults(1, 1, 20),
+    );
 }
 
 #[test]
 fn sqlite_is_completed_after_faults_at_random_moments() {
-    storm(Want::sqlite(), &[Fault::Client], faults(8, 1, 2));
+    storm(App::new(Want::sqlite()), &[Fault::Client], faults(8, 1, 2));
 }
 
 #[test]
 fn postgres_is_completed_from_any_statement() {
-    sweep(Want::postgres());
+    sweep(App::new(Want::postgres()));
+}
+
+#[test]
+fn partitions_are_completed_from_any_statement() {
+    sweep(App::partitioned(Want::postgres().version(13)));
 }
 
 #[test]
 fn mariadb_is_completed_from_any_statement() {
-    sweep(Want::mysql().product(Product::Mariadb));
+    sweep(App::new(Want::mysql().product(Product::Mariadb)));
 }
 
 /// Faults at random moments, each in a run from the first stage to the last.
-fn storm(want: Want, kinds: &[Fault], count: u64) {
-    let Some(app) = App::new(want) else { return };
+fn storm(app: Option<App>, kinds: &[Fault], count: u64) {
+    let Some(app) = app else { return };
     let backend = app.db.backend();
     let mut chance = Chance::of(chance::seed());
     app.reset();
@@ -137,8 +152,8 @@ fn storm(want: Want, kinds: &[Fault], count: u64) {
 }
 
 /// Ends the talk at one statement after the other.
-fn sweep(want: Want) {
-    let Some(app) = App::new(want) else { return };
+fn sweep(app: Option<App>) {
+    let Some(app) = app else { return };
     let backend = app.db.backend();
     let mut chance = Chance::of(chance::seed());
     app.reset();

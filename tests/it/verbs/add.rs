@@ -490,3 +490,38 @@ fn a_required_column_wants_a_value_from_every_row() {
     assert!(add("lower(settings)").contains(told));
     assert!(!add("coalesce(lower(settings), name)").contains("warning"));
 }
+
+/// A unique index may be a constraint too, where the engine can have one later.
+#[test]
+fn an_index_is_unique_in_one_way_or_the_other() {
+    let index = |engine: &str, unique: &[&str]| {
+        let project = desk::one_crate(engine).build().unwrap();
+        let output = newcol(&project, &[&["add", "users.locale", AND_SO_ON], unique].concat());
+        let contract = std::fs::read_to_string(project.root().join("newcol/users.locale.toml"));
+        let contract = contract.unwrap_or_default();
+        let written = contract.lines().filter(|line| line.starts_with("unique"));
+        let written: String = written.map(|line| format!("{line}\n")).collect();
+        format!("{unique:?} on {engine}: {written}{}\n", output.stderr)
+    };
+    let all = [
+        index("postgres", &["--unique"]),
+        index("postgres", &["--unique=constraint"]),
+        index("mysql", &["--unique=constraint"]),
+        index("sqlite", &["--unique=constraint"]),
+        index("postgres", &["--unique=both"]),
+    ];
+    let errors_only = all.map(|text| {
+        let lines = text.lines().filter(|line| !line.starts_with("next: ") && !line.is_empty());
+        lines.collect::<Vec<_>>().join("\n")
+    });
+    assert_snapshot!(errors_only.join("\n"), @r#"
+    ["--unique"] on postgres: unique = true
+    ["--unique=constraint"] on postgres: unique = "constraint"
+    ["--unique=constraint"] on mysql: unique = "constraint"
+    ["--unique=constraint"] on sqlite: error: SQLite 3.37 cannot add a UNIQUE constraint to a table: it knows them in CREATE TABLE only
+      --> --index
+    help: write `unique = true`: a unique index refuses the same rows, and `ON CONFLICT (column)` finds it
+    ["--unique=both"] on postgres: error: invalid value 'both' for '--unique[=<AS>]': it is `index` or `constraint`
+    For more information, try '--help'.
+    "#);
+}

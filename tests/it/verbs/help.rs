@@ -40,7 +40,8 @@ fn help_of_the_tool_and_of_add() {
 
     Index and constraints:
           --index [<METHOD>]            Build an index, with a method of the engine's if one is given
-          --unique                      The index refuses duplicates
+          --unique[=<AS>]               The index refuses duplicates; `--unique=constraint` makes a
+                                        UNIQUE constraint of it
           --index-where <EXPR>          Predicate of a partial index
           --include <COLS>              Columns stored in the index beside the key
           --references <TABLE(COLUMN)>  Foreign key, as `table(column)`

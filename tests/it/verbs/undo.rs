@@ -58,16 +58,22 @@ fn partitions_go_with_their_parent() {
     };
     let schema = table("users") + &table("users_low");
     let builder = desk::one_crate("postgres").schema(schema.as_str());
-    let old_rows = ["--required", "--fill", "upper(name)", "--database-url", db.url()];
+    let old_rows = ["--required", "--fill", "upper(name)", "--index", "--database-url", db.url()];
     let add = [&["add", "users.locale", "--type", "text", "--why", "x"], &old_rows[..]].concat();
     let project = builder.build().unwrap();
     let count = |what: &str| project.read("src/schema.rs").unwrap().matches(what).count();
     done(&project, &add);
     assert_eq!(count("locale -> Nullable<Text>,"), 2);
     done(&project, VOUCH);
+    let files = project.files().unwrap();
+    let is_of_index = |name: &str| name.contains("users_locale_index") && name.ends_with("up.sql");
+    let (_, index) = files.iter().find(|(name, _)| is_of_index(name.as_str())).unwrap();
+    assert!(index.contains("\nCREATE INDEX \"users_locale_idx\" ON \"users\""), "{index}");
+    done(&project, VOUCH);
     assert_eq!(count("locale -> Text,"), 2);
     done(&project, UNDO);
     assert_eq!(count("locale -> Nullable<Text>,"), 2);
+    done(&project, UNDO);
     done(&project, UNDO);
     assert_eq!(project.read("src/schema.rs").unwrap(), schema);
 }

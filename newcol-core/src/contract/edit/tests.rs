@@ -69,7 +69,7 @@ fn index() -> impl Strategy<Value = IndexWish> {
     (
         option::of(ident()),
         option::of(ident()),
-        select(vec![Uniqueness::Plain, Uniqueness::Unique]),
+        select(vec![Uniqueness::Plain, Uniqueness::Unique, Uniqueness::Constraint]),
         per_backend(expr()),
         proptest::collection::vec(ident(), 0..3),
     )
@@ -141,13 +141,11 @@ fn measured() -> impl Strategy<Value = Measured> {
     let heir = select(vec!["logs_2026", "app.logs", "\"it's\".\"a.b\""]);
     let heirs = proptest::collection::vec(heir.prop_map(|name| name.parse().unwrap()), 0..3);
     let rewrites = option::of(any::<bool>());
-    let facts = (text(), option::of(volatility), rewrites, option::of(replaced), heirs);
-    facts.prop_map(|(server, default_volatility, type_rewrites, replaced, heirs)| Measured {
-        server,
-        default_volatility,
-        type_rewrites,
-        replaced,
-        heirs,
+    let partitioned = any::<bool>();
+    let facts =
+        (text(), option::of(volatility), rewrites, option::of(replaced), heirs, partitioned);
+    facts.prop_map(|(server, default_volatility, type_rewrites, replaced, heirs, partitioned)| {
+        Measured { server, default_volatility, type_rewrites, replaced, heirs, partitioned }
     })
 }
 

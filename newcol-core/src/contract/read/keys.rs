@@ -116,6 +116,11 @@ impl<'t> Reader<'t> {
         }
     }
 
+    /// Reports whether a key has this very text.
+    pub(super) fn is_text(&mut self, section: Section<'_>, key: &'static str, text: &str) -> bool {
+        self.item(section, key).and_then(Item::as_str) == Some(text)
+    }
+
     pub(super) fn needed_string(
         &mut self,
         section: Section<'_>,

@@ -80,6 +80,14 @@ pub enum ApplyError {
         /// Its definition.
         found: String,
     },
+    /// The table has partitions, which the migration does not know.
+    #[error("index `{index}` cannot be built concurrently on {table}, which is partitioned")]
+    Partitioned {
+        /// Its name.
+        index: String,
+        /// The table, as it is written.
+        table: String,
+    },
     /// There is no way back.
     #[error("migration {migration} has no `down.sql`")]
     NoDown {
@@ -136,6 +144,10 @@ impl ApplyError {
             Self::OtherIndex { .. } => {
                 Some("give the new one another name, or drop the one there is".to_owned())
             }
+            Self::Partitioned { .. } => Some(
+                "take the stage back with `cargo newcol undo`, and release it with `cargo newcol next --database-url <URL>`, which sees the partitions"
+                    .to_owned(),
+            ),
             Self::NoDown { .. } => Some("write one, or undo it by hand".to_owned()),
             Self::Privilege { grant, .. } => Some(format!("let an administrator run: {grant}")),
             Self::ReadOnly { .. } => Some(

@@ -6,116 +6,25 @@
 
 use std::time::Duration;
 
-use sqlparser::tokenizer::Token;
-
 use super::{
-    ApplyError, Direction, Event, Run,
+    ApplyError, Direction, Event, MigrationReport, Run,
     migration::{Attempt, Failed, Script},
     run::remember,
     watch::Patience,
+    wish::{Concurrent, Wish},
 };
 use crate::{
     backend::Backend,
     db::DbError,
     execute::peers::{self, Peer},
     render::text::{exact_literal, quote},
-    sql::{Placed, Statement},
 };
 
 /// How often another session's build is looked at.
 const ASK: Duration = Duration::from_millis(500);
 
-/// `CREATE INDEX CONCURRENTLY` or `DROP INDEX CONCURRENTLY`, taken apart.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Concurrent {
-    Create {
-        is_unique: bool,
-        /// Name of the index.
-        index: String,
-        /// The table, as it is written.
-        table: String,
-        /// What follows the table.
-        rest: String,
-    },
-    Drop {
-        /// The index, as it is written.
-        index: String,
-    },
-}
-
-/// Takes a statement apart; `None` where it is another one, or names no index.
-pub(super) fn concurrent(statement: &Statement, text: &str) -> Option<Concurrent> {
-    let tokens = statement.tokens();
-    let start = statement.range().start;
-    let mut at = Cursor { tokens, at: 0 };
-    if at.words(&["DROP", "INDEX", "CONCURRENTLY"]) {
-        at.words(&["IF", "EXISTS"]);
-        let (_, from) = at.name()?;
-        let index = text[from - start..].trim_end().trim_end_matches(';').to_owned();
-        return Some(Concurrent::Drop { index });
-    }
-    if !at.words(&["CREATE"]) {
-        return None;
-    }
-    let is_unique = at.words(&["UNIQUE"]);
-    if !at.words(&["INDEX", "CONCURRENTLY"]) {
-        return None;
-    }
-    at.words(&["IF", "NOT", "EXISTS"]);
-    let (index, _) = at.name()?;
-    if !at.words(&["ON"]) {
-        return None;
-    }
-    at.words(&["ONLY"]);
-    let (_, from) = at.name()?;
-    let to = at.tokens.get(at.at.checked_sub(1)?)?.range.end;
-    Some(Concurrent::Create {
-        is_unique,
-        index,
-        table: text[from - start..to - start].to_owned(),
-        rest: text[to - start..].to_owned(),
-    })
-}
-
-/// Reads tokens from the left.
-struct Cursor<'a> {
-    tokens: &'a [Placed],
-    at: usize,
-}
-
-impl Cursor<'_> {
-    /// Passes these words, if all of them are next.
-    fn words(&mut self, words: &[&str]) -> bool {
-        let next = self.tokens.get(self.at..self.at + words.len()).unwrap_or_default();
-        let are_next = next.len() == words.len()
-            && words.iter().zip(next).all(|(wanted, placed)| {
-                matches!(&placed.token, Token::Word(word)
-                    if word.quote_style.is_none() && word.value.eq_ignore_ascii_case(wanted))
-            });
-        self.at += if are_next { words.len() } else { 0 };
-        are_next
-    }
-
-    /// Passes a name; returns its last part as the server stores it, and where it begins.
-    fn name(&mut self) -> Option<(String, usize)> {
-        let from = self.tokens.get(self.at)?.range.start;
-        loop {
-            let Token::Word(word) = &self.tokens.get(self.at)?.token else { return None };
-            let name = match word.quote_style {
-                Some(_) => word.value.clone(),
-                None => word.value.to_lowercase(),
-            };
-            self.at += 1;
-            if self.tokens.get(self.at).map(|placed| &placed.token) != Some(&Token::Period) {
-                return Some((name, from));
-            }
-            self.at += 1;
-        }
-    }
-}
-
 /// What a table has under the name of the wished index.
-enum Found {
+pub(super) enum Found {
     Nothing,
     /// Another session builds it.
     Building {
@@ -135,6 +44,19 @@ enum Found {
     },
 }
 
+/// How a wish ended.
+pub(super) enum Settled {
+    /// A valid index is there.
+    There {
+        /// Its name, which is another one where an equal index was there.
+        name: String,
+    },
+    /// There is none any more.
+    Gone,
+    Stopped,
+    Failed(Failed),
+}
+
 impl Run<'_> {
     /// Builds or drops an index concurrently, and writes it down.
     pub(super) fn concurrently(
@@ -142,63 +64,93 @@ impl Run<'_> {
         script: &Script<'_>,
         concurrent: &Concurrent,
     ) -> Result<Attempt, ApplyError> {
+        let mut report = script.report();
+        let settled = self.patiently(|run| match concurrent {
+            Concurrent::Create(wish) => run.build(script, wish, &mut report),
+            Concurrent::Drop { index } => run.remove(script, index, &mut report),
+        })?;
+        let done = match settled {
+            Settled::There { .. } | Settled::Gone => Attempt::Done(report),
+            Settled::Stopped => Attempt::Stopped,
+            Settled::Failed(failed) => Attempt::Failed(failed),
+        };
+        if matches!(done, Attempt::Done(_)) && !self.write_down(script)? {
+            return Ok(Attempt::AlreadyThere);
+        }
+        Ok(done)
+    }
+
+    /// Changes Diesel's table; returns whether nobody else has.
+    pub(super) fn write_down(&mut self, script: &Script<'_>) -> Result<bool, ApplyError> {
+        let record = self.session.batch(&script.record(Backend::Postgres));
+        // Diesel's own runner knows no lock: it may have waited for the same build.
+        if record.is_err()
+            && self.is_recorded(script.migration)? == (script.direction == Direction::Up)
+        {
+            return Ok(false);
+        }
+        record?;
+        Ok(true)
+    }
+
+    /// Does what takes long and lets programs go on, under a limit of its own.
+    pub(super) fn patiently<T>(
+        &mut self,
+        work: impl FnOnce(&mut Self) -> Result<T, ApplyError>,
+    ) -> Result<T, ApplyError> {
         let wait = self.settings.budget.index_wait.as_millis();
         self.session.batch(&format!(
             "SET SESSION lock_timeout = {wait}; SET SESSION statement_timeout = 0"
         ))?;
-        let done = match concurrent {
-            Concurrent::Create { .. } => self.build(script, concurrent),
-            Concurrent::Drop { index } => self.remove(script, index),
-        };
-        // The next migration sets its own; a lost session has none.
+        let done = work(self);
+        // Whatever comes next sets its own; a lost session has none.
         self.session.batch("RESET lock_timeout; RESET statement_timeout").ok();
-        let done = done?;
-        if let Attempt::Done(_) = &done {
-            let record = self.session.batch(&script.record(Backend::Postgres));
-            // Diesel's own runner knows no lock: it may have waited for the same build.
-            if record.is_err()
-                && self.is_recorded(script.migration)? == (script.direction == Direction::Up)
-            {
-                return Ok(Attempt::AlreadyThere);
-            }
-            record?;
-        }
-        Ok(done)
+        done
     }
 
     fn build(
         &mut self,
         script: &Script<'_>,
-        concurrent: &Concurrent,
-    ) -> Result<Attempt, ApplyError> {
-        let Concurrent::Create { index, .. } = concurrent else { unreachable!("asked before") };
-        let mut report = script.report();
-        let wished = self.definition(concurrent)?;
+        wish: &Wish,
+        report: &mut MigrationReport,
+    ) -> Result<Settled, ApplyError> {
+        if self.is_partitioned(&wish.table)? {
+            let (index, table) = (wish.index.clone(), wish.table.clone());
+            return Err(ApplyError::Partitioned { index, table });
+        }
+        let wished = self.definition(wish)?;
+        let settled = self.settle(script, wish, wished.as_deref(), script.text, report)?;
+        if let Settled::There { name } = &settled {
+            report.notes.extend(already(wish, name, !report.statements.is_empty()));
+        }
+        Ok(settled)
+    }
+
+    /// Sees to it that a valid index is there, by a statement that builds it.
+    pub(super) fn settle(
+        &mut self,
+        script: &Script<'_>,
+        wish: &Wish,
+        wished: Option<&str>,
+        sql: &str,
+        report: &mut MigrationReport,
+    ) -> Result<Settled, ApplyError> {
+        let index = &wish.index;
         loop {
-            match self.found(concurrent, wished.as_deref())? {
+            match self.found(wish, wished)? {
                 Found::Valid { is_same: true, .. } => {
-                    if report.statements.is_empty() {
-                        report
-                            .notes
-                            .push(format!("index `{index}` was there already, and is valid"));
-                    }
-                    return Ok(Attempt::Done(report));
+                    return Ok(Settled::There { name: index.clone() });
                 }
                 Found::Valid { definition, .. } => {
                     return Err(ApplyError::OtherIndex { index: index.clone(), found: definition });
                 }
-                Found::Twin { name } => {
-                    report.notes.push(format!(
-                        "index `{name}` is the same, so `{index}` was not built beside it"
-                    ));
-                    return Ok(Attempt::Done(report));
-                }
+                Found::Twin { name } => return Ok(Settled::There { name }),
                 Found::Building { pid } => {
                     let by = peers::session_of(&mut self.watcher.session, &pid)?;
                     let migration = script.migration.name.clone();
                     self.told.tell(&Event::Held { migration, by: by.into_iter().collect() });
                     if self.told.stop.wait(ASK) {
-                        return Ok(Attempt::Stopped);
+                        return Ok(Settled::Stopped);
                     }
                 }
                 Found::Invalid { name } => {
@@ -216,15 +168,15 @@ impl Run<'_> {
                 }
                 Found::Nothing => {
                     if self.told.is_stopped() {
-                        return Ok(Attempt::Stopped);
+                        return Ok(Settled::Stopped);
                     }
                     self.name_old_snapshots(&mut report.blockers)?;
-                    match self.watched(script.text, Patience::Long) {
+                    match self.watched(sql, Patience::Long) {
                         Ok((statement, by)) => {
                             report.statements.push(statement);
                             remember(&mut report.blockers, by);
                         }
-                        Err(failed) => return self.broken_off(concurrent, failed),
+                        Err(failed) => return self.broken_off(wish, failed),
                     }
                 }
             }
@@ -232,7 +184,7 @@ impl Run<'_> {
     }
 
     /// Cleans up after a build that failed or was cancelled, where others let it.
-    fn broken_off(&mut self, wish: &Concurrent, failed: Failed) -> Result<Attempt, ApplyError> {
+    fn broken_off(&mut self, wish: &Wish, failed: Failed) -> Result<Settled, ApplyError> {
         if !failed.is_lost()
             && let Found::Invalid { name } = self.found(wish, None)?
         {
@@ -249,26 +201,30 @@ impl Run<'_> {
     }
 
     /// Tells a statement that was cancelled for whoever listens from one that failed.
-    fn ended_by(&self, failed: Failed) -> Attempt {
+    fn ended_by(&self, failed: Failed) -> Settled {
         if failed.source.sqlstate() == Some("57014") && self.told.is_stopped() {
-            Attempt::Stopped
+            Settled::Stopped
         } else {
-            Attempt::Failed(failed)
+            Settled::Failed(failed)
         }
     }
 
-    fn remove(&mut self, script: &Script<'_>, index: &str) -> Result<Attempt, ApplyError> {
-        let mut report = script.report();
+    fn remove(
+        &mut self,
+        script: &Script<'_>,
+        index: &str,
+        report: &mut MigrationReport,
+    ) -> Result<Settled, ApplyError> {
         let name = exact_literal(Backend::Postgres, index);
         if !self.session.query_bool(&format!("SELECT to_regclass({name}) IS NOT NULL"))? {
             report.notes.push(format!("there is no index {index}, so none was dropped"));
-            return Ok(Attempt::Done(report));
+            return Ok(Settled::Gone);
         }
         match self.watched(script.text, Patience::Long) {
             Ok((statement, by)) => {
                 report.statements.push(statement);
                 report.blockers = by;
-                Ok(Attempt::Done(report))
+                Ok(Settled::Gone)
             }
             Err(failed) => Ok(self.ended_by(failed)),
         }
@@ -284,10 +240,8 @@ impl Run<'_> {
         Ok(())
     }
 
-    fn found(&mut self, wish: &Concurrent, wished: Option<&str>) -> Result<Found, DbError> {
-        let Concurrent::Create { index, table, is_unique, .. } = wish else {
-            unreachable!("asked before")
-        };
+    pub(super) fn found(&mut self, wish: &Wish, wished: Option<&str>) -> Result<Found, DbError> {
+        let Wish { index, table, is_unique, .. } = wish;
         let table = exact_literal(Backend::Postgres, table);
         let rows = self.session.query(&format!(
             "SELECT c.relname, n.nspname, i.indisvalid AND i.indisready AND i.indislive, \
@@ -333,10 +287,8 @@ impl Run<'_> {
 
     /// Returns how the server would write the wished index, from its method on: built on an empty
     /// copy of the table that nobody else sees. `None` where the role may not make one.
-    fn definition(&mut self, wish: &Concurrent) -> Result<Option<String>, DbError> {
-        let Concurrent::Create { is_unique, table, rest, .. } = wish else {
-            unreachable!("asked before")
-        };
+    pub(super) fn definition(&mut self, wish: &Wish) -> Result<Option<String>, DbError> {
+        let Wish { is_unique, table, rest, .. } = wish;
         let unique = if *is_unique { "UNIQUE " } else { "" };
         let copied = format!(
             "BEGIN; CREATE TEMPORARY TABLE newcol_wished (LIKE {table}); \
@@ -351,40 +303,19 @@ impl Run<'_> {
     }
 }
 
+/// Says of an index that was not built why.
+pub(super) fn already(wish: &Wish, name: &str, was_built: bool) -> Option<String> {
+    let index = &wish.index;
+    if name != index {
+        Some(format!("index `{name}` is the same, so `{index}` was not built beside it"))
+    } else if was_built {
+        None
+    } else {
+        Some(format!("index `{index}` was there already, and is valid"))
+    }
+}
+
 /// Cuts off what names the index and its table.
 fn method_on(definition: &str) -> Option<&str> {
     definition.find(" USING ").map(|at| &definition[at..])
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::sql::statements;
-
-    fn read(text: &str) -> Option<Concurrent> {
-        let one = statements(text, Backend::Postgres).remove(0);
-        let range = one.range();
-        concurrent(&one, &text[range])
-    }
-
-    #[test]
-    fn statements_are_taken_apart() {
-        let text = "-- why\nCREATE UNIQUE INDEX CONCURRENTLY IF NOT EXISTS Users_Idx ON \"S\".users USING btree (lower(\"on\")) WHERE a > 'x;y';";
-        assert_eq!(
-            read(text),
-            Some(Concurrent::Create {
-                is_unique: true,
-                index: "users_idx".to_owned(),
-                table: "\"S\".users".to_owned(),
-                rest: " USING btree (lower(\"on\")) WHERE a > 'x;y'".to_owned(),
-            })
-        );
-        assert_eq!(
-            read("DROP INDEX CONCURRENTLY \"a b\".c;"),
-            Some(Concurrent::Drop { index: "\"a b\".c".to_owned() })
-        );
-        for other in ["CREATE INDEX a ON b (c)", "CREATE INDEX CONCURRENTLY ON b (c)", "SELECT 1"] {
-            assert_eq!(read(other), None, "{other}");
-        }
-    }
 }

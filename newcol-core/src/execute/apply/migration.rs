@@ -4,8 +4,9 @@ use std::time::{Duration, Instant};
 
 use super::{
     ApplyError, Direction, MigrationReport, Run, SqlMigration, StatementReport,
-    index::{self, Concurrent},
+    partitions::Parts,
     watch::Patience,
+    wish::{self, Concurrent},
 };
 use crate::{
     backend::Backend,
@@ -30,6 +31,8 @@ pub(super) struct Script<'a> {
     pub(super) statements: Vec<Piece<'a>>,
     /// The statement that builds or drops an index concurrently, where it is one.
     pub(super) concurrent: Option<Concurrent>,
+    /// The index that it puts together, where the table is partitioned.
+    pub(super) parts: Option<Parts>,
     /// The table of the column, where a lock is taken that holds programs up.
     pub(super) holds_up: Option<TableName>,
     /// Whether a failed try leaves nothing, or nothing that hinders the next one.
@@ -111,7 +114,18 @@ impl SqlMigration {
             found.iter().filter(|statement| !own_timeout(statement)).collect();
         let concurrent = match acting.as_slice() {
             [one] if backend == Backend::Postgres && !self.in_transaction => {
-                index::concurrent(one, &text[one.range()])
+                wish::concurrent(one, &text[one.range()])
+            }
+            _ => None,
+        };
+        let parts = match &owner {
+            Some((path, _))
+                if backend == Backend::Postgres
+                    && self.in_transaction
+                    && direction == Direction::Up =>
+            {
+                let whole = acting.iter().find_map(|one| wish::ordinary(one, &text[one.range()]));
+                whole.map(|whole| Parts { whole, column: path.column.clone() })
             }
             _ => None,
         };
@@ -166,6 +180,7 @@ impl SqlMigration {
             text,
             statements,
             concurrent,
+            parts,
             holds_up,
             may_repeat,
             may_be_quiet,

@@ -11,6 +11,7 @@ mod budget;
 mod error;
 mod index;
 mod migration;
+mod partitions;
 mod postgres;
 mod privileges;
 mod report;
@@ -18,6 +19,7 @@ mod run;
 mod runner;
 mod source;
 mod watch;
+mod wish;
 
 use diesel::migration::CREATE_MIGRATIONS_TABLE;
 

@@ -18,6 +18,7 @@ use crate::{
 const MODES: &[(&str, Lock)] = &[
     ("RowExclusiveLock", Lock::RowExclusive),
     ("ShareUpdateExclusiveLock", Lock::ShareUpdateExclusive),
+    ("ShareLock", Lock::Share),
     ("ShareRowExclusiveLock", Lock::ShareRowExclusive),
     ("AccessExclusiveLock", Lock::AccessExclusive),
 ];
@@ -170,7 +171,7 @@ impl Run<'_> {
         }
         let mut new = Vec::new();
         for (table, held) in tables {
-            if held.lock >= Lock::ShareRowExclusive {
+            if held.lock >= Lock::Share {
                 holding.since.get_or_insert(granted);
             }
             let before = holding.tables.insert(table.clone(), held.clone());

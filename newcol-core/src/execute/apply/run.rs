@@ -54,8 +54,13 @@ impl Run<'_> {
         }
         let script = migration.script(direction, self.session.backend())?;
         self.told.tell(&Event::Began { migration: migration.name.clone() });
+        let begun = Instant::now();
+        let mut ahead = script.report();
+        if let Some(ended) = self.build_parts(&script, &mut ahead)? {
+            return Ok(ended);
+        }
+        let mut blockers = std::mem::take(&mut ahead.blockers);
         let started = Instant::now();
-        let mut blockers: Vec<Peer> = Vec::new();
         for tries in 1.. {
             if !self.wait_for_holders(&script, started)? {
                 return Ok(Ended::Stopped);
@@ -65,7 +70,9 @@ impl Run<'_> {
             let failed = match self.attempt(&script, wait)? {
                 Attempt::Done(mut report) => {
                     report.tries = tries;
-                    report.took = started.elapsed();
+                    report.took = begun.elapsed();
+                    report.statements.splice(0..0, ahead.statements);
+                    report.notes.splice(0..0, ahead.notes);
                     remember(&mut blockers, std::mem::take(&mut report.blockers));
                     return Ok(Ended::Done(MigrationReport { blockers, ..report }));
                 }
@@ -106,7 +113,7 @@ impl Run<'_> {
     }
 
     /// Decides whether a try that others held up is followed by another one, and says who they are.
-    fn held_up(
+    pub(super) fn held_up(
         &mut self,
         migration: &SqlMigration,
         failed: Failed,

@@ -34,6 +34,8 @@ struct Lack {
 struct Uses {
     /// Makes something that stands in the schema of the table: an index or a function.
     creates: bool,
+    /// One of these is an index.
+    indexes: bool,
     alters: bool,
     triggers: bool,
     /// Changes rows, or makes a trigger that does.
@@ -147,6 +149,7 @@ fn uses(
                 || statement.starts(&["UPDATE"])
                 || statement.starts(&["PREPARE"]);
             uses.guards |= creates && has("TEMPORARY");
+            uses.indexes |= creates && has("INDEX");
             uses.creates |= creates && (has("INDEX") || has("FUNCTION"));
             let names = |words: &[&str]| {
                 let ranges = statement.name_ranges_after(words).into_iter();

@@ -142,10 +142,34 @@ fn schema(
             found = literal(&text::table(Backend::Postgres, table))
         ),
     };
+    let of_table = format!(
+        "pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+         WHERE c.relname = {name} AND c.relkind IN ('r', 'p') AND {of}"
+    );
+    in_schemas(session, &of_table, uses, role, lacks)?;
+    if uses.indexes && lacks.is_empty() {
+        // An index of a partition stands beside it.
+        let root = literal(&text::table(Backend::Postgres, table));
+        let of_partitions = format!(
+            "pg_catalog.pg_namespace n WHERE n.oid IN (SELECT c.relnamespace \
+             FROM pg_catalog.pg_partition_tree(to_regclass({root})) t \
+             JOIN pg_catalog.pg_class c ON c.oid = t.relid) ORDER BY 1"
+        );
+        in_schemas(session, &of_partitions, uses, role, lacks)?;
+    }
+    Ok(())
+}
+
+fn in_schemas(
+    session: &mut Session,
+    schemas: &str,
+    uses: &Uses,
+    role: &str,
+    lacks: &mut Vec<Lack>,
+) -> Result<(), DbError> {
     let rows = session.query(&format!(
         "SELECT n.nspname, has_schema_privilege(n.oid, 'USAGE'), has_schema_privilege(n.oid, 'CREATE') \
-         FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
-         WHERE c.relname = {name} AND c.relkind IN ('r', 'p') AND {of}"
+         FROM {schemas}"
     ))?;
     for row in rows {
         let mut values = row.into_iter().map(Option::unwrap_or_default);
