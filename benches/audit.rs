@@ -98,6 +98,7 @@ fn time(run: impl FnOnce()) -> Duration {
     started.elapsed()
 }
 
+#[expect(clippy::print_stdout, reason = "the table is what the benchmark is for")]
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();
     let once = args.iter().any(|arg| arg == "--test");
