@@ -113,6 +113,19 @@ mod within {
     }
 }
 
+mod function {
+    use crate::Conn;
+    use diesel::prelude::*;
+
+    fn locale() -> i32 { 1 }
+
+    pub fn hidden(c: &mut impl Conn) -> QueryResult<i32> {
+        use crate::schema::users::dsl::*;
+        let wanted = locale(); //~ expand `locale`
+        users.filter(id.eq(wanted)).select(id).first(c)
+    }
+}
+
 mod two_globs {
     mod settings {
         pub fn locale() -> &'static str { "en" }

@@ -31,8 +31,7 @@ impl<'a> Locator<'a> {
         span.outwards().find_map(|span| self.exact(span))
     }
 
-    /// Returns the place of the span itself.
-    pub(super) fn exact(&self, span: &Span) -> Option<(Utf8PathBuf, Place)> {
+    fn exact(&self, span: &Span) -> Option<(Utf8PathBuf, Place)> {
         let path = self.shadow.origin(&span.file_name)?;
         let range = span.byte_start..span.byte_end;
         let find = |files: &'a [SourceFile]| files.iter().find(|file| file.path == path);

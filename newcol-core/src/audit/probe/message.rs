@@ -64,8 +64,6 @@ pub(super) struct Span {
     pub(super) byte_start: usize,
     pub(super) byte_end: usize,
     pub(super) is_primary: bool,
-    pub(super) suggested_replacement: Option<String>,
-    pub(super) suggestion_applicability: Option<String>,
     pub(super) expansion: Option<Box<Expansion>>,
 }
 

@@ -16,7 +16,7 @@ use super::{
 use crate::{
     audit::{
         SourceFile,
-        finding::{Class, Edit, Finding, Fix, Where},
+        finding::{Class, Finding, Where},
         rules::{AMBIGUOUS_GLOBS, DOES_NOT_COMPILE, Rule, UNCHECKED_PACKAGE},
     },
     plan::StageKind,
@@ -154,7 +154,6 @@ impl Seen<'_> {
             }
             Some(_) | None => return None,
         };
-        let fix = place.as_ref().and_then(|(path, _)| fix(told, path, self.locator));
         Some(Finding {
             rule,
             class: Class::Compile,
@@ -163,9 +162,10 @@ impl Seen<'_> {
                 Some((path, at)) => Where::File { path, at },
                 None => Where::Package(of.package.clone()),
             },
-            message: told.message.clone(),
+            message: short(&told.message),
             help: help(told),
-            fix,
+            // What rustc suggests makes sense of the new schema, and changes what the program does.
+            fix: None,
         })
     }
 
@@ -228,6 +228,15 @@ fn name(of: &PackageTarget) -> String {
     }
 }
 
+/// Says once what rustc leaves out many times: the types of a wide row.
+fn short(message: &str) -> String {
+    let mut short = message.to_owned();
+    while short.contains("..., ...") {
+        short = short.replace("..., ...", "...");
+    }
+    short
+}
+
 /// How rustc begins what explains its own reasoning, and not what to do.
 const REASONING: [&str; 7] = [
     "the trait ",
@@ -247,16 +256,14 @@ fn help(told: &Diagnostic) -> Option<String> {
     advice.map(|child| child.message.as_str()).find(|text| first(text)).map(ToOwned::to_owned)
 }
 
-/// Returns the first change that rustc itself would let a machine make, if it stays in the file.
-fn fix(told: &Diagnostic, path: &Utf8PathBuf, locator: &Locator) -> Option<Fix> {
-    told.children.iter().find_map(|child| {
-        let edits = child.spans.iter().map(|span| {
-            let certain = span.suggestion_applicability.as_deref() == Some("MachineApplicable");
-            let text = span.suggested_replacement.clone().filter(|_| certain)?;
-            let (in_path, at) = locator.exact(span)?;
-            (in_path == *path).then_some(Edit { range: at.range, text })
-        });
-        let edits: Vec<Edit> = edits.collect::<Option<_>>()?;
-        (!edits.is_empty()).then(|| Fix { message: child.message.clone(), edits })
-    })
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wide_row_is_short() {
+        let message =
+            "the trait bound `(..., ..., ..., ..., ...): CompatibleType<..., ...>` is not";
+        assert_eq!(short(message), "the trait bound `(...): CompatibleType<...>` is not");
+    }
 }
