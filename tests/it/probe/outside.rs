@@ -127,7 +127,7 @@ fn nothing_is_concluded_from_what_does_not_compile_as_it_is() {
         .unwrap();
     let report = ask(&project, &probe(project.root(), "broken"), SCHEMA, &expand()).unwrap();
     assert_eq!(found(&project, &report.findings), marks(&project));
-    insta::assert_snapshot!(unchecked(&report.findings), @"expand NC205 broken: the library of `broken` does not compile as it is: src/lib.rs:4:20: mismatched types");
+    insta::assert_snapshot!(unchecked(&report.findings), @"expand NC205 broken: does not compile as it is: the library of `broken` (src/lib.rs:4:20: mismatched types)");
 }
 
 #[test]
@@ -138,7 +138,16 @@ fn a_target_that_does_not_compile_takes_nothing_else_along() {
         .unwrap();
     let report = ask(&project, &probe(project.root(), "one_broken"), SCHEMA, &expand()).unwrap();
     assert_eq!(found(&project, &report.findings), marks(&project));
-    insta::assert_snapshot!(unchecked(&report.findings), @"expand NC205 one_broken: test `broken` does not compile as it is: tests/broken.rs:1:16: mismatched types");
+    insta::assert_snapshot!(unchecked(&report.findings), @"expand NC205 one_broken: does not compile as it is: test `broken` (tests/broken.rs:1:16: mismatched types)");
+}
+
+#[test]
+fn tests_that_do_not_compile_leave_what_they_test() {
+    let lib = format!("{WHOLE}#[cfg(test)]\nfn f() -> u8 {{ \"no\" }}\n");
+    let project = package("broken_tests", &lib, &users("")).build().unwrap();
+    let report = ask(&project, &probe(project.root(), "broken_tests"), SCHEMA, &expand()).unwrap();
+    assert_eq!(found(&project, &report.findings), marks(&project));
+    insta::assert_snapshot!(unchecked(&report.findings), @"expand NC205 broken_tests: does not compile as it is: the tests in the library of `broken_tests` (src/lib.rs:8:16: mismatched types)");
 }
 
 #[test]

@@ -67,8 +67,8 @@ impl Item {
 #[derive(Debug, Default)]
 pub(super) struct Baseline {
     pub(super) compiled: BTreeSet<Unit>,
-    /// What does not compile as it is, with rustc's first word on it.
-    pub(super) broken: BTreeMap<PackageTarget, String>,
+    /// What does not compile as it is, or not with its tests, with all that rustc says of it.
+    pub(super) broken: BTreeMap<PackageTarget, Vec<String>>,
     /// What Cargo says where rustc says nothing.
     pub(super) complaint: Option<String>,
     /// Places of warnings that a stage could add.
@@ -112,29 +112,34 @@ impl Inventory {
 
 fn read_use(told: &Diagnostic, locator: &Locator) -> Option<Use> {
     let item = Item::read(told.message.strip_suffix(NOTE)?)?;
-    let span = told.spans.iter().find(|span| span.is_primary)?;
-    let (path, at) = locator.place(span)?;
+    let (path, at) = locator.primary(told)?;
     Some(Use { path, at, item })
 }
 
 impl Baseline {
     fn of(outcome: Outcome, locator: &Locator) -> Self {
-        let mut broken = BTreeMap::new();
+        let mut broken: BTreeMap<PackageTarget, Vec<String>> = BTreeMap::new();
         for (target, error) in outcome.errors() {
-            let place = error.spans.iter().find(|span| span.is_primary);
-            let text = match place.and_then(|span| locator.place(span)) {
-                Some((path, at)) => format!("{path}:{at}: {}", error.message),
-                None => error.message.clone(),
-            };
-            broken.entry(target.clone()).or_insert(text);
+            broken.entry(target.clone()).or_default().push(locator.quote(error));
         }
         let warnings = outcome
             .told
             .iter()
             .filter(|(_, told)| NOT_YET_ERRORS.iter().any(|(code, _)| told.code() == Some(code)));
-        let spans = warnings.flat_map(|(_, told)| &told.spans).filter(|span| span.is_primary);
-        let warned = spans.filter_map(|span| locator.place(span)).collect();
+        let warned = warnings.filter_map(|(_, told)| locator.primary(told)).collect();
         Self { compiled: outcome.compiled, broken, complaint: outcome.complaint, warned }
+    }
+}
+
+impl Baseline {
+    /// Reports whether a target compiles as it is, if not with its tests.
+    pub(super) fn compiles(&self, of: &PackageTarget) -> bool {
+        self.compiled.iter().any(|unit| unit.of == *of)
+    }
+
+    /// Reports whether rustc says an error without any change, or would not come to say it.
+    pub(super) fn explains(&self, of: &PackageTarget, quoted: &String) -> bool {
+        self.broken.get(of).is_some_and(|known| !self.compiles(of) || known.contains(quoted))
     }
 }
 

@@ -4,7 +4,10 @@ use std::{cell::RefCell, collections::BTreeMap, fs, ops::Range};
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::{message::Span, shadow::Shadow};
+use super::{
+    message::{Diagnostic, Span},
+    shadow::Shadow,
+};
 use crate::{audit::SourceFile, schema::Place};
 
 /// Finds places of a project whose copy has some files of its own.
@@ -26,8 +29,21 @@ impl<'a> Locator<'a> {
         Self { shadow, originals, shown, texts: RefCell::default() }
     }
 
+    /// Returns the place of what rustc says.
+    pub(super) fn primary(&self, told: &Diagnostic) -> Option<(Utf8PathBuf, Place)> {
+        self.place(told.spans.iter().find(|span| span.is_primary)?)
+    }
+
+    /// Writes what rustc says with its place.
+    pub(super) fn quote(&self, told: &Diagnostic) -> String {
+        match self.primary(told) {
+            Some((path, at)) => format!("{path}:{at}: {}", told.message),
+            None => told.message.clone(),
+        }
+    }
+
     /// Returns the innermost place in the project's own files; `None` where a span has none.
-    pub(super) fn place(&self, span: &Span) -> Option<(Utf8PathBuf, Place)> {
+    fn place(&self, span: &Span) -> Option<(Utf8PathBuf, Place)> {
         span.outwards().find_map(|span| self.exact(span))
     }
 

@@ -2,8 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use camino::Utf8PathBuf;
-
 use super::{
     Set, StageSchema,
     cargo::{Check, Outcome, PackageTarget},
@@ -20,7 +18,6 @@ use crate::{
         rules::{AMBIGUOUS_GLOBS, DOES_NOT_COMPILE, Rule, UNCHECKED_PACKAGE},
     },
     plan::StageKind,
-    schema::Place,
 };
 
 /// Lints that say of an error that a later Rust will make of it, with their rules.
@@ -103,17 +100,18 @@ impl Stages<'_> {
         let named = |name: &&String| set.packages.is_empty() || set.packages.contains(*name);
         let mut findings = Vec::new();
         for package in self.check.members.values().filter(named) {
-            let broken = || baseline.broken.iter().filter(|(of, _)| of.package == *package);
             let compiles = baseline.compiled.iter().any(|unit| unit.of.is_code_of(package));
-            let (message, help) = if let Some((_, error)) = broken().next() {
-                let names: Vec<String> = broken().map(|(of, _)| name(of)).collect();
-                let help = "mend it first, then audit again";
-                (format!("{} as it is: {error}", do_not_compile(&names)), help.to_owned())
-            } else if compiles {
-                continue;
-            } else {
-                let why = baseline.complaint.as_deref().unwrap_or("nothing");
-                ("not compiled, also without any change".to_owned(), format!("Cargo says: {why}"))
+            let (message, help) = match (as_it_is(package, baseline), &baseline.complaint) {
+                (Some(message), _) => {
+                    (message, "mend what does not compile as it is, then audit again".to_owned())
+                }
+                (None, _) if compiles => continue,
+                (None, Some(complaint)) => {
+                    (UNCOMPILED.to_owned(), format!("Cargo says: {complaint}"))
+                }
+                (None, None) => {
+                    (UNCOMPILED.to_owned(), "name the features that its targets need".to_owned())
+                }
             };
             findings.push(unchecked(package, due, message, help));
         }
@@ -123,15 +121,16 @@ impl Stages<'_> {
 
 impl Seen<'_> {
     fn findings(&self) -> Vec<Finding> {
-        let told =
-            self.outcome.told.iter().filter(|(of, _)| !self.baseline.broken.contains_key(of));
+        let known =
+            |of: &PackageTarget, told| self.baseline.explains(of, &self.locator.quote(told));
+        let told = self.outcome.told.iter().filter(|(of, told)| !known(of, told));
         let mut found: Vec<(Finding, &PackageTarget)> =
             told.filter_map(|(of, told)| Some((self.finding(of, told)?, of))).collect();
         // Without its table everything around it fails too, and says nothing of the column.
         let in_schema = |finding: &Finding| matches!(&finding.place, Where::File { path, .. } if is_among(self.originals, path));
         let schema_fails = self.outcome.errors().any(|(_, error)| {
             error.code.is_none()
-                && self.place(error).is_some_and(|(p, _)| is_among(self.originals, &p))
+                && self.locator.primary(error).is_some_and(|(p, _)| is_among(self.originals, &p))
         });
         if schema_fails {
             found.retain(|(finding, _)| in_schema(finding));
@@ -143,7 +142,7 @@ impl Seen<'_> {
 
     /// Makes a finding of an error that the stage brings, or of what will be one.
     fn finding(&self, of: &PackageTarget, told: &Diagnostic) -> Option<Finding> {
-        let place = self.place(told);
+        let place = self.locator.primary(told);
         let later = NOT_YET_ERRORS.iter().find(|(code, _)| told.code() == Some(code));
         let rule = match later {
             _ if told.is_error() => &DOES_NOT_COMPILE,
@@ -167,11 +166,6 @@ impl Seen<'_> {
             // What rustc suggests makes sense of the new schema, and changes what the program does.
             fix: None,
         })
-    }
-
-    fn place(&self, told: &Diagnostic) -> Option<(Utf8PathBuf, Place)> {
-        let span = told.spans.iter().find(|span| span.is_primary)?;
-        self.locator.place(span)
     }
 
     /// Returns the packages with targets that compiled before, and of which rustc says nothing now.
@@ -212,9 +206,19 @@ fn unchecked(package: &str, due: StageKind, message: String, help: String) -> Fi
     }
 }
 
-fn do_not_compile(names: &[String]) -> String {
-    let verb = if names.len() == 1 { "does" } else { "do" };
-    format!("{} {verb} not compile", names.join(", "))
+/// What is said of a package of which rustc says nothing at all.
+const UNCOMPILED: &str = "not compiled, also without any change";
+
+/// Says what of a package does not compile without any change.
+fn as_it_is(package: &str, baseline: &Baseline) -> Option<String> {
+    let broken = || baseline.broken.iter().filter(|(of, _)| of.package == package);
+    let error = broken().next()?.1.first()?;
+    let say = |(of, _): (&PackageTarget, _)| {
+        let tests = if baseline.compiles(of) { "the tests in " } else { "" };
+        format!("{tests}{}", name(of))
+    };
+    let names: Vec<String> = broken().map(say).collect();
+    Some(format!("does not compile as it is: {} ({error})", names.join(", ")))
 }
 
 /// Names a target as Cargo does.
