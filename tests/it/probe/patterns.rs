@@ -291,6 +291,38 @@ fn three() -> Project {
         .unwrap()
 }
 
+/// Two tables of another crate, one of which has the column's name already.
+const TWO_TABLES: &str = r#"
+use globs_schema::schema;
+use globs_schema::schema::posts::dsl::*;
+use globs_schema::schema::users::dsl::*;
+
+pub fn posts_of(c: &mut impl Conn) -> QueryResult<i32> {
+    let _ = users;
+    posts.filter(locale.eq("en")).select(schema::posts::id).first(c) //~ expand `locale`
+}
+"#;
+
+#[test]
+fn globs_of_two_tables_are_reported_before_rustc_refuses_them() {
+    let posts = "diesel::table! {\n    posts (id) {\n        id -> Integer,\n        locale -> Text,\n    }\n}\n";
+    let cargo = manifest("globs", "globs-schema = { path = \"schema\" }\n");
+    let project = package("globs", "", "")
+        .file("Cargo.toml", format!("{cargo}\n[workspace]\n"))
+        .file("src/lib.rs", format!("{CONN}{TWO_TABLES}"))
+        .file("schema/Cargo.toml", manifest("globs-schema", ""))
+        .file("schema/src/lib.rs", "pub mod schema;\n")
+        .file("schema/src/schema.rs", users("") + posts)
+        .build()
+        .unwrap();
+    let schema = "schema/src/schema.rs";
+    let later = users("        locale -> Nullable<Text>,\n") + posts;
+    let stages = [stage(Expand, schema, later)];
+    let report = ask(&project, &probe(project.root(), "globs"), schema, &stages).unwrap();
+    assert_eq!(found(&project, &report.findings), marks(&project));
+    assert_eq!(report.findings[0].rule.id, "NC013");
+}
+
 #[test]
 fn packages_behind_a_broken_one_are_unchecked_and_not_clean() {
     let project = three();
