@@ -27,6 +27,7 @@ mod literals;
 mod migrations;
 mod pooler;
 mod predictions;
+mod probe;
 mod reference;
 mod rehearse;
 mod relay;

@@ -10,6 +10,7 @@ mod baseline;
 mod declaration;
 mod finding;
 mod fix;
+pub mod probe;
 mod report;
 pub mod rules;
 pub mod rust;
