@@ -59,7 +59,11 @@ impl Cursor<'_> {
 
 /// Returns the statements of a text; none where it cannot be read as SQL.
 pub(crate) fn statements(text: &str, backend: Backend) -> Vec<Statement> {
-    let Some(tokens) = tokens(text, backend) else { return Vec::new() };
+    tokens(text, backend).map(split).unwrap_or_default()
+}
+
+/// Cuts tokens into statements.
+pub(crate) fn split(tokens: Vec<Placed>) -> Vec<Statement> {
     let mut statements = Vec::new();
     let mut tokens_of_one: Vec<Placed> = Vec::new();
     let mut blocks = 0_usize;

@@ -6,6 +6,7 @@
 mod finding;
 pub mod rules;
 mod sources;
+pub mod sql;
 mod subject;
 
 pub use finding::{Class, Edit, Finding, Fix, Where};
