@@ -292,3 +292,43 @@ proptest! {
         examine_cache(&text, &subject());
     }
 }
+
+/// Returns the example under a heading of a rule's text.
+fn example<'a>(text: &'a str, heading: &str) -> &'a str {
+    let section = text.split(heading).nth(1).unwrap();
+    section.split("```").nth(1).unwrap().split_once('\n').unwrap().1
+}
+
+#[test]
+fn the_examples_of_the_rules_are_true() {
+    let mut subject = subject();
+    subject.column.has_default = true;
+    subject.column.sql_types.insert(Postgres, "json".to_owned());
+    subject.column.inserts_fail_from = Some(StageKind::Constrain);
+    for rule in crate::audit::rules::RULES {
+        let sql = rule.text.contains("## Fails\n\n```sql\n");
+        let json = rule.text.contains("## Fails\n\n```json\n");
+        if !sql && !json {
+            continue;
+        }
+        let engine = match rule.id {
+            "NC105" | "NC118" => Sqlite,
+            _ => Postgres,
+        };
+        let origin = match rule.id {
+            "NC119" | "NC120" => Origin::NewMigration,
+            _ => Origin::Script,
+        };
+        let found = |heading| {
+            let text = example(rule.text, heading);
+            let found = if json {
+                examine_cache(text, &subject)
+            } else {
+                examine(text, &BTreeSet::from([engine]), &subject, origin)
+            };
+            found.iter().map(|finding| finding.rule.id).collect::<Vec<_>>()
+        };
+        assert!(found("## Fails").contains(&rule.id), "{}: {:?}", rule.id, found("## Fails"));
+        assert!(!found("## Mended").contains(&rule.id), "{}", rule.id);
+    }
+}
