@@ -4,6 +4,7 @@
 //! with the stage before whose release it must be dealt with. Pure but for `probe`, which runs Cargo.
 
 mod finding;
+pub mod objects;
 pub mod rules;
 mod sources;
 pub mod sql;
