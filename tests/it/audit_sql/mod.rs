@@ -4,4 +4,5 @@
 mod cases;
 mod corpus;
 mod objects;
+mod sessions;
 mod world;

@@ -7,7 +7,7 @@ use super::{
     query::Walk,
     scope::Scope,
     source::Source,
-    statement::{Examiner, Rows},
+    statement::{Examiner, KINDS, Rows},
 };
 use crate::{
     audit::{
@@ -30,20 +30,6 @@ impl Examiner<'_> {
         } else if source.is(0, "GRANT") {
             self.grant(source);
         } else if source.is(0, "CREATE") || source.is(0, "ALTER") {
-            const KINDS: &[&str] = &[
-                "VIEW",
-                "TABLE",
-                "FUNCTION",
-                "PROCEDURE",
-                "TRIGGER",
-                "EVENT",
-                "PUBLICATION",
-                "INDEX",
-                "TYPE",
-                "POLICY",
-                "RULE",
-                "SEQUENCE",
-            ];
             let Some(kind) = source.find(1, KINDS) else { return };
             let is = |word| source.is(kind, word);
             if is("VIEW") {
@@ -260,7 +246,8 @@ impl Examiner<'_> {
             return;
         }
         let mut made = Vec::new();
-        let mut labels: Vec<String> = Vec::new();
+        // Labels, and whether their type is as new as they are.
+        let mut labels: Vec<(String, bool)> = Vec::new();
         for source in sources {
             if source.is(0, "CREATE") && source.is(1, "TYPE") {
                 made.push(self.name_at(source, 2).0);
@@ -271,25 +258,32 @@ impl Examiner<'_> {
                 && let Some(value) = source.find(2, &["VALUE"])
                 && source.is(value - 1, "ADD")
             {
-                let label = (value..source.tokens.len()).find_map(|at| match source.token(at) {
-                    Some(Token::SingleQuotedString(label)) => Some(label.clone()),
-                    _ => None,
-                });
-                if !made.contains(&self.name_at(source, 2).0) {
-                    labels.extend(label);
-                }
+                let is_new = made.contains(&self.name_at(source, 2).0);
+                let texts = (value..source.tokens.len()).filter_map(|at| text(source, at));
+                labels.extend(texts.take(1).map(|label| (label.to_owned(), is_new)));
             } else if self.concerns(source) {
-                let used = (0..source.tokens.len()).find(|at| {
-                    matches!(source.token(*at), Some(Token::SingleQuotedString(text))
-                        if labels.contains(text))
-                });
-                if let Some(at) = used {
-                    let message = "the label is added in this transaction, which cannot use it yet"
-                        .to_owned();
-                    self.report(&LABEL_IN_TRANSACTION, source.tokens_range(at..at + 1), message);
-                }
+                self.label_used(source, &labels);
             }
         }
+    }
+
+    fn label_used(&mut self, source: &Source<'_>, labels: &[(String, bool)]) {
+        let used = (0..source.tokens.len()).find_map(|at| {
+            let label = text(source, at)?;
+            let (_, is_new) = labels.iter().find(|(added, _)| added == label)?;
+            Some((at, *is_new))
+        });
+        let Some((at, is_new)) = used else { return };
+        let (class, message) = if is_new {
+            (
+                Class::Unknown,
+                "the label is added in this transaction, which can use it from PostgreSQL 17 on",
+            )
+        } else {
+            (Class::Runtime, "the label is added in this transaction, which cannot use it yet")
+        };
+        let range = source.tokens_range(at..at + 1);
+        self.report(&LABEL_IN_TRANSACTION, range, message.to_owned()).class = class;
     }
 
     fn names_column(&self, source: &Source<'_>) -> bool {
@@ -297,5 +291,12 @@ impl Examiner<'_> {
             let (parts, _) = self.name_at(source, at);
             parts.first() == Some(&self.names.column)
         })
+    }
+}
+
+fn text<'s>(source: &Source<'s>, at: usize) -> Option<&'s str> {
+    match source.token(at) {
+        Some(Token::SingleQuotedString(text)) => Some(text),
+        _ => None,
     }
 }

@@ -28,7 +28,10 @@ mod statement;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::BTreeSet, ops::Range};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Range,
+};
 
 pub use self::sqlx_cache::examine_cache;
 use self::statement::Examiner;
@@ -100,6 +103,34 @@ pub fn examine(
 ) -> Vec<SqlFinding> {
     let passes: Vec<Vec<SqlFinding>> =
         engines.iter().map(|engine| Examiner::new(subject, *engine, origin).text(text)).collect();
+    merged(&passes)
+}
+
+/// Examines migrations that run before the column comes, in the order in which they run: what they
+/// have made and not dropped again. Each finding comes with the place of its text.
+///
+/// What `DROP … CASCADE` takes along is not followed.
+pub fn examine_history<'t>(
+    texts: impl IntoIterator<Item = &'t str> + Clone,
+    engines: &BTreeSet<Backend>,
+    subject: &Subject,
+) -> Vec<(usize, SqlFinding)> {
+    let mut of_text: BTreeMap<usize, Vec<Vec<SqlFinding>>> = BTreeMap::new();
+    for (pass, engine) in engines.iter().enumerate() {
+        let examiner = Examiner::new(subject, *engine, Origin::OldMigration);
+        for (text, finding) in examiner.history(texts.clone()) {
+            let passes = of_text.entry(text).or_insert_with(|| vec![Vec::new(); engines.len()]);
+            passes[pass].push(finding);
+        }
+    }
+    let merge = |(text, passes): (usize, Vec<Vec<SqlFinding>>)| {
+        merged(&passes).into_iter().map(move |finding| (text, finding))
+    };
+    of_text.into_iter().flat_map(merge).collect()
+}
+
+/// Returns what the engines said of one text as one list.
+fn merged(passes: &[Vec<SqlFinding>]) -> Vec<SqlFinding> {
     let unreadable = |finding: &SqlFinding| *finding.rule == UNREADABLE_SQL;
     let somewhere_readable = |range: &Range<usize>| {
         !passes.iter().all(|pass| pass.iter().any(|f| unreadable(f) && f.range == *range))

@@ -27,6 +27,22 @@ use crate::{
 pub(super) const QUERIES: &[&str] =
     &["SELECT", "WITH", "INSERT", "UPDATE", "DELETE", "REPLACE", "VALUES", "TABLE", "MERGE"];
 
+/// What can be made and dropped.
+pub(super) const KINDS: &[&str] = &[
+    "VIEW",
+    "TABLE",
+    "FUNCTION",
+    "PROCEDURE",
+    "TRIGGER",
+    "EVENT",
+    "PUBLICATION",
+    "INDEX",
+    "TYPE",
+    "POLICY",
+    "RULE",
+    "SEQUENCE",
+];
+
 /// Examines texts for one engine.
 pub(super) struct Examiner<'a> {
     pub(super) subject: &'a Subject,
@@ -35,14 +51,50 @@ pub(super) struct Examiner<'a> {
     pub(super) origin: Origin,
     /// Functions that the text makes a trigger of the table.
     pub(super) row_functions: BTreeSet<String>,
-    found: Vec<SqlFinding>,
+    found: Vec<Found>,
+    /// Which of several texts is being examined.
+    text: usize,
+    /// What the statement at hand makes: its kind and name.
+    made: Option<(&'static str, String)>,
+}
+
+struct Found {
+    text: usize,
+    made: Option<(&'static str, String)>,
+    finding: SqlFinding,
 }
 
 impl<'a> Examiner<'a> {
     pub(super) fn new(subject: &'a Subject, engine: Backend, origin: Origin) -> Self {
         let names = Names::new(subject, engine);
         let row_functions = BTreeSet::new();
-        Self { subject, names, engine, origin, row_functions, found: Vec::new() }
+        Self {
+            subject,
+            names,
+            engine,
+            origin,
+            row_functions,
+            found: Vec::new(),
+            text: 0,
+            made: None,
+        }
+    }
+
+    /// Returns what is found in texts that ran one after the other: with the place of its text, and
+    /// without what a later one has dropped or made again.
+    pub(super) fn history<'t>(
+        mut self,
+        texts: impl IntoIterator<Item = &'t str>,
+    ) -> Vec<(usize, SqlFinding)> {
+        for (n, text) in texts.into_iter().enumerate() {
+            self.text = n;
+            let may_drop = !self.found.is_empty()
+                && ["drop", "create"].iter().any(|word| mentions(text, word));
+            if may_drop || mentions(text, &self.names.table) {
+                self.statements(&psql::masked(text, self.engine), &Base::At(0));
+            }
+        }
+        self.found.into_iter().map(|found| (found.text, found.finding)).collect()
     }
 
     /// Returns what is found in a text.
@@ -56,13 +108,15 @@ impl<'a> Examiner<'a> {
         } else if self.origin == Origin::Fragment && mentions(text, &self.names.column) {
             self.fragment(text);
         }
-        self.found
+        self.found.into_iter().map(|found| found.finding).collect()
     }
 
     /// Examines the statements of a text.
     pub(super) fn statements(&mut self, text: &str, base: &Base) {
         let Some(tokens) = sql::tokens(text, self.engine) else {
-            self.unreadable(base.range(0..text.len()));
+            if mentions(text, &self.names.table) {
+                self.unreadable(base.range(0..text.len()));
+            }
             return;
         };
         let statements = sql::split(tokens);
@@ -78,10 +132,12 @@ impl<'a> Examiner<'a> {
             self.bind_trigger(source);
         }
         for source in &sources {
+            self.forget_what_goes(source);
             if self.concerns(source) {
                 self.statement(source);
             }
         }
+        self.made = None;
         self.labels(&sources);
     }
 
@@ -127,7 +183,7 @@ impl<'a> Examiner<'a> {
         range: Range<usize>,
         message: String,
     ) -> &mut SqlFinding {
-        self.found.push(SqlFinding {
+        let finding = SqlFinding {
             rule,
             class: rule.class,
             due: StageKind::Expand,
@@ -135,10 +191,11 @@ impl<'a> Examiner<'a> {
             message,
             help: None,
             fix: None,
-        });
+        };
+        self.found.push(Found { text: self.text, made: self.made.clone(), finding });
         // Pushed just now.
         let last = self.found.len() - 1;
-        &mut self.found[last]
+        &mut self.found[last].finding
     }
 
     /// Returns how much is found so far.
@@ -149,6 +206,26 @@ impl<'a> Examiner<'a> {
     /// Takes back what was found since.
     pub(super) fn forget_since(&mut self, count: usize) {
         self.found.truncate(count);
+    }
+
+    /// Takes back what is said of an object that a statement drops or makes anew, and notes what it
+    /// makes.
+    fn forget_what_goes(&mut self, source: &Source<'_>) {
+        self.made = None;
+        let drops = source.is(0, "DROP");
+        if !drops && !source.is(0, "CREATE") {
+            return;
+        }
+        let Some(kind) = source.find(1, KINDS) else { return };
+        let Some(word) = KINDS.iter().find(|word| source.is(kind, word)) else { return };
+        let names = source.part(kind + 1..source.tokens.len());
+        let names = if drops { names.split_at_commas() } else { vec![names] };
+        for name in names {
+            let Some(name) = self.name_at(&name, 0).0.pop() else { continue };
+            let made = Some((*word, name));
+            self.found.retain(|found| found.made != made);
+            self.made = made;
+        }
     }
 
     /// Says that something that mentions the table could not be read.

@@ -147,7 +147,26 @@ fn an_old_migration_leaves_only_what_it_made() {
     let apart = "ALTER TYPE mood ADD VALUE 'calm'; UPDATE users SET mood = 'sad';";
     assert_eq!(of(apart, Origin::NewMigration), [""; 0]);
     let made = "CREATE TYPE mood AS ENUM ('sad'); ALTER TYPE mood ADD VALUE 'calm'; UPDATE users SET mood = 'calm';";
-    assert_eq!(of(made, Origin::NewMigration), [""; 0]);
+    assert_eq!(rules(made, &[Postgres], Origin::NewMigration), [("NC120", Class::Unknown)]);
+}
+
+#[test]
+fn what_later_migrations_drop_is_gone() {
+    let history = |texts: &[&'static str]| {
+        let found = examine_history(texts.iter().copied(), &BTreeSet::from([Postgres]), &subject());
+        found.into_iter().map(|(text, finding)| (text, finding.rule.id)).collect::<Vec<_>>()
+    };
+    let made =
+        "CREATE VIEW v AS SELECT * FROM users; CREATE MATERIALIZED VIEW w AS SELECT * FROM users";
+    assert_eq!(history(&["SELECT 1", made]), [(1, "NC110"), (1, "NC110")]);
+    assert_eq!(history(&[made, "DROP VIEW IF EXISTS public.v, w"]), []);
+    assert_eq!(history(&[made, "DROP VIEW x; DROP TABLE v"]), [(0, "NC110"), (0, "NC110")]);
+    let again = "CREATE OR REPLACE VIEW v AS SELECT id FROM posts; DROP MATERIALIZED VIEW w";
+    assert_eq!(history(&[made, again]), []);
+    assert_eq!(
+        history(&[made, again, "CREATE VIEW w AS SELECT users.* FROM users"]),
+        [(2, "NC110")]
+    );
 }
 
 #[test]
