@@ -100,7 +100,7 @@ impl Case {
 }
 
 pub(super) const CASES: &[&[Case]] =
-    &[AMBIGUOUS, CAPTURED, JOINS, INSERTS, LISTS, ROUTINES, OTHERS];
+    &[AMBIGUOUS, CAPTURED, TEXTS, JOINS, INSERTS, LISTS, ROUTINES, OTHERS];
 
 const AMBIGUOUS: &[Case] = &[
     fails(
@@ -238,6 +238,14 @@ const CAPTURED: &[Case] = &[
         "SELECT id FROM posts p WHERE title = 'first' AND EXISTS (SELECT 1 FROM users u WHERE u.id = p.user_id)",
     ),
     same("PMS", "SELECT title FROM posts WHERE user_id IN (SELECT id FROM users)"),
+];
+
+const TEXTS: &[Case] = &[
+    differs("NC103", "S", "SELECT id FROM users WHERE 'p' < \"title\""),
+    same("S", "SELECT id FROM users WHERE 'p' < 'title'"),
+    same("M", "SELECT id FROM users WHERE 'p' < \"title\""),
+    same("S", "SELECT \"name\" FROM users"),
+    same("S", "SELECT id FROM hist WHERE name < \"users\" OR name < \"title\""),
 ];
 
 const JOINS: &[Case] = &[
@@ -400,4 +408,56 @@ const OTHERS: &[Case] = &[
     fails("NC020", "PM", "UPDATE users SET email = 'z'").when(Kind::Replacing),
     fails("NC020", "PM", "SELECT u.email FROM users u").when(Kind::Replacing),
     same("PM", "SELECT h.email FROM users u JOIN hist h ON h.id = u.id").when(Kind::Replacing),
+    same("PM", "SELECT id FROM users WHERE EXISTS (SELECT 1 FROM hist WHERE email = 'a')")
+        .when(Kind::Replacing),
+    same("PM", "SELECT name FROM users WHERE name <> 'email'").when(Kind::Replacing),
+    fails("NC020", "PM", "INSERT INTO users (id, email) VALUES (3, 'c')").when(Kind::Replacing),
+    fails("NC020", "PM", "SELECT id FROM users ORDER BY email").when(Kind::Replacing),
+    // More of what must not be taken for anything.
+    same(
+        "PMS",
+        "WITH RECURSIVE n (id) AS (SELECT 1 UNION ALL SELECT n.id + 1 FROM n WHERE n.id < 3) SELECT posts.title FROM n JOIN users ON users.id = n.id JOIN posts ON posts.user_id = users.id ORDER BY 1",
+    ),
+    same(
+        "PMS",
+        "SELECT p.title, row_number() OVER (PARTITION BY u.name ORDER BY p.id) FROM users u JOIN posts p ON p.user_id = u.id ORDER BY 1",
+    ),
+    fails(
+        "NC101",
+        "PMS",
+        "SELECT p.id, row_number() OVER (PARTITION BY title ORDER BY p.id) FROM users u JOIN posts p ON p.user_id = u.id",
+    ),
+    same(
+        "PMS",
+        "SELECT CASE WHEN u.id = 1 THEN 'title' ELSE p.title END FROM users u LEFT JOIN posts p ON p.user_id = u.id ORDER BY 1",
+    ),
+    fails(
+        "NC101",
+        "PMS",
+        "SELECT CASE WHEN title = 'first' THEN 1 END FROM users u LEFT JOIN posts p ON p.user_id = u.id",
+    ),
+    same("PMS", "UPDATE posts SET title = 'z' WHERE user_id IN (SELECT id FROM users)")
+        .ask("SELECT title FROM posts ORDER BY id"),
+    same("PMS", "DELETE FROM posts WHERE title = 'first' AND user_id IN (SELECT id FROM users)"),
+    same(
+        "P",
+        "INSERT INTO posts AS p (id, title) VALUES (10, 'users') ON CONFLICT (id) DO UPDATE SET title = excluded.title",
+    ),
+    fails(
+        "NC101",
+        "PMS",
+        "SELECT title FROM (users JOIN hist ON hist.id = users.id) JOIN posts ON posts.user_id = users.id",
+    ),
+    fails(
+        "NC106",
+        "PMS",
+        "SELECT id FROM hist WHERE id > 0 AND (id, name, email) IN (SELECT u.* FROM users u)",
+    ),
+    fails("NC106", "PMS", "INSERT INTO hist WITH x AS (SELECT * FROM users) SELECT * FROM x"),
+    same("PMS", "INSERT INTO hist WITH x AS (SELECT * FROM users) SELECT id, name, email FROM x"),
+    wider("PMS", "SELECT x.* FROM (SELECT * FROM users) x"),
+    same(
+        "P",
+        "SELECT title FROM posts p WHERE EXISTS (SELECT 1 FROM jsonb_array_elements('[1]') e WHERE e IS NOT NULL) -- users",
+    ),
 ];

@@ -13,6 +13,7 @@ use crate::{
         Class,
         rules::{AMBIGUOUS_COLUMN, CAPTURED_BY_SUBQUERY, REPLACED_IN_USE},
     },
+    backend::Backend,
     plan::StageKind,
 };
 
@@ -52,15 +53,26 @@ impl Walk<'_, '_, '_> {
     }
 
     fn bare(&mut self, ident: &Ident, scope: &Scope<'_>) {
-        if scope.sees_table() {
+        let name = self.examiner.names.fold(ident);
+        if scope.means_column_of_table(&name) {
             self.replaced(ident);
         }
-        let name = self.examiner.names.fold(ident);
         if name != self.examiner.names.column {
             return;
         }
         let table = self.examiner.table();
         let range = self.source.range(ident.span);
+        // SQLite takes a name in double quotes that nothing has for a text.
+        if self.examiner.engine == Backend::Sqlite
+            && ident.quote_style == Some('"')
+            && scope.gains()
+            && !scope.may_hold(&name)
+        {
+            let message =
+                format!("`\"{name}\"` is a text today and will mean the column of `{table}`");
+            self.examiner.report(&CAPTURED_BY_SUBQUERY, range, message);
+            return;
+        }
         let clash = |other: String| match other.as_str() {
             "" => format!("`{name}` will mean a column of `{table}` too"),
             other => {
@@ -71,8 +83,10 @@ impl Walk<'_, '_, '_> {
             Meaning::Fine | Meaning::Variable(Variables::Win) => return,
             Meaning::Two(other) => (&AMBIGUOUS_COLUMN, Class::Runtime, clash(other)),
             Meaning::PerhapsTwo(other) => {
+                let other =
+                    if other.is_empty() { "the others".to_owned() } else { format!("`{other}`") };
                 let message = format!(
-                    "`{name}` will mean a column of `{table}`, and the columns of `{other}` are not known"
+                    "`{name}` will mean a column of `{table}`, and the columns of {other} are not known"
                 );
                 (&AMBIGUOUS_COLUMN, Class::Unknown, message)
             }

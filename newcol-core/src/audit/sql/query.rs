@@ -338,7 +338,7 @@ impl Walk<'_, '_, '_> {
     fn merge(&mut self, merge: &Merge, outer: &Scope<'_>) -> Output {
         let mut scope = Scope::within(outer);
         self.table_factor(&merge.table, &mut scope, outer);
-        let is_table = scope.sees_table();
+        let is_table = scope.relations.first().is_some_and(|relation| relation.is_table);
         self.table_factor(&merge.source, &mut scope, outer);
         self.expressions(&*merge.on, &scope);
         for clause in &merge.clauses {

@@ -90,10 +90,26 @@ impl<'a> Scope<'a> {
         here.or_else(|| self.outer?.relation(name))
     }
 
-    /// Reports whether a bare name can mean a column of the table itself.
-    pub(super) fn sees_table(&self) -> bool {
-        self.relations.iter().any(|relation| relation.is_table)
-            || self.outer.is_some_and(Scope::sees_table)
+    /// Reports whether a bare name means a column of the table itself.
+    pub(super) fn means_column_of_table(&self, name: &str) -> bool {
+        match self.relations.iter().find(|relation| relation.output.has(name) == Has::Yes) {
+            Some(relation) => relation.is_table,
+            None => self.outer.is_some_and(|outer| outer.means_column_of_table(name)),
+        }
+    }
+
+    /// Reports whether a bare name that no relation has may be found in one of them.
+    pub(super) fn may_hold(&self, name: &str) -> bool {
+        let variable = |(_, names): &(Variables, Vec<String>)| names.iter().any(|n| n == name);
+        self.relations.iter().any(|relation| relation.output.has(name) != Has::No)
+            || self.variables.as_ref().is_some_and(variable)
+            || self.outer.is_some_and(|outer| outer.may_hold(name))
+    }
+
+    /// Reports whether the new column can be seen.
+    pub(super) fn gains(&self) -> bool {
+        self.relations.iter().any(|relation| relation.output.gains())
+            || self.outer.is_some_and(Scope::gains)
     }
 
     /// Returns all columns of its relations.

@@ -252,8 +252,9 @@ impl<'a> Examiner<'a> {
     pub(super) fn concerns(&self, source: &Source<'_>) -> bool {
         source.tokens.iter().any(|placed| match &placed.token {
             Token::Word(word) => {
-                let value = word.value.to_lowercase();
-                value == self.names.table.to_lowercase() || self.row_functions.contains(&value)
+                word.value.eq_ignore_ascii_case(&self.names.table)
+                    || (!self.row_functions.is_empty()
+                        && self.row_functions.contains(&word.value.to_lowercase()))
             }
             Token::SingleQuotedString(text)
             | Token::DoubleQuotedString(text)
