@@ -1,7 +1,8 @@
 //! The audit: every place of a project that a new column touches.
 //!
 //! [`Subject`] says which column; the layers say [`Finding`]s of it, each by a [`rules::Rule`] and each
-//! with the stage before whose release it must be dealt with. Pure but for `probe`, which runs Cargo.
+//! with the stage before whose release it must be dealt with. [`sql`] reads statements, [`objects`] asks
+//! a database. Pure but for the latter and `probe`, which runs Cargo.
 
 mod finding;
 pub mod objects;
