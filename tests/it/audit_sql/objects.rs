@@ -98,6 +98,11 @@ fn of_postgres_18() {
 }
 
 #[test]
+fn of_postgres_15() {
+    postgres(15);
+}
+
+#[test]
 fn of_postgres_13() {
     postgres(13);
 }

@@ -1,7 +1,10 @@
 //! What the rules say of sessions, transactions and rows read by name.
 
 use diesel::{
-    Connection, QueryableByName, RunQueryDsl, SqliteConnection, sql_query,
+    Connection, ExpressionMethods, JoinOnDsl, QueryDsl, QueryableByName, RunQueryDsl,
+    SqliteConnection,
+    dsl::sql,
+    sql_query,
     sql_types::{Integer, Text},
 };
 use newcol_core::backend::Backend;
@@ -70,6 +73,46 @@ fn a_label_is_of_use_to_the_next_transaction() {
     }
 }
 
+diesel::table! { users (id) { id -> Integer, name -> Text, } }
+diesel::table! { posts (id) { id -> Integer, user_id -> Integer, title -> Text, } }
+diesel::allow_tables_to_appear_in_same_query!(users, posts);
+
+/// A database in which `users` has no title yet.
+fn untitled() -> ScratchDb {
+    let db = ScratchDb::new(Backend::Sqlite).unwrap();
+    db.run(&[
+        "CREATE TABLE users (id integer, name text)",
+        "CREATE TABLE posts (id integer, user_id integer, title text)",
+        "INSERT INTO users VALUES (1, 'ada')",
+        "INSERT INTO posts VALUES (10, 1, 'first')",
+    ])
+    .unwrap();
+    db
+}
+
+/// Gives `users` its title.
+fn title(db: &ScratchDb) {
+    db.run(&["ALTER TABLE users ADD COLUMN title text", "UPDATE users SET title = 'new'"]).unwrap();
+}
+
+/// NC114: what stands behind `users.*` is read from the place where it was.
+#[test]
+fn raw_stars_move_what_stands_behind() {
+    let db = untitled();
+    let read = || {
+        let mut connection = SqliteConnection::establish(db.url()).unwrap();
+        let joined = users::table.inner_join(posts::table.on(posts::user_id.eq(users::id)));
+        let star = sql::<(Integer, Text)>("users.*");
+        let pair: ((i32, String), String) =
+            joined.select((star.clone(), posts::title)).first(&mut connection).unwrap();
+        let alone: (i32, String) = users::table.select(star).first(&mut connection).unwrap();
+        (pair.1, alone.1)
+    };
+    assert_eq!(read(), ("first".to_owned(), "ada".to_owned()));
+    title(&db);
+    assert_eq!(read(), ("new".to_owned(), "ada".to_owned()));
+}
+
 #[derive(QueryableByName)]
 struct Titled {
     #[diesel(sql_type = Integer)]
@@ -82,14 +125,7 @@ struct Titled {
 /// NC102: of two columns with one name, Diesel takes the first.
 #[test]
 fn rows_by_name_hold_the_first_of_two() {
-    let db = ScratchDb::new(Backend::Sqlite).unwrap();
-    db.run(&[
-        "CREATE TABLE users (id integer, name text)",
-        "CREATE TABLE posts (id integer, user_id integer, title text)",
-        "INSERT INTO users VALUES (1, 'ada')",
-        "INSERT INTO posts VALUES (10, 1, 'first')",
-    ])
-    .unwrap();
+    let db = untitled();
     let titles = |sql: &str| {
         let mut connection = SqliteConnection::establish(db.url()).unwrap();
         let rows: Vec<Titled> = sql_query(sql).load(&mut connection).unwrap();
@@ -101,7 +137,7 @@ fn rows_by_name_hold_the_first_of_two() {
         (titles(users_first), titles(users_last)),
         (vec!["first".into()], vec!["first".into()])
     );
-    db.run(&["ALTER TABLE users ADD COLUMN title text", "UPDATE users SET title = 'new'"]).unwrap();
+    title(&db);
     assert_eq!(
         (titles(users_first), titles(users_last)),
         (vec!["new".into()], vec!["first".into()])
