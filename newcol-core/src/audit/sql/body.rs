@@ -137,11 +137,13 @@ impl<'x, 'a> Body<'x, 'a> {
 
     /// A statement that the body puts together itself.
     fn dynamic(&mut self, segment: &Source<'_>) {
-        if self.examiner.concerns(segment) {
-            let message = format!(
-                "this statement is built while it runs and mentions `{}`",
-                self.examiner.table()
-            );
+        let table = self.examiner.table();
+        let message = if self.examiner.concerns(segment) {
+            format!("this statement is built while it runs and mentions `{table}`")
+        } else {
+            format!("this statement is built while it runs, in a trigger of `{table}`")
+        };
+        if self.head.row || self.examiner.concerns(segment) {
             self.examiner.report(&BUILT_SQL, segment.whole(), message);
         }
     }

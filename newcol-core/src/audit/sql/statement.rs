@@ -84,13 +84,23 @@ impl<'a> Examiner<'a> {
     /// without what a later one has dropped or made again.
     pub(super) fn history<'t>(
         mut self,
-        texts: impl IntoIterator<Item = &'t str>,
+        texts: impl IntoIterator<Item = &'t str> + Clone,
     ) -> Vec<(usize, SqlFinding)> {
+        // A function and the trigger that calls it need not be of one text.
+        for text in texts.clone() {
+            if mentions(text, &self.names.table) && mentions(text, "trigger") {
+                let tokens = sql::tokens(&psql::masked(text, self.engine), self.engine);
+                for statement in sql::split(tokens.unwrap_or_default()) {
+                    self.bind_trigger(&self.source(&statement, &Base::At(0)));
+                }
+            }
+        }
         for (n, text) in texts.into_iter().enumerate() {
             self.text = n;
             let may_drop = !self.found.is_empty()
                 && ["drop", "create"].iter().any(|word| mentions(text, word));
-            if may_drop || mentions(text, &self.names.table) {
+            let is_called = self.row_functions.iter().any(|function| mentions(text, function));
+            if may_drop || is_called || mentions(text, &self.names.table) {
                 self.statements(&psql::masked(text, self.engine), &Base::At(0));
             }
         }
@@ -120,14 +130,8 @@ impl<'a> Examiner<'a> {
             return;
         };
         let statements = sql::split(tokens);
-        let sources: Vec<Source<'_>> = statements
-            .iter()
-            .map(|statement| Source {
-                tokens: statement.tokens().iter().collect(),
-                base: base.clone(),
-                engine: self.engine,
-            })
-            .collect();
+        let sources: Vec<Source<'_>> =
+            statements.iter().map(|statement| self.source(statement, base)).collect();
         for source in &sources {
             self.bind_trigger(source);
         }
@@ -139,6 +143,11 @@ impl<'a> Examiner<'a> {
         }
         self.made = None;
         self.labels(&sources);
+    }
+
+    fn source<'s>(&self, statement: &'s sql::Statement, base: &Base) -> Source<'s> {
+        let tokens = statement.tokens().iter().collect();
+        Source { tokens, base: base.clone(), engine: self.engine }
     }
 
     /// Examines one statement.

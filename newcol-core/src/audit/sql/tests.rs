@@ -205,6 +205,9 @@ fn scripts_with_rows_and_bulk_loads() {
 fn statements_that_bodies_build_are_not_known() {
     let text = "DO $$ BEGIN EXECUTE 'DELETE FROM users WHERE ' || 'x'; EXECUTE 'SELECT 1'; END $$";
     assert_eq!(rules(text, &[Postgres], Origin::Script), [("NC202", Class::Unknown)]);
+    let text = "CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN EXECUTE format('INSERT INTO %I SELECT ($1).*', TG_ARGV[0]) USING OLD; RETURN NEW; END $$;
+        CREATE TRIGGER t AFTER UPDATE ON users FOR EACH ROW EXECUTE FUNCTION f('hist')";
+    assert_eq!(rules(text, &[Postgres], Origin::Script), [("NC202", Class::Unknown)]);
     let text = "CREATE FUNCTION f() RETURNS void LANGUAGE plpython3u AS $$ plpy.execute('SELECT * FROM users') $$";
     assert_eq!(rules(text, &[Postgres], Origin::Script), [("NC203", Class::Unknown)]);
 }
