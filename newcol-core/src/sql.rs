@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
+use sqlparser::tokenizer::{Location, Span, Token, TokenWithSpan, Tokenizer};
 
 use crate::{backend::Backend, contract::fragment::dialect};
 
@@ -12,8 +12,8 @@ pub(crate) struct Placed {
     pub(crate) token: Token,
     /// Bytes of the text.
     pub(crate) range: Range<usize>,
-    /// Its line, from 1.
-    line: u64,
+    /// Lines and characters, as the tokenizer counts them.
+    pub(crate) span: Span,
 }
 
 /// The tokens of one statement, without comments and white space.
@@ -24,35 +24,56 @@ pub(crate) struct Statement {
 
 /// Returns the tokens of a text, white space included; `None` where it cannot be read as SQL.
 pub(crate) fn tokens(text: &str, backend: Backend) -> Option<Vec<Placed>> {
-    // The tokenizer itself counts lines and characters.
-    let lines: Vec<usize> = std::iter::once(0)
-        .chain(text.bytes().enumerate().filter(|(_, b)| *b == b'\n').map(|(at, _)| at + 1))
-        .collect();
-    let offset = |line: u64, column: u64| {
-        let line = usize::try_from(line).unwrap_or(1).saturating_sub(1);
-        let start = lines.get(line).copied().unwrap_or(text.len());
-        let column = usize::try_from(column).unwrap_or(1).saturating_sub(1);
-        text[start..].char_indices().nth(column).map_or(text.len(), |(at, _)| start + at)
-    };
+    let mut cursor = Cursor { text, at: 0, line: 1, column: 1 };
     let tokens = Tokenizer::new(dialect(backend), text).tokenize_with_location().ok()?;
     let placed = |TokenWithSpan { token, span }| {
-        let start = offset(span.start.line, span.start.column);
-        let range = start..offset(span.end.line, span.end.column);
-        Placed { token, range, line: span.start.line }
+        let start = cursor.seek(span.start);
+        Placed { token, range: start..cursor.seek(span.end), span }
     };
     Some(tokens.into_iter().map(placed).collect())
 }
 
+/// Walks through a text once, since the tokenizer counts lines and characters and we bytes.
+struct Cursor<'a> {
+    text: &'a str,
+    at: usize,
+    line: u64,
+    column: u64,
+}
+
+impl Cursor<'_> {
+    /// Returns the byte of a place that is not before the last one asked for.
+    fn seek(&mut self, to: Location) -> usize {
+        let rest = &self.text[self.at..];
+        for c in rest.chars() {
+            if (self.line, self.column) >= (to.line, to.column) {
+                break;
+            }
+            self.at += c.len_utf8();
+            (self.line, self.column) =
+                if c == '\n' { (self.line + 1, 1) } else { (self.line, self.column + 1) };
+        }
+        self.at
+    }
+}
+
 /// Returns the statements of a text; none where it cannot be read as SQL.
 pub(crate) fn statements(text: &str, backend: Backend) -> Vec<Statement> {
-    let Some(tokens) = tokens(text, backend) else { return Vec::new() };
+    tokens(text, backend).map(split).unwrap_or_default()
+}
+
+/// Cuts tokens into statements.
+pub(crate) fn split(tokens: Vec<Placed>) -> Vec<Statement> {
     let mut statements = Vec::new();
     let mut tokens_of_one: Vec<Placed> = Vec::new();
     let mut blocks = 0_usize;
+    // Whether the statement at hand creates something that may have a body.
+    let mut inside = false;
     for token in tokens {
         match &token.token {
             Token::Whitespace(_) | Token::EOF => continue,
             Token::SemiColon if blocks == 0 => {
+                inside = false;
                 let tokens = std::mem::take(&mut tokens_of_one);
                 if !tokens.is_empty() {
                     statements.push(Statement { tokens });
@@ -60,23 +81,23 @@ pub(crate) fn statements(text: &str, backend: Backend) -> Vec<Statement> {
                 continue;
             }
             Token::Word(word) if word.quote_style.is_none() => {
-                let one = Statement { tokens: std::mem::take(&mut tokens_of_one) };
                 // Bodies of triggers and routines; `BEGIN` alone starts a transaction. `CASE` and
                 // the compound statements of MySQL end in `END` too.
                 let upper = word.value.to_ascii_uppercase();
-                let inside = one.creates_code();
+                let created = tokens_of_one.first().is_some_and(|first| is(&first.token, "CREATE"));
+                inside |= created
+                    && matches!(upper.as_str(), "TRIGGER" | "FUNCTION" | "PROCEDURE" | "EVENT");
                 if inside && (upper == "BEGIN" || upper == "CASE") {
                     blocks += usize::from(upper == "BEGIN" || blocks > 0);
                 } else if inside && upper == "END" {
                     blocks = blocks.saturating_sub(1);
                 } else if inside
                     && matches!(upper.as_str(), "IF" | "LOOP" | "REPEAT" | "WHILE")
-                    && one.last_word().as_deref() == Some("END")
+                    && tokens_of_one.last().is_some_and(|last| is(&last.token, "END"))
                 {
                     // `END IF`: its END closed nothing that we had counted.
                     blocks += 1;
                 }
-                tokens_of_one = one.tokens;
             }
             _ => {}
         }
@@ -115,7 +136,7 @@ impl Statement {
 
     /// Returns the line of its first token, from 1.
     pub(crate) fn line(&self) -> usize {
-        let line = self.tokens.first().map_or(1, |token| token.line);
+        let line = self.tokens.first().map_or(1, |token| token.span.start.line);
         usize::try_from(line).unwrap_or(1)
     }
 
@@ -213,24 +234,10 @@ impl Statement {
             }
         }
     }
-
-    fn creates_code(&self) -> bool {
-        self.starts(&["CREATE"])
-            && self
-                .words()
-                .iter()
-                .any(|w| matches!(w.as_str(), "TRIGGER" | "FUNCTION" | "PROCEDURE" | "EVENT"))
-    }
-
-    fn last_word(&self) -> Option<String> {
-        match &self.tokens.last()?.token {
-            Token::Word(word) => Some(word.value.to_ascii_uppercase()),
-            _ => None,
-        }
-    }
 }
 
-fn is(token: &Token, wanted: &str) -> bool {
+/// Reports whether a token is a word without quotes, in any case.
+pub(crate) fn is(token: &Token, wanted: &str) -> bool {
     matches!(token, Token::Word(word)
         if word.quote_style.is_none() && word.value.eq_ignore_ascii_case(wanted))
 }
@@ -264,6 +271,15 @@ mod tests {
         ] {
             assert_eq!(count(text, backend), wanted, "{text}");
         }
+    }
+
+    #[test]
+    fn tokens_stand_where_they_are() {
+        let text = "SELECT 'ä\nö' AS \"ü\" -- é\n, x";
+        let seen: Vec<&str> =
+            tokens(text, Backend::Postgres).unwrap().into_iter().map(|t| &text[t.range]).collect();
+        assert_eq!(seen.concat(), text);
+        assert!(seen.contains(&"'ä\nö'") && seen.contains(&"\"ü\""), "{seen:?}");
     }
 
     #[test]

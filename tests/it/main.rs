@@ -11,6 +11,7 @@
 mod apply;
 mod apply_faults;
 mod audit_rust;
+mod audit_sql;
 mod backfill;
 mod backfill_faults;
 mod backfill_rust;

@@ -1,21 +1,24 @@
 //! The audit: every place of a project that a new column touches.
 //!
 //! [`Subject`] says which column; the layers say [`Finding`]s of it, each by a [`rules::Rule`] and each
-//! with the stage before whose release it must be dealt with. [`Report`] holds them against what the
-//! project has acknowledged, in comments and in a [`Baseline`]; [`mend`] applies their fixes. Pure but
-//! for `probe`, which runs Cargo.
+//! with the stage before whose release it must be dealt with: [`rust`] reads code, [`sql`] statements,
+//! [`objects`] asks a database, [`probe`] the compiler. [`Report`] holds them against what the project
+//! has acknowledged, in comments and in a [`Baseline`]; [`mend`] applies their fixes.
 
 mod allow;
 mod baseline;
 mod declaration;
+mod files;
 mod finding;
 mod fix;
+pub mod objects;
 pub mod probe;
 mod report;
 pub mod rules;
 pub mod rust;
 mod settle;
 mod sources;
+pub mod sql;
 mod subject;
 
 pub use baseline::{Baseline, BaselineError, Mark};
@@ -30,5 +33,6 @@ pub use subject::{Column, Declaration, Subject, Table, TableColumn};
 pub fn examine(subject: &Subject, files: &[SourceFile]) -> Vec<Finding> {
     let mut findings = declaration::examine(subject);
     findings.extend(rust::examine(subject, files));
+    findings.extend(files::examine(subject, files));
     settle(findings)
 }

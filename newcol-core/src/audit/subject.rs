@@ -1,6 +1,6 @@
 //! What is audited: a column that comes, and what the project and its contract say of it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use camino::Utf8PathBuf;
 use sqlparser::tokenizer::Token;
@@ -79,6 +79,8 @@ pub struct Column {
     pub sql_name: String,
     /// Diesel type where schema.rs has the column already.
     pub ty: Option<String>,
+    /// Types in the database, where there is a contract that says them.
+    pub sql_types: BTreeMap<Backend, String>,
     /// Its place among the table's columns, where schema.rs has it already.
     pub position: Option<usize>,
     /// The stage from whose schema.rs on it is not `Nullable`; `None` if it stays so.
@@ -117,6 +119,7 @@ impl Subject {
             ),
             sql_name: path.column.as_str().to_owned(),
             ty: present.map(|column| column.ty),
+            sql_types: BTreeMap::new(),
             position,
             not_null_from: None,
             inserts_fail_from: None,
@@ -152,11 +155,28 @@ impl Subject {
 }
 
 impl Column {
+    /// Reports whether its values cannot be compared with each other, as those of PostgreSQL's `json`.
+    pub fn is_json_on(&self, engine: Backend) -> bool {
+        let written = |ty: &String| ty.trim().eq_ignore_ascii_case("json");
+        let in_rust = |ty: &String| {
+            ty.trim_start_matches("Nullable<").trim_end_matches('>').rsplit(':').next()
+                == Some("Json")
+        };
+        engine == Backend::Postgres
+            && self
+                .sql_types
+                .get(&engine)
+                .map_or_else(|| self.ty.as_ref().is_some_and(in_rust), written)
+    }
+
     fn heed(&mut self, contract: &Contract, table: &Table, engines: &BTreeSet<Backend>) {
         let answers = contract.answers();
         self.has_default = answers.default.is_some();
         self.replaces = answers.replaces.as_ref().map(|old| old.column.as_str().to_owned());
         for engine in engines {
+            if let Some(ty) = contract.sql_type(*engine) {
+                self.sql_types.insert(*engine, ty.as_str().to_owned());
+            }
             let fill = contract.sql_fill(*engine);
             let tokens = fill.and_then(|fill| sql::tokens(fill.as_str(), *engine));
             let words = tokens.into_iter().flatten().filter_map(|placed| match placed.token {

@@ -169,6 +169,8 @@ pub(super) enum Value {
     /// A struct that is written out.
     Struct(Vec<String>),
     Text(SqlText),
+    /// `include_str!`: a file that is looked at by itself.
+    Included,
     Number(u64),
     Other(Bytes),
 }
@@ -248,7 +250,8 @@ impl Value {
             Self::Path(path) => look(path),
             Self::Chain(chain) => chain.walk_paths(look),
             Self::Tuple(values) => values.iter().for_each(|value| value.walk_paths(look)),
-            Self::Struct(_) | Self::Text(_) | Self::Number(_) | Self::Other(_) => {}
+            Self::Struct(_) | Self::Text(_) | Self::Included | Self::Number(_) | Self::Other(_) => {
+            }
         }
     }
 
@@ -256,7 +259,12 @@ impl Value {
         match self {
             Self::Chain(chain) => chain.walk(look),
             Self::Tuple(values) => values.iter().for_each(|value| value.walk(look)),
-            Self::Path(_) | Self::Struct(_) | Self::Text(_) | Self::Number(_) | Self::Other(_) => {}
+            Self::Path(_)
+            | Self::Struct(_)
+            | Self::Text(_)
+            | Self::Included
+            | Self::Number(_)
+            | Self::Other(_) => {}
         }
     }
 }

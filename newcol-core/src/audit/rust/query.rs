@@ -185,6 +185,7 @@ pub(super) fn is_table(value: &Value, names: Names<'_>) -> bool {
         Value::Tuple(_)
         | Value::Struct(_)
         | Value::Text(_)
+        | Value::Included
         | Value::Number(_)
         | Value::Other(_) => false,
     }
@@ -208,6 +209,10 @@ fn is_whole_row(value: &Value, names: Names<'_>) -> bool {
             Root::Call(_, _) | Root::Value(_) => false,
         },
         Value::Tuple(values) => values.iter().any(|value| is_whole_row(value, names)),
-        Value::Struct(_) | Value::Text(_) | Value::Number(_) | Value::Other(_) => false,
+        Value::Struct(_)
+        | Value::Text(_)
+        | Value::Included
+        | Value::Number(_)
+        | Value::Other(_) => false,
     }
 }

@@ -79,7 +79,11 @@ impl Reader {
                 let args = chain.calls.into_iter().flat_map(|call| call.args);
                 args.for_each(|arg| self.keep(arg));
             }
-            Value::Struct(_) | Value::Text(_) | Value::Number(_) | Value::Other(_) => {}
+            Value::Struct(_)
+            | Value::Text(_)
+            | Value::Included
+            | Value::Number(_)
+            | Value::Other(_) => {}
         }
     }
 
@@ -128,6 +132,7 @@ impl Reader {
                     .map_or_else(|_| Value::Other(number.span().byte_range()), Value::Number),
                 other => Value::Other(other.span().byte_range()),
             },
+            syn::Expr::Macro(one) if one.mac.path.is_ident("include_str") => Value::Included,
             other => {
                 visit::visit_expr(self, other);
                 Value::Other(0..0)

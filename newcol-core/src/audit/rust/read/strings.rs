@@ -70,17 +70,32 @@ pub(super) fn of_literal(sink: &str, literal: &syn::LitStr) -> SqlText {
     SqlText { sink: sink.to_owned(), text: Some(text), range: literal.span().byte_range(), offset }
 }
 
+/// Reports whether a text begins as a statement does.
+fn is_sql(text: &SqlText) -> bool {
+    const FIRST: &[&str] = &[
+        "alter", "begin", "call", "copy", "create", "delete", "do", "drop", "explain", "grant",
+        "insert", "merge", "replace", "select", "truncate", "update", "values", "with",
+    ];
+    let text = text.text.as_deref().unwrap_or_default();
+    let word = text.trim_start_matches(['(', ' ', '\n', '\t']).split(|c: char| !c.is_alphabetic());
+    word.into_iter().next().is_some_and(|word| FIRST.contains(&word.to_lowercase().as_str()))
+}
+
 /// Notes the SQL that calls are given.
 pub(super) fn note_calls(reader: &mut Reader, calls: &[Call]) {
     for call in calls {
         if !SINKS.contains(&call.name.as_str()) {
             continue;
         }
+        let sure = SURE.contains(&call.name.as_str());
         let text = call.args.iter().find_map(|arg| match arg {
-            Value::Text(text) => Some(SqlText { sink: call.name.clone(), ..text.clone() }),
+            Value::Text(text) if sure || is_sql(text) => {
+                Some(SqlText { sink: call.name.clone(), ..text.clone() })
+            }
             _ => None,
         });
-        let built = || SURE.contains(&call.name.as_str()) && !call.args.is_empty();
+        let included = || call.args.contains(&Value::Included);
+        let built = || sure && !call.args.is_empty() && !included();
         match text {
             Some(text) => reader.facts.sql.push(text),
             None if built() => reader.facts.sql.push(SqlText {

@@ -5,6 +5,7 @@ mod columns;
 mod globs;
 mod inserts;
 mod rows;
+mod strings;
 
 use super::{
     Project, SourceFacts,
@@ -31,6 +32,7 @@ pub(super) const ALL: &[Rule] = &[
     columns::replaced_in_use,
     columns::unknown_label,
     columns::stored_shape,
+    strings::sql,
 ];
 
 impl<'a> Project<'a> {
@@ -85,7 +87,7 @@ impl<'a> Project<'a> {
                 let types = self.types_of(file, path)?;
                 types.iter().find_map(|name| of_struct(name))
             }
-            Value::Text(_) | Value::Number(_) | Value::Other(_) => None,
+            Value::Text(_) | Value::Included | Value::Number(_) | Value::Other(_) => None,
         }
     }
 

@@ -1,0 +1,8 @@
+//! What the audit says of SQL, held against servers: each statement runs before the column comes
+//! and after it.
+
+mod cases;
+mod corpus;
+mod objects;
+mod sessions;
+mod world;
