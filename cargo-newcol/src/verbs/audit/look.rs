@@ -4,15 +4,13 @@ use std::collections::BTreeSet;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use newcol_core::{
-    audit::{
-        Baseline, BaselineError, Finding, Report, Scope, SourceFile, Subject, examine, settle,
-    },
+    audit::{Baseline, BaselineError, Finding, Report, SourceFile, Subject, examine, settle},
     contract::Contract,
     doctor::DieselUse,
     ident::ColumnPath,
 };
 
-use super::collect::Sources;
+use super::{asked::Asked, collect::Sources};
 use crate::{
     context::{Project, SchemaFile, contracts, dir_of, schema_error},
     error::{CliError, Exit},
@@ -26,7 +24,9 @@ const BASELINE: &str = "newcol/baseline.json";
 pub(super) struct Look {
     pub(super) column: ColumnPath,
     pub(super) sources: Sources,
-    subjects: Vec<Subject>,
+    pub(super) subjects: Vec<Subject>,
+    /// What was asked beside the texts.
+    pub(super) asked: Asked,
     pub(super) baseline: Known,
 }
 
@@ -59,6 +59,7 @@ impl Look {
             column: column.clone(),
             subjects: subjects(project, (column, contract), schemas)?,
             sources: Sources::of(project),
+            asked: Asked::nobody(),
             baseline,
         })
     }
@@ -66,6 +67,7 @@ impl Look {
     /// Audits texts, which may be other ones than the project's.
     pub(super) fn findings(&self, files: &[SourceFile]) -> Vec<Finding> {
         let mut findings = self.sources.unread.clone();
+        findings.extend(self.asked.findings.iter().cloned());
         findings.extend(self.subjects.iter().flat_map(|subject| examine(subject, files)));
         settle(findings)
     }
@@ -78,7 +80,7 @@ impl Look {
         comments: Comments,
     ) -> Report {
         let known = (&self.column, &self.baseline.baseline);
-        Report::new(self.findings(files), files, known, Scope::TEXTS, || match comments {
+        Report::new(self.findings(files), files, known, self.asked.scope, || match comments {
             Comments::Judged => others(project, &self.column, files).ok(),
             Comments::Taken => None,
         })

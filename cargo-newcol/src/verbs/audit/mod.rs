@@ -1,5 +1,6 @@
 //! `cargo newcol audit`: every place that a column touches, before production finds it.
 
+mod asked;
 mod collect;
 mod fix;
 mod gate;
@@ -12,14 +13,18 @@ mod sarif;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::BTreeMap, fmt::Write as _};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+};
 
+use asked::Asked;
 use camino::{Utf8Path, Utf8PathBuf};
 use clap::Args;
 pub(super) use gate::{due, pass};
 use look::{Comments, Known, Look};
 use newcol_core::{
-    audit::{Class, Report, SourceFile, Texts},
+    audit::{Class, Report, SourceFile, Texts, probe::Use},
     ident::ColumnPath,
     plan::StageKind,
     render::patch::FilePatch,
@@ -43,6 +48,7 @@ use crate::{
 #[command(after_help = "Examples:\n  \
     cargo newcol audit users.locale\n  \
     cargo newcol audit users.locale --stage constrain --message-format short\n  \
+    cargo newcol audit users.locale --full --database-url postgres://db/app\n  \
     cargo newcol audit users.locale --fix --dry-run\n  \
     cargo newcol audit users.locale --write-baseline\n  \
     cargo newcol audit users.locale --message-format sarif > newcol.sarif\n  \
@@ -56,9 +62,21 @@ pub(crate) struct AuditArgs {
     /// Read texts only; the default
     #[arg(long, conflicts_with = "full")]
     quick: bool,
-    /// Ask the compiler too
+    /// Ask the compiler too: it compiles a copy of the workspace as it is and at every stage
     #[arg(long)]
     full: bool,
+    /// Features that the compiler looks at
+    #[arg(long, value_name = "FEATURES", value_delimiter = ',', requires = "full")]
+    features: Vec<String>,
+    /// Let the compiler look at all features
+    #[arg(long, requires = "full")]
+    all_features: bool,
+    /// Let the compiler look without the features that are on by default
+    #[arg(long, requires = "full")]
+    no_default_features: bool,
+    /// Target that the compiler looks at
+    #[arg(long, value_name = "TRIPLE", requires = "full")]
+    target: Option<String>,
     /// Findings that are known [default: newcol/baseline.json beside diesel.toml, if it is there]
     #[arg(long, value_name = "FILE")]
     baseline: Option<Utf8PathBuf>,
@@ -150,10 +168,9 @@ impl Tally {
 }
 
 pub(crate) fn run(ctx: &Context, out: &mut Output, args: &AuditArgs) -> Result<Exit, CliError> {
-    check_layers(args)?;
     let writes = args.fix || args.write_baseline;
     let project = ctx.project(out, Intent::of_dry_run(args.dry_run || !writes))?;
-    let look = look(ctx, &project, args)?;
+    let look = look(ctx, out, &project, args)?;
     for other in &look.sources.foreign {
         out.detail(&format!("{other} is of another workspace and was left out"));
     }
@@ -175,20 +192,16 @@ pub(crate) fn run(ctx: &Context, out: &mut Output, args: &AuditArgs) -> Result<E
         report = report.due_by(stage);
     }
     show(out, &project, args, &files, &report);
+    show_uses(out, &look.asked.uses);
     Ok(if report.open().next().is_some() { Exit::Findings } else { Exit::Done })
 }
 
-/// Refuses to look where this version cannot, instead of finding nothing there.
-fn check_layers(args: &AuditArgs) -> Result<(), CliError> {
-    let flag = match (args.full && !args.quick, &args.database_url) {
-        (true, _) => "--full",
-        (_, Some(_)) => "--database-url",
-        (false, None) => return Ok(()),
-    };
-    Err(CliError::usage("this version looks at texts only").at(flag).hint("leave the flag out"))
-}
-
-fn look(ctx: &Context, project: &Project, args: &AuditArgs) -> Result<Look, CliError> {
+fn look(
+    ctx: &Context,
+    out: &mut Output,
+    project: &Project,
+    args: &AuditArgs,
+) -> Result<Look, CliError> {
     let schemas = project.schemas_of(&args.column.table)?;
     let contract = contract_of(project, &args.column)?;
     let known = match &args.baseline {
@@ -203,7 +216,9 @@ fn look(ctx: &Context, project: &Project, args: &AuditArgs) -> Result<Look, CliE
             known
         }
     };
-    Look::new(project, (&args.column, contract.as_ref()), &schemas, known)
+    let mut look = Look::new(project, (&args.column, contract.as_ref()), &schemas, known)?;
+    look.asked = Asked::of(ctx, out, project, args, (contract.as_ref(), &schemas, &look.subjects))?;
+    Ok(look)
 }
 
 fn write_baseline(
@@ -268,7 +283,13 @@ fn show(
     }
     let texts =
         if files.len() == 1 { "1 file".to_owned() } else { format!("{} files", files.len()) };
-    out.status(&format!("read {texts}; the compiler and the database were not asked"));
+    let silent = match (report.scope.compiler, report.scope.database) {
+        (true, true) => "",
+        (true, false) => "; no database was asked",
+        (false, true) => "; the compiler was not asked",
+        (false, false) => "; the compiler and the database were not asked",
+    };
+    out.status(&format!("read {texts}{silent}"));
     match report.stale {
         0 => {}
         1 => out.status("1 finding of the baseline is gone; `--write-baseline` drops it"),
@@ -276,6 +297,23 @@ fn show(
             "{gone} findings of the baseline are gone; `--write-baseline` drops them"
         )),
     }
+}
+
+/// Says where the compiler sees the table used: what else the change of a column may concern.
+fn show_uses(out: &mut Output, uses: &[Use]) {
+    if uses.is_empty() {
+        return;
+    }
+    let files: BTreeSet<&Utf8PathBuf> = uses.iter().map(|one| &one.path).collect();
+    for one in uses {
+        out.detail(&format!("{}:{} names {}", one.path, one.at, one.item));
+    }
+    let count = |n: usize, word: &str| format!("{n} {word}{}", if n == 1 { "" } else { "s" });
+    out.status(&format!(
+        "the compiler sees {} of the table in {}; `--verbose` lists them",
+        count(uses.len(), "use"),
+        count(files.len(), "file")
+    ));
 }
 
 /// Returns a directory as seen from the root of its repository.

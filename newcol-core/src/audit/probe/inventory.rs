@@ -3,7 +3,10 @@
 //! One `#[deprecated]` on the table reaches all that `table!` makes of it, under whatever name it is
 //! imported: the deprecation of a module is that of its items.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use camino::Utf8PathBuf;
 
@@ -46,6 +49,17 @@ pub enum Item {
     WholeRow,
     /// A module: that of the table, or `dsl` in it.
     Module,
+}
+
+impl fmt::Display for Item {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Column(name) => write!(f, "column `{name}`"),
+            Self::Table => f.write_str("the table"),
+            Self::WholeRow => f.write_str("whole rows"),
+            Self::Module => f.write_str("the table's module"),
+        }
+    }
 }
 
 impl Item {

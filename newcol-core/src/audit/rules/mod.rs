@@ -69,8 +69,6 @@ rules! {
     RESERVED_NAME NC015 "reserved-name" Compile,
     BIND_LIMIT NC016 "bind-limit" Runtime,
     OPTION_AFTER_CONSTRAIN NC017 "option-after-constrain" Compile,
-    NOT_NULL_TOO_EARLY NC018 "not-null-too-early" Compile,
-    BEFORE_EXPAND NC019 "before-expand" Runtime,
     REPLACED_IN_USE NC020 "replaced-in-use" Runtime,
     UNKNOWN_LABEL NC021 "unknown-label" Runtime,
     STORED_SHAPE NC022 "stored-shape" Runtime,
