@@ -3,6 +3,7 @@
 mod embedded;
 mod gates;
 mod index;
+mod leftovers;
 mod locks;
 mod privileges;
 mod runners;

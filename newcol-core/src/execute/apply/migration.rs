@@ -65,9 +65,9 @@ pub(super) struct Failed {
 
 impl Failed {
     pub(super) fn new(source: DbError, by: Vec<Peer>) -> Self {
-        let is_passing = source
-            .failure()
-            .is_some_and(|said| !said.lost && (said.is_lock_timeout() || said.is_deadlock()));
+        let is_passing = source.failure().is_some_and(|said| {
+            !said.lost && (said.is_lock_timeout() || said.is_deadlock() || said.is_overtaken())
+        });
         Self { source, is_passing, by }
     }
 }
