@@ -5,8 +5,7 @@ use std::{fmt, time::Duration};
 use crate::{
     backend::Backend,
     db::{DbError, Row, Session, one_line},
-    ident::TableName,
-    render::text::{self, exact_literal},
+    render::text::exact_literal,
 };
 
 /// What a session is there for.
@@ -161,19 +160,22 @@ pub(in crate::execute) fn of(session: &mut Session, waiting: &str) -> Result<Vec
     read(session, &sql)
 }
 
-/// Returns who has held a lock on a table for longer than that (PostgreSQL).
+/// Returns who has held a lock on one of these tables for longer than that, harmless locks apart
+/// (PostgreSQL).
 pub(in crate::execute) fn holders(
     session: &mut Session,
-    table: &TableName,
+    tables: &[&str],
+    harmless: &[&str],
     longer: Duration,
     except: &str,
 ) -> Result<Vec<Peer>, DbError> {
-    let relation = exact_literal(Backend::Postgres, &text::table(Backend::Postgres, table));
     let sql = activity(&format!(
-        "a.pid IN (SELECT l.pid FROM pg_catalog.pg_locks l WHERE l.relation = to_regclass({relation}) \
-         AND l.granted AND l.database = \
+        "a.pid IN (SELECT l.pid FROM pg_catalog.pg_locks l WHERE l.relation = ANY ('{{{}}}'::oid[]) \
+         AND l.granted AND l.mode <> ALL ('{{{}}}') AND l.database = \
          (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())) \
          AND a.pid NOT IN ({except}, pg_backend_pid()) AND {}",
+        tables.join(","),
+        harmless.join(","),
         longer_than(longer)
     ));
     read(session, &sql)

@@ -7,6 +7,7 @@ mod leftovers;
 mod locks;
 mod privileges;
 mod runners;
+mod several_locks;
 mod source;
 mod undo;
 mod whole;

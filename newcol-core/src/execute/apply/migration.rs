@@ -5,13 +5,13 @@ use std::time::{Duration, Instant};
 use super::{
     ApplyError, Direction, MigrationReport, Run, SqlMigration, StatementReport,
     index::{self, Concurrent},
+    locking::Locking,
     watch::Patience,
 };
 use crate::{
     backend::Backend,
     db::{DbError, one_line},
     execute::peers::Peer,
-    ident::TableName,
     render::{migrations::owner, text::exact_literal},
     sql::{self, Statement},
 };
@@ -30,8 +30,8 @@ pub(super) struct Script<'a> {
     pub(super) statements: Vec<Piece<'a>>,
     /// The statement that builds or drops an index concurrently, where it is one.
     pub(super) concurrent: Option<Concurrent>,
-    /// The table of the column, where a lock is taken that holds programs up.
-    pub(super) holds_up: Option<TableName>,
+    /// What is locked, where programs have to wait for that.
+    pub(super) holds_up: Option<Locking>,
     /// Whether a failed try leaves nothing, or nothing that hinders the next one.
     pub(super) may_repeat: bool,
     /// Whether the server may refuse its lock at once, and nobody ever waits for it.
@@ -121,7 +121,7 @@ impl SqlMigration {
         let holds_up = owner
             .as_ref()
             .filter(|_| !acting.iter().all(is_gentle))
-            .map(|(column, _)| column.table.clone());
+            .map(|(column, _)| Locking::of(column.table.clone(), text, &acting));
         let controls = acting.iter().any(|one| {
             ["BEGIN", "COMMIT", "START", "ROLLBACK", "END"].iter().any(|word| one.starts(&[word]))
         });

@@ -10,6 +10,7 @@
 mod budget;
 mod error;
 mod index;
+mod locking;
 mod migration;
 mod postgres;
 mod privileges;

@@ -141,7 +141,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Waits while a long transaction holds the table: whoever queued behind it would hold up all
+    /// Waits while a long transaction holds a table: whoever queued behind it would hold up all
     /// that come later. Returns `false` where whoever listens wants to stop.
     fn wait_for_holders(
         &mut self,
@@ -150,13 +150,16 @@ impl Run<'_> {
     ) -> Result<bool, ApplyError> {
         /// How often the holders are asked for.
         const ASK: Duration = Duration::from_millis(100);
-        let (Backend::Postgres, Some(table)) = (self.session.backend(), &script.holds_up) else {
+        let (Backend::Postgres, Some(locking)) = (self.session.backend(), &script.holds_up) else {
             return Ok(true);
         };
         let mut is_told = false;
         loop {
             let id = self.watcher.id().to_owned();
-            let mut by = peers::holders(&mut self.watcher.session, table, LONG, &id)?;
+            let session = &mut self.watcher.session;
+            let tables = locking.tables(session)?;
+            let oids: Vec<&str> = tables.iter().map(|table| table.oid.as_str()).collect();
+            let mut by = peers::holders(session, &oids, locking.harmless(), LONG, &id)?;
             by.retain(|peer| {
                 !(self.ends_vacuums && peer.kind == PeerKind::Autovacuum { wraparound: false })
             });
