@@ -88,7 +88,7 @@ pub(super) fn lacks(
             family(session, table, &role, &mut lacks)?;
             for parent in &uses.parents {
                 let ask = format!(
-                    "SELECT NOT has_table_privilege(to_regclass({}), 'REFERENCES')",
+                    "SELECT NOT has_any_column_privilege(to_regclass({}), 'REFERENCES')",
                     literal(parent)
                 );
                 if session.query_bool(&ask)? {
