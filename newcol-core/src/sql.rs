@@ -24,6 +24,23 @@ pub(crate) struct Statement {
 
 /// Returns the tokens of a text, white space included; `None` where it cannot be read as SQL.
 pub(crate) fn tokens(text: &str, backend: Backend) -> Option<Vec<Placed>> {
+    let (tokens, end) = read(text, backend);
+    matches!(end, End::OfText).then_some(tokens)
+}
+
+/// Returns the tokens of a text as far as it can be read: one that is cut off ends anywhere.
+pub(crate) fn leading_tokens(text: &str, backend: Backend) -> Vec<Placed> {
+    read(text, backend).0
+}
+
+/// Where reading ended.
+enum End {
+    OfText,
+    /// Something is not closed, or no SQL.
+    Before,
+}
+
+fn read(text: &str, backend: Backend) -> (Vec<Placed>, End) {
     // The tokenizer itself counts lines and characters.
     let lines: Vec<usize> = std::iter::once(0)
         .chain(text.bytes().enumerate().filter(|(_, b)| *b == b'\n').map(|(at, _)| at + 1))
@@ -34,13 +51,15 @@ pub(crate) fn tokens(text: &str, backend: Backend) -> Option<Vec<Placed>> {
         let column = usize::try_from(column).unwrap_or(1).saturating_sub(1);
         text[start..].char_indices().nth(column).map_or(text.len(), |(at, _)| start + at)
     };
-    let tokens = Tokenizer::new(dialect(backend), text).tokenize_with_location().ok()?;
+    let mut tokens = Vec::new();
+    let done = Tokenizer::new(dialect(backend), text).tokenize_with_location_into_buf(&mut tokens);
     let placed = |TokenWithSpan { token, span }| {
         let start = offset(span.start.line, span.start.column);
         let range = start..offset(span.end.line, span.end.column);
         Placed { token, range, line: span.start.line }
     };
-    Some(tokens.into_iter().map(placed).collect())
+    let end = if done.is_ok() { End::OfText } else { End::Before };
+    (tokens.into_iter().map(placed).collect(), end)
 }
 
 /// Returns the statements of a text; none where it cannot be read as SQL.

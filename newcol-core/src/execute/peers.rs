@@ -1,6 +1,6 @@
 //! Sessions of others, named so that somebody can go and ask them.
 
-use std::{fmt, time::Duration};
+use std::{collections::BTreeMap, fmt, time::Duration};
 
 use crate::{
     backend::Backend,
@@ -207,6 +207,31 @@ pub(in crate::execute) fn session_of(
         Backend::Sqlite => return Ok(None),
     };
     Ok(read(session, &sql)?.into_iter().next())
+}
+
+/// Returns the statements that sessions of this database keep prepared and that contain a text, by
+/// session; none where the server does not tell (MySQL, MariaDB).
+pub(in crate::execute) fn prepared(
+    session: &mut Session,
+    part: &str,
+) -> Result<BTreeMap<String, Vec<String>>, DbError> {
+    let part = exact_literal(Backend::Mysql, &format!("%{part}%"));
+    let rows = session.query(&format!(
+        "SELECT t.processlist_id, s.sql_text FROM performance_schema.prepared_statements_instances s \
+         JOIN performance_schema.threads t ON t.thread_id = s.owner_thread_id \
+         WHERE t.processlist_db = database() AND s.sql_text LIKE {part}"
+    ));
+    let rows = match rows {
+        Err(error) if error.is_denied() => Vec::new(),
+        rows => rows?,
+    };
+    let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for row in rows {
+        if let [Some(id), Some(text)] = row.as_slice() {
+            found.entry(id.clone()).or_default().push(text.clone());
+        }
+    }
+    Ok(found)
 }
 
 /// Programs' sessions with this database.
