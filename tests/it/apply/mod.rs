@@ -5,6 +5,7 @@ mod gates;
 mod index;
 mod leftovers;
 mod locks;
+mod peers;
 mod privileges;
 mod runners;
 mod several_locks;

@@ -67,7 +67,7 @@ struct StatementJson<'a> {
     sql: &'a str,
     took_ms: u128,
     waited_ms: u128,
-    blocked: u32,
+    blocked: Option<u32>,
     locks: Vec<LockJson<'a>>,
 }
 
@@ -192,11 +192,13 @@ fn done(out: &mut Output, report: &MigrationReport, did: &str) {
         }
     }
     let waited: u128 = report.statements.iter().map(|s| s.waited.as_millis()).sum();
-    let blocked = report.statements.iter().map(|s| s.blocked).max().unwrap_or_default();
+    let blocked = report.statements.iter().filter_map(|s| s.blocked).max();
     if let Some(held) = report.held {
+        let seen = blocked.map(|blocked| format!(", {blocked} sessions seen waiting"));
         out.say(&format!(
-            "  held for {} ms, waited {waited} ms for it, {blocked} sessions seen waiting",
-            held.as_millis()
+            "  held for {} ms, waited {waited} ms for it{}",
+            held.as_millis(),
+            seen.unwrap_or_default()
         ));
     }
     for note in &report.notes {
