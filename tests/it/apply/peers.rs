@@ -6,7 +6,7 @@ use newcol_core::{
     backend::Product,
     db::{DatabaseUrl, OpenOptions, Session},
     execute::{
-        apply::{BlockerPolicy, Budget, Settings},
+        apply::{ApplyError, BlockerPolicy, Budget, Settings},
         old_writers::{Counted, Search, Sign, observe},
         peers::PeerKind,
     },
@@ -160,6 +160,21 @@ fn only_who_is_in_the_way_is_ended_on_mariadb() {
     at_work.batch("COMMIT").unwrap();
     assert!(holder.query("SELECT 1").is_err());
     assert_eq!(value(&db, "SELECT count(*) FROM posts"), "2");
+}
+
+/// Also while its lock is asked for without waiting, a migration keeps to its time and says who is
+/// in the way.
+#[test]
+fn the_time_is_over_at_once_on_mariadb() {
+    let Some(db) = ScratchDb::require(Want::mysql().product(Product::Mariadb)) else { return };
+    db.run(&["CREATE TABLE users (id integer PRIMARY KEY)"]).unwrap();
+    let mut holder = session(db.url(), "holder");
+    holder.batch("BEGIN; SELECT * FROM users").unwrap();
+    let budget = Budget { max_wait: Duration::ZERO, ..hasty().budget };
+    let up = format!("{ADD}, ALGORITHM=INSTANT");
+    let told = apply(db.url(), Settings { budget, ..hasty() }, &[migration(1, &up, false)]);
+    let Err(ApplyError::Busy { tries, by, .. }) = told.ended else { panic!("{:?}", told.ended) };
+    assert_eq!((tries, by.len()), (1, 1), "{by:?}");
 }
 
 /// Who may not see what others do sees all the same that they wait.

@@ -58,8 +58,10 @@ impl Run<'_> {
         self.told.tell(&Event::Began { migration: migration.name.clone() });
         let started = Instant::now();
         let mut blockers: Vec<Peer> = Vec::new();
+        // Tries that stood in the queue.
+        let mut loud = 0;
         for tries in 1.. {
-            if !self.wait_for_holders(&script, started)? {
+            if !self.wait_for_holders(&script, started, tries - 1)? {
                 return Ok(Ended::Stopped);
             }
             let quietly = self.asks_quietly(&script, tries);
@@ -85,12 +87,21 @@ impl Run<'_> {
                 let source = Box::new(failed.source);
                 return Err(ApplyError::Failed { migration, source, in_part });
             }
+            let waited = started.elapsed();
             let rest = if quietly {
+                if waited >= self.settings.budget.max_wait {
+                    // Nobody was waited for, so nobody has been named yet.
+                    let id = self.watcher.id().to_owned();
+                    let by = peers::of(&mut self.watcher.session, &id)?;
+                    let migration = migration.name.clone();
+                    return Err(ApplyError::Busy { migration, tries, waited, by });
+                }
                 self.told.tell(&Event::Waiting);
                 QUIET_REST.mul_f64(fastrand::f64())
             } else {
-                self.held_up(migration, failed, tries, started.elapsed())?;
-                self.settings.budget.rest(tries, fastrand::f64())
+                loud += 1;
+                self.held_up(migration, failed, tries, waited)?;
+                self.settings.budget.rest(loud, fastrand::f64())
             };
             if self.told.stop.wait(rest) {
                 return Ok(Ended::Stopped);
@@ -168,6 +179,7 @@ impl Run<'_> {
         &mut self,
         script: &Script<'_>,
         started: Instant,
+        tries: u32,
     ) -> Result<bool, ApplyError> {
         /// How often the holders are asked for.
         const ASK: Duration = Duration::from_millis(100);
@@ -193,7 +205,7 @@ impl Run<'_> {
             }
             let waited = started.elapsed();
             if waited >= self.settings.budget.max_wait {
-                return Err(ApplyError::Busy { migration, tries: 0, waited, by });
+                return Err(ApplyError::Busy { migration, tries, waited, by });
             }
             if std::mem::replace(&mut is_told, true) {
                 self.told.tell(&Event::Waiting);
