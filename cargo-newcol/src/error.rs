@@ -122,6 +122,13 @@ impl CliError {
         self
     }
 
+    /// Names another mistake that was made on the way.
+    pub(crate) fn also(mut self, other: &Self) -> Self {
+        let place = other.place.as_ref().map(|place| format!("{place}: ")).unwrap_or_default();
+        self.also.push(format!("{place}{}", other.message));
+        self
+    }
+
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hints.push(hint.into());
         self

@@ -24,13 +24,32 @@ pub(crate) struct Statement {
 
 /// Returns the tokens of a text, white space included; `None` where it cannot be read as SQL.
 pub(crate) fn tokens(text: &str, backend: Backend) -> Option<Vec<Placed>> {
+    let (tokens, end) = read(text, backend);
+    matches!(end, End::OfText).then_some(tokens)
+}
+
+/// Returns the tokens of a text as far as it can be read: one that is cut off ends anywhere.
+pub(crate) fn leading_tokens(text: &str, backend: Backend) -> Vec<Placed> {
+    read(text, backend).0
+}
+
+/// Where reading ended.
+enum End {
+    OfText,
+    /// Something is not closed, or no SQL.
+    Before,
+}
+
+fn read(text: &str, backend: Backend) -> (Vec<Placed>, End) {
     let mut cursor = Cursor { text, at: 0, line: 1, column: 1 };
-    let tokens = Tokenizer::new(dialect(backend), text).tokenize_with_location().ok()?;
+    let mut tokens = Vec::new();
+    let done = Tokenizer::new(dialect(backend), text).tokenize_with_location_into_buf(&mut tokens);
     let placed = |TokenWithSpan { token, span }| {
         let start = cursor.seek(span.start);
         Placed { token, range: start..cursor.seek(span.end), span }
     };
-    Some(tokens.into_iter().map(placed).collect())
+    let end = if done.is_ok() { End::OfText } else { End::Before };
+    (tokens.into_iter().map(placed).collect(), end)
 }
 
 /// Walks through a text once, since the tokenizer counts lines and characters and we bytes.

@@ -128,12 +128,20 @@ pub(crate) fn run(ctx: &Context, out: &mut Output, args: &ApplyArgs) -> Result<E
             if interrupt::requested() { Answer::Stop } else { Answer::Go }
         });
         shown.end();
-        if let (true, Some((column, _))) = (args.record, pending.stage_of(step)) {
+        let outcome = outcome.map_err(|error| failed(out, &error, &url));
+        let kept = match (args.record, pending.stage_of(step)) {
             // Also of a run that failed: what it did before is done.
-            let done = done.into_inner().unwrap_or_default();
-            record::append(ctx, out, &project, column, &url, &done)?;
-        }
-        match outcome.map_err(|error| failed(out, &error, &url))? {
+            (true, Some((column, _))) => {
+                let done = done.into_inner().unwrap_or_default();
+                record::append(ctx, out, &project, column, &url, &done)
+            }
+            _ => Ok(()),
+        };
+        let outcome = match (outcome, kept) {
+            (Err(error), Err(kept)) => return Err(error.also(&kept)),
+            (outcome, kept) => kept.and(outcome)?,
+        };
+        match outcome {
             Outcome::Done(_) => {}
             Outcome::Stopped(_) => {
                 out.say("stopped: what is listed above is applied, the rest is not");

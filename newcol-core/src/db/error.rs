@@ -51,6 +51,12 @@ impl Failure {
     pub fn is_deadlock(&self) -> bool {
         self.sqlstate.as_deref() == Some("40P01") || self.errno == Some(1213)
     }
+
+    /// Reports whether others changed what this transaction was about, so that it has to be done again
+    /// (PostgreSQL).
+    pub fn is_overtaken(&self) -> bool {
+        self.sqlstate.as_deref() == Some("40001") && self.errno.is_none()
+    }
 }
 
 /// Why a database could not be opened, asked or changed. URLs are shown without password.

@@ -1,12 +1,13 @@
 //! Sessions of others, named so that somebody can go and ask them.
 
-use std::{fmt, time::Duration};
+mod metadata;
+
+use std::{collections::BTreeMap, fmt, time::Duration};
 
 use crate::{
     backend::Backend,
     db::{DbError, Row, Session, one_line},
-    ident::TableName,
-    render::text::{self, exact_literal},
+    render::text::exact_literal,
 };
 
 /// What a session is there for.
@@ -23,6 +24,11 @@ pub enum PeerKind {
     Replication,
     /// A prepared transaction, which has no session.
     Prepared,
+    /// Somebody of whom this user sees no more than the process (PostgreSQL).
+    Hidden,
+    /// A program's connection with an open transaction; whether that is in the way nothing tells
+    /// (MySQL, MariaDB).
+    Suspect,
 }
 
 /// A session of somebody else.
@@ -40,6 +46,8 @@ pub struct Peer {
     pub state: String,
     /// Age of its transaction.
     pub age: Option<Duration>,
+    /// When its transaction began, in the server's words: another one is not meant.
+    pub began: Option<String>,
     /// Its last statement, on one line.
     pub query: String,
     /// Whether its user may do everything.
@@ -56,6 +64,8 @@ impl fmt::Display for Peer {
             }
             PeerKind::Replication => write!(f, "replication, pid {}", self.id)?,
             PeerKind::Client => write!(f, "pid {}", self.id)?,
+            PeerKind::Hidden => write!(f, "pid {}, hidden from this user", self.id)?,
+            PeerKind::Suspect => write!(f, "perhaps pid {}", self.id)?,
         }
         let who: Vec<String> = [
             (!self.application.is_empty()).then(|| self.application.clone()),
@@ -77,12 +87,14 @@ impl Peer {
         let mut next = || values.next().flatten().unwrap_or_default();
         let (id, kind, user, application) = (next(), next(), next(), next());
         let (state, age, query, superuser) = (next(), next(), next(), next());
+        let began = Some(next()).filter(|began| !began.is_empty());
         let kind = match kind.as_str() {
             "autovacuum worker" => {
                 PeerKind::Autovacuum { wraparound: query.contains("(to prevent wraparound)") }
             }
             "walsender" => PeerKind::Replication,
             "prepared" => PeerKind::Prepared,
+            "hidden" => PeerKind::Hidden,
             _ => PeerKind::Client,
         };
         Self {
@@ -92,6 +104,7 @@ impl Peer {
             application,
             state,
             age: age.parse().ok().map(|seconds: f64| Duration::from_secs_f64(seconds.max(0.0))),
+            began,
             query,
             is_superuser: matches!(superuser.as_str(), "t" | "1"),
         }
@@ -104,21 +117,26 @@ impl Peer {
 }
 
 /// Columns of `pg_stat_activity AS a` as [`Peer::read`] wants them.
-const POSTGRES: &str = "a.pid::text, a.backend_type, a.usename, \
+///
+/// Whoever may not see another user's session is told neither what it is nor what it does.
+const POSTGRES: &str = "a.pid::text, coalesce(a.backend_type, 'hidden'), a.usename, \
     coalesce(nullif(a.application_name, ''), host(a.client_addr)), a.state, \
     extract(epoch FROM clock_timestamp() - a.xact_start), \
-    left(regexp_replace(a.query, '\\s+', ' ', 'g'), 20000), \
-    coalesce((SELECT r.rolsuper FROM pg_catalog.pg_roles r WHERE r.oid = a.usesysid), true)";
+    CASE WHEN a.backend_type IS NOT NULL THEN left(regexp_replace(a.query, '\\s+', ' ', 'g'), 20000) END, \
+    coalesce((SELECT r.rolsuper FROM pg_catalog.pg_roles r WHERE r.oid = a.usesysid), true), \
+    a.xact_start::text";
 
 /// Columns of `innodb_trx AS t` and `processlist AS p` as [`Peer::read`] wants them.
+///
+/// Every account has privileges, USAGE at the least: of whom none are shown, anything may be.
 const MYSQL: &str = "p.id, \
     CASE WHEN p.command LIKE 'Binlog Dump%' OR p.user = 'system user' THEN 'walsender' ELSE 'client' END, \
     p.user, p.host, \
     CASE WHEN p.command = 'Sleep' THEN if(t.trx_id IS NULL, 'idle', 'idle in transaction') ELSE coalesce(p.state, p.command) END, \
     timestampdiff(MICROSECOND, t.trx_started, now(6)) / 1000000, left(p.info, 20000), \
-    (SELECT count(*) > 0 FROM information_schema.user_privileges u \
-     WHERE u.grantee LIKE concat(quote(p.user), '@%') \
-     AND u.privilege_type IN ('SUPER', 'CONNECTION ADMIN', 'CONNECTION_ADMIN'))";
+    (SELECT count(*) = 0 OR max(u.privilege_type IN ('SUPER', 'CONNECTION ADMIN', 'CONNECTION_ADMIN')) \
+     FROM information_schema.user_privileges u WHERE u.grantee LIKE concat(quote(p.user), '@%')), \
+    t.trx_started";
 
 /// Asks PostgreSQL for the sessions of which something is true, the oldest transaction first.
 fn activity(condition: &str) -> String {
@@ -142,41 +160,71 @@ fn longer_than(time: Duration) -> String {
 }
 
 /// Returns who keeps a session waiting; on MySQL and MariaDB, where nothing tells that of the locks
-/// on a table's definition, every open transaction of a session in this database.
+/// on a table's definition, every session of this database with an open transaction, as suspects.
 pub(in crate::execute) fn of(session: &mut Session, waiting: &str) -> Result<Vec<Peer>, DbError> {
     let sql = match session.backend() {
         Backend::Postgres => format!(
             "SELECT {POSTGRES} FROM pg_catalog.pg_stat_activity a \
              WHERE a.pid = ANY (pg_blocking_pids({waiting})) \
              UNION ALL SELECT p.gid, 'prepared', p.owner, NULL, NULL, \
-             extract(epoch FROM clock_timestamp() - p.prepared), NULL, true \
+             extract(epoch FROM clock_timestamp() - p.prepared), NULL, true, NULL \
              FROM pg_catalog.pg_prepared_xacts p \
              WHERE 0 = ANY (pg_blocking_pids({waiting})) AND p.database = current_database()"
         ),
-        Backend::Mysql => processes(&format!(
-            "t.trx_id IS NOT NULL AND p.db = database() AND p.id NOT IN ({waiting}, connection_id())"
-        )),
+        Backend::Mysql => {
+            let known = metadata::holders(session, waiting)?;
+            if !known.is_empty() {
+                return read(session, &processes(&format!("p.id IN ({})", known.join(", "))));
+            }
+            let sql = processes(&format!(
+                "t.trx_id IS NOT NULL AND p.db = database() AND p.id NOT IN ({waiting}, connection_id())"
+            ));
+            let mut suspects = read(session, &sql)?;
+            for peer in suspects.iter_mut().filter(|peer| peer.kind == PeerKind::Client) {
+                peer.kind = PeerKind::Suspect;
+            }
+            return Ok(suspects);
+        }
         Backend::Sqlite => return Ok(Vec::new()),
     };
     read(session, &sql)
 }
 
-/// Returns who has held a lock on a table, or on a partition or heir of it, for longer than that
+/// Counts the sessions that wait for a lock of another one; `None` where the server does not tell.
+pub(in crate::execute) fn waiting_for(
+    session: &mut Session,
+    id: &str,
+) -> Result<Option<u32>, DbError> {
+    match session.backend() {
+        // Of locks everybody sees all, of sessions not.
+        Backend::Postgres => {
+            let sql = format!(
+                "SELECT count(DISTINCT l.pid) FROM pg_catalog.pg_locks l \
+                 WHERE NOT l.granted AND {id} = ANY (pg_blocking_pids(l.pid))"
+            );
+            Ok(session.value(&sql)?.and_then(|count| count.parse().ok()))
+        }
+        Backend::Mysql => metadata::waiters(session, id),
+        Backend::Sqlite => Ok(None),
+    }
+}
+
+/// Returns who has held a lock on one of these tables for longer than that, harmless locks apart
 /// (PostgreSQL).
 pub(in crate::execute) fn holders(
     session: &mut Session,
-    table: &TableName,
+    tables: &[&str],
+    harmless: &[&str],
     longer: Duration,
     except: &str,
 ) -> Result<Vec<Peer>, DbError> {
-    let relation = exact_literal(Backend::Postgres, &text::table(Backend::Postgres, table));
     let sql = activity(&format!(
-        "a.pid IN (WITH RECURSIVE family (id) AS (SELECT to_regclass({relation})::oid \
-           UNION SELECT i.inhrelid FROM pg_catalog.pg_inherits i JOIN family f ON f.id = i.inhparent) \
-         SELECT l.pid FROM pg_catalog.pg_locks l JOIN family f ON f.id = l.relation \
-         WHERE l.granted AND l.database = \
+        "a.pid IN (SELECT l.pid FROM pg_catalog.pg_locks l WHERE l.relation = ANY ('{{{}}}'::oid[]) \
+         AND l.granted AND l.mode <> ALL ('{{{}}}') AND l.database = \
          (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())) \
          AND a.pid NOT IN ({except}, pg_backend_pid()) AND {}",
+        tables.join(","),
+        harmless.join(","),
         longer_than(longer)
     ));
     read(session, &sql)
@@ -213,6 +261,31 @@ pub(in crate::execute) fn session_of(
     Ok(read(session, &sql)?.into_iter().next())
 }
 
+/// Returns the statements that sessions of this database keep prepared and that contain a text, by
+/// session; none where the server does not tell (MySQL, MariaDB).
+pub(in crate::execute) fn prepared(
+    session: &mut Session,
+    part: &str,
+) -> Result<BTreeMap<String, Vec<String>>, DbError> {
+    let part = exact_literal(Backend::Mysql, &format!("%{part}%"));
+    let rows = session.query(&format!(
+        "SELECT t.processlist_id, s.sql_text FROM performance_schema.prepared_statements_instances s \
+         JOIN performance_schema.threads t ON t.thread_id = s.owner_thread_id \
+         WHERE t.processlist_db = database() AND s.sql_text LIKE {part}"
+    ));
+    let rows = match rows {
+        Err(error) if error.is_denied() => Vec::new(),
+        rows => rows?,
+    };
+    let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for row in rows {
+        if let [Some(id), Some(text)] = row.as_slice() {
+            found.entry(id.clone()).or_default().push(text.clone());
+        }
+    }
+    Ok(found)
+}
+
 /// Programs' sessions with this database.
 const PROGRAMS: &str = "a.datname = current_database() AND a.backend_type = 'client backend' AND a.pid <> pg_backend_pid()";
 
@@ -242,30 +315,54 @@ pub(in crate::execute) fn older_than(
 /// Ends what others do, where they may be ended; returns those.
 ///
 /// A running statement is cancelled; a session that idles in its transaction has none, so it is
-/// ended. Superusers, replicas, vacuums and prepared transactions are never touched.
+/// ended. Superusers, replicas, vacuums and prepared transactions are never touched, nor is anybody of
+/// whom that is not known, or whose transaction is another one by now.
 pub(in crate::execute) fn cancel(
     session: &mut Session,
     peers: &[Peer],
 ) -> Result<Vec<Peer>, DbError> {
     let mut cancelled = Vec::new();
     for peer in peers.iter().filter(|peer| peer.may_be_cancelled()) {
-        let is_idle = peer.state.starts_with("idle in transaction");
-        let id = &peer.id;
-        let sql = match (session.backend(), is_idle) {
-            (Backend::Postgres, true) => format!("SELECT pg_terminate_backend({id})"),
-            (Backend::Postgres, false) => format!("SELECT pg_cancel_backend({id})"),
-            (Backend::Mysql, true) => format!("KILL CONNECTION {id}"),
-            (Backend::Mysql, false) => format!("KILL QUERY {id}"),
-            (Backend::Sqlite, _) => continue,
+        let Some(began) = &peer.began else { continue };
+        let began = exact_literal(session.backend(), began);
+        let ended = match session.backend() {
+            Backend::Postgres => session.query_bool(&format!(
+                "SELECT coalesce((SELECT CASE WHEN a.state LIKE 'idle in transaction%' \
+                 THEN pg_terminate_backend(a.pid) ELSE pg_cancel_backend(a.pid) END \
+                 FROM pg_catalog.pg_stat_activity a WHERE a.pid = {} AND a.state <> 'idle' \
+                 AND a.xact_start = {began}::timestamptz), false)",
+                peer.id
+            )),
+            Backend::Mysql => kill(session, &peer.id, &began),
+            Backend::Sqlite => continue,
         };
-        match session.query(&sql) {
+        match ended {
             // Whoever may not end it waits as for those that nobody may end.
-            Err(error) if error.is_denied() => continue,
-            done => done?,
-        };
-        cancelled.push(peer.clone());
+            Err(error) if error.is_denied() => {}
+            ended => {
+                if ended? {
+                    cancelled.push(peer.clone());
+                }
+            }
+        }
     }
     Ok(cancelled)
+}
+
+/// Ends a transaction of MySQL or MariaDB, where it is still that one. Numbers of connections do not
+/// come twice.
+fn kill(session: &mut Session, id: &str, began: &str) -> Result<bool, DbError> {
+    let command = session.value(&format!(
+        "SELECT p.command FROM information_schema.processlist p \
+         JOIN information_schema.innodb_trx t ON p.id = t.trx_mysql_thread_id \
+         WHERE p.id = {id} AND t.trx_started = {began}"
+    ))?;
+    let what = match command.as_deref() {
+        None => return Ok(false),
+        Some("Sleep") => "CONNECTION",
+        Some(_) => "QUERY",
+    };
+    session.batch(&format!("KILL {what} {id}")).map(|()| true)
 }
 
 /// Names nobody where the user may not see others (MySQL, MariaDB): who only looks must not fail.

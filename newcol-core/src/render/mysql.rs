@@ -8,7 +8,7 @@ use super::{
     text::{Hole, SqlText, join},
 };
 use crate::{
-    backend::Backend,
+    backend::{Backend, Product},
     contract::{Expr, Uniqueness, fragment::is_large_object},
     ident::{Ident, TableName},
     plan::{ColumnShape, IndexPurpose, LEFTOVERS, Leftovers, Step, facts::Source, volatility},
@@ -44,7 +44,7 @@ pub(super) fn up(step: &Step, scope: &Scope<'_>) -> Vec<Statement> {
         Step::CreateIndex(purpose) => vec![create_index(*purpose, scope)],
         Step::DropReplaced => {
             let (old, _) = scope.replaced();
-            vec![Statement::proven(drop_column(old, scope), not(&column(old, "1 = 1", scope)))]
+            vec![Statement::proven(drop_replaced(old, scope), not(&column(old, "1 = 1", scope)))]
         }
         Step::Comment
         | Step::AddNotNullCheck
@@ -169,10 +169,28 @@ fn modify(not_null: bool, scope: &Scope<'_>) -> SqlText {
     )
 }
 
+/// Drops the column that was added. MySQL rewrites the table for that in place before 8.0.29.
 fn drop_column(column: &Ident, scope: &Scope<'_>) -> SqlText {
+    let how = match scope.facts.server.product {
+        Product::Mariadb => "ALGORITHM=INSTANT",
+        Product::Mysql | Product::Postgres | Product::Sqlite => "ALGORITHM=INPLACE, LOCK=NONE",
+    };
+    drop_by(how, column, scope)
+}
+
+/// Drops a column that may have indexes, which no engine drops with it in a moment.
+fn drop_replaced(column: &Ident, scope: &Scope<'_>) -> SqlText {
+    drop_by("ALGORITHM=INPLACE, LOCK=NONE", column, scope)
+}
+
+fn drop_by(how: &'static str, column: &Ident, scope: &Scope<'_>) -> SqlText {
     sql(
-        "ALTER TABLE {table} DROP COLUMN {column}",
-        &[("table", Hole::Table(scope.table())), ("column", Hole::Name(column))],
+        "ALTER TABLE {table} DROP COLUMN {column}, {how}",
+        &[
+            ("table", Hole::Table(scope.table())),
+            ("column", Hole::Name(column)),
+            ("how", Hole::Words(how)),
+        ],
     )
 }
 

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     backend::Backend,
-    contract::OnDelete,
+    contract::{Expr, OnDelete},
     ident::{Ident, TableName},
     plan::{ColumnShape, IndexPurpose, LEFTOVERS, Leftovers, Step},
 };
@@ -350,95 +350,139 @@ FOR EACH ROW EXECUTE FUNCTION {function}()",
     ]
 }
 
+/// Fills what a backfill has left, and stops where something stays empty.
+///
+/// The table is read before anything is locked; then only the rows that were found are written, for
+/// which nobody is waited for. Where one has changed meanwhile, all of it is taken back and tried again.
 fn fill_leftovers(leftovers: &Leftovers, scope: &Scope<'_>) -> Statement {
-    let path = scope.contract.path().to_string();
-    let too_many = format!("newcol {path}: more than {LEFTOVERS} rows are not filled yet");
-    let hint = format!("run `cargo newcol backfill {path}` first");
-    let empty = format!("newcol {path}: some rows are still empty after the fill");
-    let empty_hint = match leftovers {
-        Leftovers::Require(_) => {
-            "its expression yields NULL for them: find them with WHERE column IS NULL"
-        }
-        Leftovers::Allow(_) | Leftovers::Refuse => "only application code can fill them",
+    let expr = match leftovers {
+        Leftovers::Require(expr) | Leftovers::Allow(expr) => Some(expr),
+        Leftovers::Refuse => None,
     };
     let none = sql("", &[]);
-    let table = ("table", Hole::Table(scope.table()));
-    let column = ("column", Hole::Name(scope.column()));
-    let fill = match leftovers {
-        Leftovers::Require(expr) | Leftovers::Allow(expr) => {
-            let fill = ("fill", Hole::Expr(expr));
-            let update = sql(
-                "UPDATE {table} SET {column} = {fill} WHERE {column} IS NULL AND {fill} IS NOT NULL",
-                &[table, column, fill],
-            );
-            sql(
-                "
-  newcol_pending := (SELECT count(*) FROM (SELECT 1 FROM {table} WHERE {column} IS NULL AND {fill} IS NOT NULL LIMIT {bound} + 1) AS newcol_rows);
-  IF newcol_pending > {bound} THEN
-    RAISE EXCEPTION USING MESSAGE = {too_many}, HINT = {hint};
-  END IF;
-  IF newcol_pending > 0 THEN{update}
-  END IF;",
-                &[
-                    table,
-                    column,
-                    fill,
-                    ("bound", Hole::Number(LEFTOVERS)),
-                    ("too_many", Hole::Literal(&too_many)),
-                    ("hint", Hole::Literal(&hint)),
-                    ("update", Hole::Sql(&without_triggers(&update, scope.column(), scope))),
-                ],
-            )
-        }
-        Leftovers::Refuse => none.clone(),
-    };
-    let guard = match leftovers {
-        Leftovers::Require(_) | Leftovers::Refuse => sql(
-            "
-  IF EXISTS (SELECT 1 FROM {table} WHERE {column} IS NULL) THEN
-    RAISE EXCEPTION USING MESSAGE = {empty}, HINT = {hint};
-  END IF;",
-            &[table, column, ("empty", Hole::Literal(&empty)), ("hint", Hole::Literal(empty_hint))],
+    let declared = match expr {
+        Some(_) => sql(
+            "{declared}\n  newcol_rows tid[];\n  newcol_filled bigint;",
+            &[("declared", Hole::Words(DECLARED))],
         ),
+        None => none.clone(),
+    };
+    let find = expr.map_or_else(|| none.clone(), |expr| find_leftovers(expr, scope));
+    let guard = match leftovers {
+        Leftovers::Require(_) | Leftovers::Refuse => refuse_empty(expr, scope),
         Leftovers::Allow(_) => none.clone(),
     };
-    let declared = match leftovers {
-        Leftovers::Require(_) | Leftovers::Allow(_) => {
-            sql("{declared}\n  newcol_pending bigint;", &[("declared", Hole::Words(DECLARED))])
-        }
-        Leftovers::Refuse => none,
-    };
+    let fill = expr.map_or(none, |expr| fill_found(expr, scope));
     Statement::repeatable(sql(
         "DO {tag}{declared}
-BEGIN{fill}{guard}
+BEGIN{find}{guard}{fill}
 END
 {tag}",
         &[
             ("tag", Hole::Words(tag(scope))),
             ("declared", Hole::Sql(&declared)),
-            ("fill", Hole::Sql(&fill)),
+            ("find", Hole::Sql(&find)),
             ("guard", Hole::Sql(&guard)),
+            ("fill", Hole::Sql(&fill)),
         ],
     ))
+}
+
+fn find_leftovers(expr: &Expr, scope: &Scope<'_>) -> SqlText {
+    let path = scope.contract.path();
+    let too_many = format!("newcol {path}: more than {LEFTOVERS} rows are not filled yet");
+    let hint = format!("run `cargo newcol backfill {path}` first");
+    sql(
+        "
+  newcol_rows := ARRAY(SELECT ctid FROM {table} WHERE {column} IS NULL AND {fill} IS NOT NULL LIMIT {bound} + 1);
+  IF cardinality(newcol_rows) > {bound} THEN
+    RAISE EXCEPTION USING MESSAGE = {too_many}, HINT = {hint};
+  END IF;",
+        &[
+            ("table", Hole::Table(scope.table())),
+            ("column", Hole::Name(scope.column())),
+            ("fill", Hole::Expr(expr)),
+            ("bound", Hole::Number(LEFTOVERS)),
+            ("too_many", Hole::Literal(&too_many)),
+            ("hint", Hole::Literal(&hint)),
+        ],
+    )
+}
+
+/// Stops at rows that nothing here can fill.
+fn refuse_empty(expr: Option<&Expr>, scope: &Scope<'_>) -> SqlText {
+    let says =
+        format!("newcol {}: some rows are still empty after the fill", scope.contract.path());
+    let (unfilled, hint) = match expr {
+        Some(expr) => (
+            sql(" AND {fill} IS NULL", &[("fill", Hole::Expr(expr))]),
+            "its expression yields NULL for them: find them with WHERE column IS NULL",
+        ),
+        None => (sql("", &[]), "only application code can fill them"),
+    };
+    sql(
+        "
+  IF EXISTS (SELECT 1 FROM {table} WHERE {column} IS NULL{unfilled}) THEN
+    RAISE EXCEPTION USING MESSAGE = {says}, HINT = {hint};
+  END IF;",
+        &[
+            ("table", Hole::Table(scope.table())),
+            ("column", Hole::Name(scope.column())),
+            ("unfilled", Hole::Sql(&unfilled)),
+            ("says", Hole::Literal(&says)),
+            ("hint", Hole::Literal(hint)),
+        ],
+    )
+}
+
+fn fill_found(expr: &Expr, scope: &Scope<'_>) -> SqlText {
+    let changed =
+        format!("newcol {}: rows were changed while they were being filled", scope.contract.path());
+    let holes = [
+        ("table", Hole::Table(scope.table())),
+        ("column", Hole::Name(scope.column())),
+        ("fill", Hole::Expr(expr)),
+    ];
+    let update = sql(
+        "UPDATE {table} SET {column} = {fill} WHERE {column} IS NULL AND {fill} IS NOT NULL AND ctid = ANY (ARRAY(
+      SELECT ctid FROM {table} WHERE {column} IS NULL AND ctid = ANY (newcol_rows) FOR NO KEY UPDATE SKIP LOCKED));
+    GET DIAGNOSTICS newcol_filled = ROW_COUNT",
+        &holes,
+    );
+    sql(
+        "
+  IF cardinality(newcol_rows) > 0 THEN{update}
+    IF newcol_filled < cardinality(newcol_rows) THEN
+      RAISE EXCEPTION USING ERRCODE = 'serialization_failure', MESSAGE = {changed}, HINT = 'run it again';
+    END IF;
+  END IF;",
+        &[
+            ("update", Hole::Sql(&without_triggers(&update, scope.column(), scope))),
+            ("changed", Hole::Literal(&changed)),
+        ],
+    )
 }
 
 /// What [`without_triggers`] needs declared.
 const DECLARED: &str = "
 DECLARE
   newcol_trigger record;
-  newcol_again text := '';";
+  newcol_again text := '';
+  newcol_until timestamptz;";
 
 /// An UPDATE that changes one column and no other, whatever triggers there are.
 ///
 /// A trigger that sets `updated_at` would take it for a change of the row. Switching triggers off
 /// holds writers up until the transaction ends, so that nobody else does without them; our own stay,
 /// since they know what a fill is. Partitions have copies of their parent's triggers, with a state
-/// of their own, and PostgreSQL before 15 counts the copies as internal.
+/// of their own, and PostgreSQL before 15 counts the copies as internal; the limit of a wait is then
+/// that of all waits together, since whoever waits for one lock holds the ones before.
 fn without_triggers(update: &SqlText, column: &Ident, scope: &Scope<'_>) -> SqlText {
     sql(
         "
     -- Triggers on UPDATE would change other columns, such as updated_at: they are off for this one,
     -- and writers wait until it is committed.
+    newcol_until := clock_timestamp() + current_setting('lock_timeout')::interval;
     FOR newcol_trigger IN
       WITH RECURSIVE newcol_tables (id) AS (
         SELECT {regclass}::regclass::oid
@@ -453,6 +497,7 @@ fn without_triggers(update: &SqlText, column: &Ident, scope: &Scope<'_>) -> SqlT
     LOOP
       EXECUTE format('ALTER TABLE ONLY %s DISABLE TRIGGER %I', newcol_trigger.on_table, newcol_trigger.name);
       newcol_again := newcol_again || format('ALTER TABLE ONLY %s ENABLE %sTRIGGER %I;', newcol_trigger.on_table, newcol_trigger.always, newcol_trigger.name);
+      PERFORM set_config('lock_timeout', greatest(1, extract(epoch FROM newcol_until - clock_timestamp()) * 1000)::integer::text, true);
     END LOOP;
     {update};
     EXECUTE newcol_again;",

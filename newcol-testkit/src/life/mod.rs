@@ -85,10 +85,12 @@ pub enum LifeError {
 }
 
 impl LifeError {
-    /// Reports whether others held a lock for too long, so that another try may go well.
+    /// Reports whether others were in the way, so that another try may go well.
     pub fn is_conflict(&self) -> bool {
         let Self::Database(error) = self else { return false };
-        error.failure().is_some_and(|said| said.is_lock_timeout() || said.is_deadlock())
+        error
+            .failure()
+            .is_some_and(|said| said.is_lock_timeout() || said.is_deadlock() || said.is_overtaken())
     }
 
     /// Returns the way out where there is one.

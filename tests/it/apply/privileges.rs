@@ -16,13 +16,13 @@ use super::{
 use crate::desk::{self, newcol};
 
 /// A user of its own, under a name that no other test has: users are the server's.
-struct User {
-    name: String,
-    url: String,
+pub(super) struct User {
+    pub(super) name: String,
+    pub(super) url: String,
 }
 
 impl User {
-    fn new(db: &ScratchDb, part: &str) -> Self {
+    pub(super) fn new(db: &ScratchDb, part: &str) -> Self {
         let database = database(db);
         let name: String = format!("{part}_{:08x}", fnv(&database));
         let url = db.url().to_owned();
@@ -51,7 +51,7 @@ fn fnv(text: &str) -> u32 {
     text.bytes().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
 }
 
-fn run(db: &ScratchDb, statements: &str) {
+pub(super) fn run(db: &ScratchDb, statements: &str) {
     let statements: Vec<&str> =
         statements.split(';').map(str::trim).filter(|text| !text.is_empty()).collect();
     db.run(&statements).unwrap();
@@ -282,6 +282,27 @@ fn privileges_in_the_schemas_of_partitions_are_named_too() {
     no CREATE: user `m` may not create indexes and functions in schema `store`
       let an administrator run: GRANT CREATE ON SCHEMA "store" TO "m"
     "#);
+}
+
+/// A foreign key takes no more than the right to the column it points to.
+#[test]
+fn references_on_a_column_are_enough() {
+    let Some(db) = ScratchDb::require(Want::postgres()) else { return };
+    let user = User::new(&db, "m");
+    run(
+        &db,
+        &format!(
+            "CREATE TABLE places (id integer PRIMARY KEY); CREATE TABLE users (id integer, locale integer); \
+             CREATE ROLE {0} LOGIN; GRANT USAGE, CREATE ON SCHEMA public TO {0}; \
+             ALTER TABLE users OWNER TO {0}; GRANT REFERENCES (id) ON places TO {0}",
+            user.name
+        ),
+    );
+    let up = format!(
+        "{HEADER}ALTER TABLE users ADD CONSTRAINT home FOREIGN KEY (locale) REFERENCES places (id) NOT VALID"
+    );
+    apply(&user.url, hasty(), &[migration(1, &up, true)]).done();
+    run(&db, &format!("DROP OWNED BY {0}; DROP ROLE {0}", user.name));
 }
 
 #[test]

@@ -114,7 +114,9 @@ impl<'a> Crowd<'a> {
     pub(super) fn during(&self, seed: u64, act: impl FnOnce()) -> Harm {
         let books = std::thread::scope(|scope| {
             let programs: Vec<_> = (0..CLIENTS).map(|me| self.start(scope, me, seed)).collect();
-            scope.spawn(move || self.idle(&mut Chance::of(seed)));
+            for (sql, seed) in self.idling().iter().zip(seed..) {
+                scope.spawn(move || self.idle(sql, &mut Chance::of(seed)));
+            }
             let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
                 self.settle();
                 act();
@@ -148,12 +150,23 @@ impl<'a> Crowd<'a> {
         })
     }
 
-    /// A program whose transactions are open longer than they need to be.
-    fn idle(&self, chance: &mut Chance) {
+    /// What programs do in transactions that are open longer than they need to be.
+    fn idling(&self) -> &'static [&'static str] {
+        match self.backend {
+            Backend::Postgres => &[
+                "SELECT count(*) FROM t WHERE id < 100",
+                "UPDATE t SET n = 0 WHERE id = 0",
+                "UPDATE p SET n = n + 1 WHERE name = 'nam'",
+            ],
+            Backend::Mysql | Backend::Sqlite => &["SELECT count(*) FROM t WHERE id < 100"],
+        }
+    }
+
+    fn idle(&self, act: &str, chance: &mut Chance) {
         let mut session = self.open("report");
         while !self.stop.load(SeqCst) {
             let rest = Duration::from_millis(chance.below(IDLE));
-            for sql in ["BEGIN", "SELECT count(*) FROM t WHERE id < 100", "COMMIT"] {
+            for sql in ["BEGIN", act, "COMMIT"] {
                 self.timed(sql, || session.query(sql).map(drop));
                 if sql != "BEGIN" {
                     drop(wait_until("end", rest, || self.stop.load(SeqCst)));
@@ -295,7 +308,7 @@ impl Program<'_> {
 
     fn act(&mut self, release: Release, chance: &mut Chance) {
         let common = chance.below(self.crowd.rows) + 1;
-        match (chance.below(12), release) {
+        match (chance.below(13), release) {
             (0 | 1, _) => self.insert(release, 1),
             (2, _) => self.insert(release, 3),
             (3, _) => self.upsert(release, common),
@@ -313,6 +326,10 @@ impl Program<'_> {
                 self.query(&sql);
             }
             (10, _) => self.transact(common),
+            (11, _) if self.crowd.backend == Backend::Postgres => {
+                let sql = format!("UPDATE p SET n = n + 1 WHERE name = 'app {} 0'", self.me);
+                let _done = self.execute(&sql);
+            }
             _ => self.delete(),
         }
     }
@@ -356,7 +373,7 @@ impl Program<'_> {
         if id > self.crowd.rows {
             return;
         }
-        let value = format!("app {} {}", self.me, self.books.inserted);
+        let value = format!("app {} {}", self.me, self.books.inserted % 50);
         let raised = self.books.raised.get(&id).copied();
         self.raise(&format!("UPDATE t SET n = n + 1, c = '{value}' WHERE id = {id}"), id);
         if self.books.raised.get(&id).copied() != raised {

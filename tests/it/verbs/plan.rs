@@ -64,15 +64,21 @@ fn every_stage_is_shown_and_nothing_touched() {
            DECLARE
              newcol_trigger record;
              newcol_again text := '';
-             newcol_pending bigint;
+             newcol_until timestamptz;
+             newcol_rows tid[];
+             newcol_filled bigint;
            BEGIN
-             newcol_pending := (SELECT count(*) FROM (SELECT 1 FROM "users" WHERE "locale" IS NULL AND (coalesce(settings, 'en')) IS NOT NULL LIMIT 10000 + 1) AS newcol_rows);
-             IF newcol_pending > 10000 THEN
+             newcol_rows := ARRAY(SELECT ctid FROM "users" WHERE "locale" IS NULL AND (coalesce(settings, 'en')) IS NOT NULL LIMIT 10000 + 1);
+             IF cardinality(newcol_rows) > 10000 THEN
                RAISE EXCEPTION USING MESSAGE = 'newcol users.locale: more than 10000 rows are not filled yet', HINT = 'run `cargo newcol backfill users.locale` first';
              END IF;
-             IF newcol_pending > 0 THEN
+             IF EXISTS (SELECT 1 FROM "users" WHERE "locale" IS NULL AND (coalesce(settings, 'en')) IS NULL) THEN
+               RAISE EXCEPTION USING MESSAGE = 'newcol users.locale: some rows are still empty after the fill', HINT = 'its expression yields NULL for them: find them with WHERE column IS NULL';
+             END IF;
+             IF cardinality(newcol_rows) > 0 THEN
                -- Triggers on UPDATE would change other columns, such as updated_at: they are off for this one,
                -- and writers wait until it is committed.
+               newcol_until := clock_timestamp() + current_setting('lock_timeout')::interval;
                FOR newcol_trigger IN
                  WITH RECURSIVE newcol_tables (id) AS (
                    SELECT '"users"'::regclass::oid
@@ -87,12 +93,15 @@ fn every_stage_is_shown_and_nothing_touched() {
                LOOP
                  EXECUTE format('ALTER TABLE ONLY %s DISABLE TRIGGER %I', newcol_trigger.on_table, newcol_trigger.name);
                  newcol_again := newcol_again || format('ALTER TABLE ONLY %s ENABLE %sTRIGGER %I;', newcol_trigger.on_table, newcol_trigger.always, newcol_trigger.name);
+                 PERFORM set_config('lock_timeout', greatest(1, extract(epoch FROM newcol_until - clock_timestamp()) * 1000)::integer::text, true);
                END LOOP;
-               UPDATE "users" SET "locale" = (coalesce(settings, 'en')) WHERE "locale" IS NULL AND (coalesce(settings, 'en')) IS NOT NULL;
+               UPDATE "users" SET "locale" = (coalesce(settings, 'en')) WHERE "locale" IS NULL AND (coalesce(settings, 'en')) IS NOT NULL AND ctid = ANY (ARRAY(
+                 SELECT ctid FROM "users" WHERE "locale" IS NULL AND ctid = ANY (newcol_rows) FOR NO KEY UPDATE SKIP LOCKED));
+               GET DIAGNOSTICS newcol_filled = ROW_COUNT;
                EXECUTE newcol_again;
-             END IF;
-             IF EXISTS (SELECT 1 FROM "users" WHERE "locale" IS NULL) THEN
-               RAISE EXCEPTION USING MESSAGE = 'newcol users.locale: some rows are still empty after the fill', HINT = 'its expression yields NULL for them: find them with WHERE column IS NULL';
+               IF newcol_filled < cardinality(newcol_rows) THEN
+                 RAISE EXCEPTION USING ERRCODE = 'serialization_failure', MESSAGE = 'newcol users.locale: rows were changed while they were being filled', HINT = 'run it again';
+               END IF;
              END IF;
            END
            $newcol$;

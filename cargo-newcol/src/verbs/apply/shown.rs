@@ -1,6 +1,7 @@
 //! What `apply` tells: what it would do, what it waits for, and what it did to others.
 
 use std::{
+    collections::BTreeSet,
     sync::Mutex,
     time::{Duration, Instant},
 };
@@ -38,6 +39,8 @@ struct State<'a> {
     out: &'a mut Output,
     /// What the server does with an index, and since when.
     phase: Option<(String, Instant)>,
+    /// Who was last said to be in the way of this migration.
+    by: Option<BTreeSet<String>>,
 }
 
 #[derive(Debug, Serialize)]
@@ -67,7 +70,7 @@ struct StatementJson<'a> {
     sql: &'a str,
     took_ms: u128,
     waited_ms: u128,
-    blocked: u32,
+    blocked: Option<u32>,
     locks: Vec<LockJson<'a>>,
 }
 
@@ -96,13 +99,13 @@ impl<'a> Shown<'a> {
             if out.draws() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         let style = ProgressStyle::with_template("{spinner} {msg}").expect("the template is ours");
         let bar = ProgressBar::with_draw_target(None, target).with_style(style);
-        Self { bar, way, state: Mutex::new(State { out, phase: None }) }
+        Self { bar, way, state: Mutex::new(State { out, phase: None, by: None }) }
     }
 
     pub(in crate::verbs) fn show(&self, event: &Event) {
         // A panic of the watcher ends the run anyway.
         let Ok(mut state) = self.state.lock() else { return };
-        let State { out, phase: known } = &mut *state;
+        let State { out, phase: known, by: known_by } = &mut *state;
         self.bar.tick();
         if let Some(json) = EventJson::of(event) {
             out.json("newcol-apply-event", &json);
@@ -110,7 +113,10 @@ impl<'a> Shown<'a> {
         let mut say = |text: &str| self.bar.suspend(|| out.status(text));
         match event {
             Event::Waiting => {}
-            Event::Began { migration } => self.bar.set_message(migration.clone()),
+            Event::Began { migration } => {
+                *known_by = None;
+                self.bar.set_message(migration.clone());
+            }
             Event::Queued { by } => {
                 say("waiting: another runner is at work");
                 list(&mut say, by);
@@ -121,8 +127,7 @@ impl<'a> Shown<'a> {
             }
             Event::Retry { migration, tries, why, by } => {
                 self.bar.set_message(format!("{migration}, try {}", tries + 1));
-                // The first says it all; later ones only where somebody else is in the way.
-                if *tries == 1 {
+                if is_news(known_by, by) {
                     say(&format!("{migration}: {why}; trying again"));
                     list(&mut say, by);
                 }
@@ -169,6 +174,16 @@ fn share(done: f64, since: Duration) -> String {
     format!(", {:.0} %, {} left", done * 100.0, when::shown(left))
 }
 
+/// Reports whether somebody else is in the way than before: the first try says it all.
+fn is_news(known: &mut Option<BTreeSet<String>>, by: &[Peer]) -> bool {
+    let now: BTreeSet<String> = by.iter().map(|peer| peer.id.clone()).collect();
+    let is_news = known.as_ref().is_none_or(|known| !now.is_subset(known));
+    if is_news {
+        *known = Some(now);
+    }
+    is_news
+}
+
 fn list(say: &mut impl FnMut(&str), by: &[Peer]) {
     for blocker in by {
         say(&format!("  {blocker}"));
@@ -192,11 +207,13 @@ fn done(out: &mut Output, report: &MigrationReport, did: &str) {
         }
     }
     let waited: u128 = report.statements.iter().map(|s| s.waited.as_millis()).sum();
-    let blocked = report.statements.iter().map(|s| s.blocked).max().unwrap_or_default();
+    let blocked = report.statements.iter().filter_map(|s| s.blocked).max();
     if let Some(held) = report.held {
+        let seen = blocked.map(|blocked| format!(", {blocked} sessions seen waiting"));
         out.say(&format!(
-            "  held for {} ms, waited {waited} ms for it, {blocked} sessions seen waiting",
-            held.as_millis()
+            "  held for {} ms, waited {waited} ms for it{}",
+            held.as_millis(),
+            seen.unwrap_or_default()
         ));
     }
     for note in &report.notes {
@@ -276,6 +293,42 @@ impl<'a> AppliedJson<'a> {
             statements: statements.collect(),
             blockers: report.blockers.iter().map(ToString::to_string).collect(),
             notes: &report.notes,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use newcol_core::execute::peers::PeerKind;
+
+    use super::*;
+
+    fn peer(id: &str) -> Peer {
+        Peer {
+            id: id.to_owned(),
+            kind: PeerKind::Client,
+            user: String::new(),
+            application: String::new(),
+            state: String::new(),
+            age: None,
+            began: None,
+            query: String::new(),
+            is_superuser: false,
+        }
+    }
+
+    #[test]
+    fn who_is_in_the_way_is_said_when_it_is_somebody_else() {
+        let mut known = None;
+        for (by, is_said) in [
+            (&["1"][..], true),
+            (&["1"], false),
+            (&["1", "2"], true),
+            (&["2"], false),
+            (&[], false),
+        ] {
+            let by: Vec<Peer> = by.iter().map(|id| peer(id)).collect();
+            assert_eq!(is_news(&mut known, &by), is_said, "{by:?}");
         }
     }
 }

@@ -68,8 +68,9 @@ pub enum ApplyError {
         migration: String,
         /// What the server said.
         source: Box<DbError>,
-        /// Whether what it did before is still there: its engine commits every statement, or it
-        /// runs without transaction.
+        /// Whether something that it did may still be there and be in the way of a further try. Not so
+        /// of a stage of ours on MySQL and MariaDB, which commit every statement: it begins with what
+        /// may be done twice.
         in_part: bool,
     },
     /// The name of an index is taken.

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::{
     ApplyError, Direction, MigrationReport, Run, SqlMigration, StatementReport,
+    locking::Locking,
     partitions::Parts,
     watch::Patience,
     wish::{self, Concurrent},
@@ -12,7 +13,6 @@ use crate::{
     backend::Backend,
     db::{DbError, one_line},
     execute::peers::Peer,
-    ident::TableName,
     render::{migrations::owner, text::exact_literal},
     sql::{self, Statement},
 };
@@ -33,8 +33,8 @@ pub(super) struct Script<'a> {
     pub(super) concurrent: Option<Concurrent>,
     /// The index that it puts together, where the table is partitioned.
     pub(super) parts: Option<Parts>,
-    /// The table of the column, where a lock is taken that holds programs up.
-    pub(super) holds_up: Option<TableName>,
+    /// What is locked, where programs have to wait for that.
+    pub(super) holds_up: Option<Locking>,
     /// Whether a failed try leaves nothing, or nothing that hinders the next one.
     pub(super) may_repeat: bool,
     /// Whether the server may refuse its lock at once, and nobody ever waits for it.
@@ -68,9 +68,9 @@ pub(super) struct Failed {
 
 impl Failed {
     pub(super) fn new(source: DbError, by: Vec<Peer>) -> Self {
-        let is_passing = source
-            .failure()
-            .is_some_and(|said| !said.lost && (said.is_lock_timeout() || said.is_deadlock()));
+        let is_passing = source.failure().is_some_and(|said| {
+            !said.lost && (said.is_lock_timeout() || said.is_deadlock() || said.is_overtaken())
+        });
         Self { source, is_passing, by }
     }
 }
@@ -135,7 +135,7 @@ impl SqlMigration {
         let holds_up = owner
             .as_ref()
             .filter(|_| !acting.iter().all(is_gentle))
-            .map(|(column, _)| column.table.clone());
+            .map(|(column, _)| Locking::of(column.table.clone(), text, &acting));
         let controls = acting.iter().any(|one| {
             ["BEGIN", "COMMIT", "START", "ROLLBACK", "END"].iter().any(|word| one.starts(&[word]))
         });

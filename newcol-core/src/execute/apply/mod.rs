@@ -10,6 +10,7 @@
 mod budget;
 mod error;
 mod index;
+mod locking;
 mod migration;
 mod partitions;
 mod postgres;
@@ -261,7 +262,8 @@ impl<'a> Apply<'a> {
         make_table(&mut session)?;
         let ends_vacuums = postgres::may_end_vacuums(&mut session)?;
         let settings = &self.settings;
-        let mut run = Run { settings, told: &told, session, watcher, ends_vacuums };
+        let is_left_alone = false;
+        let mut run = Run { settings, told: &told, session, watcher, ends_vacuums, is_left_alone };
         for migration in migrations {
             told.tell(&Event::Waiting);
             if told.is_stopped() {

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Instant};
 
 use super::{
     Direction, LockTaken, Run,
-    migration::{Attempt, Failed, Script},
+    migration::{Attempt, Failed, Piece, Script},
     run::remember,
     watch::Patience,
 };
@@ -79,7 +79,14 @@ impl Run<'_> {
         }
         let mut report = script.report();
         let mut holding = Holding { scans: self.scans()?, ..Holding::default() };
-        for piece in &script.statements {
+        let locks = match &script.holds_up {
+            Some(locking) => {
+                locking.statement(&mut self.session, self.settings.budget.lock_timeout)?
+            }
+            None => None,
+        };
+        let locks = locks.as_deref().map(|sql| Piece { sql, is_gentle: false });
+        for piece in locks.iter().chain(&script.statements) {
             if self.told.is_stopped() {
                 return Ok(Attempt::Stopped);
             }

@@ -44,8 +44,9 @@ pub struct StatementReport {
     pub waited: Duration,
     /// The strongest lock on each table at its end, where it is new (PostgreSQL, in a transaction).
     pub locks: Vec<LockTaken>,
-    /// Sessions that were seen waiting for this one at the same time.
-    pub blocked: u32,
+    /// Sessions that were seen waiting for this one at the same time; `None` where nobody could see,
+    /// or looked before it was over.
+    pub blocked: Option<u32>,
 }
 
 /// The strongest lock that a transaction holds on a table.

@@ -40,6 +40,8 @@ pub(super) struct Run<'a> {
     pub(super) watcher: Watcher,
     /// Whether the server cancels an autovacuum before we stop waiting for it.
     pub(super) ends_vacuums: bool,
+    /// Whether it was said why somebody is not ended.
+    pub(super) is_left_alone: bool,
 }
 
 impl Run<'_> {
@@ -61,8 +63,10 @@ impl Run<'_> {
         }
         let mut blockers = std::mem::take(&mut ahead.blockers);
         let started = Instant::now();
+        // Tries that stood in the queue.
+        let mut loud = 0;
         for tries in 1.. {
-            if !self.wait_for_holders(&script, started)? {
+            if !self.wait_for_holders(&script, started, tries - 1)? {
                 return Ok(Ended::Stopped);
             }
             let quietly = self.asks_quietly(&script, tries);
@@ -90,12 +94,21 @@ impl Run<'_> {
                 let source = Box::new(failed.source);
                 return Err(ApplyError::Failed { migration, source, in_part });
             }
+            let waited = started.elapsed();
             let rest = if quietly {
+                if waited >= self.settings.budget.max_wait {
+                    // Nobody was waited for, so nobody has been named yet.
+                    let id = self.watcher.id().to_owned();
+                    let by = peers::of(&mut self.watcher.session, &id)?;
+                    let migration = migration.name.clone();
+                    return Err(ApplyError::Busy { migration, tries, waited, by });
+                }
                 self.told.tell(&Event::Waiting);
                 QUIET_REST.mul_f64(fastrand::f64())
             } else {
-                self.held_up(migration, failed, tries, started.elapsed())?;
-                self.settings.budget.rest(tries, fastrand::f64())
+                loud += 1;
+                self.held_up(migration, failed, tries, waited)?;
+                self.settings.budget.rest(loud, fastrand::f64())
             };
             if self.told.stop.wait(rest) {
                 return Ok(Ended::Stopped);
@@ -141,29 +154,52 @@ impl Run<'_> {
         if self.settings.blockers != BlockerPolicy::Cancel {
             return Ok(());
         }
-        let by = peers::cancel(&mut self.watcher.session, by)?;
-        if !by.is_empty() {
-            self.told.tell(&Event::Cancelled { by });
+        let ended = peers::cancel(&mut self.watcher.session, by)?;
+        if !ended.is_empty() {
+            self.told.tell(&Event::Cancelled { by: ended });
+        }
+        let why = by.iter().find_map(|peer| match peer.kind {
+            PeerKind::Hidden => Some(
+                "nobody is ended of whom this user sees nothing: that takes GRANT pg_read_all_stats",
+            ),
+            PeerKind::Suspect => Some(
+                "nobody is ended, since the server does not tell who holds the table: that takes \
+                 SELECT on performance_schema and its instrument wait/lock/metadata/sql/mdl, or \
+                 MariaDB's plugin metadata_lock_info",
+            ),
+            PeerKind::Client
+            | PeerKind::Autovacuum { .. }
+            | PeerKind::Replication
+            | PeerKind::Prepared => None,
+        });
+        if let Some(why) = why
+            && !std::mem::replace(&mut self.is_left_alone, true)
+        {
+            self.told.tell(&Event::Note(why.to_owned()));
         }
         Ok(())
     }
 
-    /// Waits while a long transaction holds the table: whoever queued behind it would hold up all
+    /// Waits while a long transaction holds a table: whoever queued behind it would hold up all
     /// that come later. Returns `false` where whoever listens wants to stop.
     fn wait_for_holders(
         &mut self,
         script: &Script<'_>,
         started: Instant,
+        tries: u32,
     ) -> Result<bool, ApplyError> {
         /// How often the holders are asked for.
         const ASK: Duration = Duration::from_millis(100);
-        let (Backend::Postgres, Some(table)) = (self.session.backend(), &script.holds_up) else {
+        let (Backend::Postgres, Some(locking)) = (self.session.backend(), &script.holds_up) else {
             return Ok(true);
         };
         let mut is_told = false;
         loop {
             let id = self.watcher.id().to_owned();
-            let mut by = peers::holders(&mut self.watcher.session, table, LONG, &id)?;
+            let session = &mut self.watcher.session;
+            let tables = locking.tables(session)?;
+            let oids: Vec<&str> = tables.iter().map(|table| table.oid.as_str()).collect();
+            let mut by = peers::holders(session, &oids, locking.harmless(), LONG, &id)?;
             by.retain(|peer| {
                 !(self.ends_vacuums && peer.kind == PeerKind::Autovacuum { wraparound: false })
             });
@@ -176,7 +212,7 @@ impl Run<'_> {
             }
             let waited = started.elapsed();
             if waited >= self.settings.budget.max_wait {
-                return Err(ApplyError::Busy { migration, tries: 0, waited, by });
+                return Err(ApplyError::Busy { migration, tries, waited, by });
             }
             if std::mem::replace(&mut is_told, true) {
                 self.told.tell(&Event::Waiting);

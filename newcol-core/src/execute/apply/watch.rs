@@ -28,8 +28,8 @@ pub(super) struct Seen {
     pub(super) waited: Duration,
     /// For whom, at last.
     pub(super) blockers: Vec<Peer>,
-    /// How many waited for it at the same time.
-    pub(super) blocked: u32,
+    /// How many waited for it at the same time, where the server tells.
+    pub(super) blocked: Option<u32>,
 }
 
 /// A session beside the one that works.
@@ -101,7 +101,8 @@ impl Watcher {
                 seen.waited += since;
                 seen.blockers = blockers;
             }
-            seen.blocked = seen.blocked.max(self.blocked().unwrap_or_default());
+            let blocked = peers::waiting_for(&mut self.session, &self.id).unwrap_or_default();
+            seen.blocked = seen.blocked.max(blocked);
             if patience == Patience::Long {
                 if let Ok(Some(progress)) = self.progress() {
                     told.tell(&progress);
@@ -132,23 +133,6 @@ impl Watcher {
             }
             Backend::Sqlite => Ok(Vec::new()),
         }
-    }
-
-    /// Counts the sessions that wait for it now.
-    fn blocked(&mut self) -> Result<u32, DbError> {
-        let id = &self.id;
-        let sql = match self.session.backend() {
-            Backend::Postgres => format!(
-                "SELECT count(*) FROM pg_catalog.pg_stat_activity \
-                 WHERE wait_event_type = 'Lock' AND {id} = ANY (pg_blocking_pids(pid))"
-            ),
-            Backend::Mysql => format!(
-                "SELECT count(*) FROM information_schema.processlist \
-                 WHERE id <> {id} AND state = 'Waiting for table metadata lock'"
-            ),
-            Backend::Sqlite => return Ok(0),
-        };
-        Ok(self.session.value(&sql)?.and_then(|count| count.parse().ok()).unwrap_or_default())
     }
 
     /// Cancels what the session does.

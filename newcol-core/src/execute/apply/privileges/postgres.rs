@@ -88,7 +88,7 @@ pub(super) fn lacks(
             family(session, table, &role, &mut lacks)?;
             for parent in &uses.parents {
                 let ask = format!(
-                    "SELECT NOT has_table_privilege(to_regclass({}), 'REFERENCES')",
+                    "SELECT NOT has_any_column_privilege(to_regclass({}), 'REFERENCES')",
                     literal(parent)
                 );
                 if session.query_bool(&ask)? {
@@ -114,7 +114,9 @@ pub(super) fn lacks(
             }
         }
         let plpgsql = "SELECT NOT has_language_privilege('plpgsql', 'USAGE')";
-        if uses.creates && session.query_bool(plpgsql)? {
+        // Two tables are locked by a block.
+        let blocks = uses.creates || !uses.parents.is_empty();
+        if blocks && session.query_bool(plpgsql)? {
             lacks.push(Lack {
                 what: "write functions in PL/pgSQL".to_owned(),
                 grant: format!("GRANT USAGE ON LANGUAGE plpgsql TO {role}"),
