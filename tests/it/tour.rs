@@ -46,7 +46,9 @@ fn check(backend: Backend) {
         "    4   dora@example.org    AT       de",
         "    refused: ",
         "      contract   applied",
-        "13. On your own project",
+        "$ cargo newcol audit users.locale",
+        "runtime[NC004]: `NewUser` inserts rows of `users` without `locale`",
+        "15. On your own project",
         "  cargo newcol rehearse <table.column> ",
         "  cargo newcol backfill <table.column> ",
     ] {
@@ -76,7 +78,7 @@ fn json_is_one_line_per_step() {
     let text = tour(&["--message-format", "json"]);
     let steps: Vec<serde_json::Value> =
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert_eq!(steps.len(), 13);
+    assert_eq!(steps.len(), 15);
     for (at, step) in steps.iter().enumerate() {
         assert_eq!(step["reason"], "newcol-tour-step");
         assert_eq!(step["number"], at + 1);

@@ -587,7 +587,7 @@ fn sarif_of_a_report() {
                 "due": "expand"
               },
               "ruleId": "NC105",
-              "ruleIndex": 26,
+              "ruleIndex": 24,
               "suppressions": [
                 {
                   "kind": "external"
@@ -617,7 +617,7 @@ fn sarif_of_a_report() {
                 "due": "contract"
               },
               "ruleId": "NC110",
-              "ruleIndex": 31,
+              "ruleIndex": 29,
               "suppressions": [
                 {
                   "justification": "nobody reads it",
@@ -653,7 +653,7 @@ fn sarif_of_a_report() {
                 "due": "expand"
               },
               "ruleId": "NC203",
-              "ruleIndex": 45,
+              "ruleIndex": 43,
               "suppressions": []
             }
           ],

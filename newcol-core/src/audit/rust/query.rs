@@ -66,6 +66,13 @@ impl<'a> Query<'a> {
         let origin = match origin {
             Some(origin) => origin,
             None if joined.contains(&true) => Origin::From,
+            // Joined as an alias, which only its columns tell.
+            None if chain
+                .call("select")
+                .is_some_and(|call| call.args.iter().any(|arg| is_whole_row(arg, names))) =>
+            {
+                Origin::From
+            }
             None => return None,
         };
         Some(Self { chain, origin, calls, joined: !joined.is_empty() })
@@ -196,6 +203,7 @@ fn is_whole_row(value: &Value, names: Names<'_>) -> bool {
     let all = |path: &PathAt| matches!(names.means(path), Some(Meaning::Item(name)) if name == "all_columns" || name == "star");
     match value {
         Value::Path(path) => all(path) || names.means(path) == Some(Meaning::Table),
+        Value::Chain(chain) if aliased(chain) => true,
         Value::Chain(chain) => match &chain.root {
             Root::Path(path) => {
                 all(path) && !chain.calls.iter().any(|call| call.name == "count")

@@ -93,6 +93,10 @@ fn rows_by_position() {
             posts::table.inner_join(users::table).load(c).unwrap() //~ NC001
         }
         fn wide(c: &mut C) { users::table.select(users::all_columns).load::<User>(c); } //~ NC001
+        fn aliased(c: &mut C) {
+            let other = diesel::alias!(users as other);
+            posts::table.inner_join(other.on(true)).select(other.fields(users::all_columns)).load::<User>(c); //~ NC001
+        }
         fn added(c: &mut C) { diesel::insert_into(users::table).values(users::name.eq(\"x\")).get_result::<User>(c); } //~ NC001
         fn tuple(c: &mut C) { users::table.load::<(i32, String, Option<String>)>(c); } //~ NC001
         // Harmless.

@@ -23,7 +23,7 @@ pub(super) fn planned(subject: &Subject<'_>, landed: &Landed) -> Parts {
     let mut planned = subject.planned(landed);
     let contract = &subject.plan.contract;
     let wish = contract.answers().index.as_ref();
-    let unique = wish.is_some_and(|wish| wish.uniqueness == Uniqueness::Unique);
+    let unique = wish.is_some_and(|wish| wish.uniqueness != Uniqueness::Plain);
     let column = contract.column().as_str();
     if landed.column.is_some()
         && let Some(ty) = contract.sql_type(Backend::Mysql)

@@ -73,7 +73,7 @@ fn planned(subject: &Subject<'_>, landed: &Landed) -> Parts {
     planned.extend(default.map(|text| (Part::Default, plain(&text))));
     if landed.index {
         let wish = contract.answers().index.clone().unwrap_or_default();
-        planned.insert(Part::Index, unique(wish.uniqueness == Uniqueness::Unique));
+        planned.insert(Part::Index, unique(wish.uniqueness != Uniqueness::Plain));
     }
     planned
 }
