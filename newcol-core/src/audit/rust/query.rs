@@ -200,6 +200,10 @@ pub(super) fn is_table(value: &Value, names: Names<'_>) -> bool {
 
 /// Reports whether a selection is, or has in it, every column of the table.
 fn is_whole_row(value: &Value, names: Names<'_>) -> bool {
+    let aliased = |chain: &Chain| {
+        let fields = chain.call("fields");
+        fields.is_some_and(|call| call.args.iter().any(|arg| is_whole_row(arg, names)))
+    };
     let all = |path: &PathAt| matches!(names.means(path), Some(Meaning::Item(name)) if name == "all_columns" || name == "star");
     match value {
         Value::Path(path) => all(path) || names.means(path) == Some(Meaning::Table),
