@@ -135,7 +135,7 @@ impl Run<'_> {
         sql: &str,
         report: &mut MigrationReport,
     ) -> Result<Settled, ApplyError> {
-        let index = &wish.index;
+        let (index, migration) = (&wish.index, &script.migration.name);
         loop {
             match self.found(wish, wished)? {
                 Found::Valid { is_same: true, .. } => {
@@ -158,7 +158,7 @@ impl Run<'_> {
                         "dropping index {name}: a build that broke off left it invalid"
                     )));
                     let drop = format!("DROP INDEX CONCURRENTLY {name}");
-                    match self.watched(&drop, Patience::Long) {
+                    match self.watched(&drop, Patience::Long { migration }) {
                         Ok((statement, _)) => report.statements.push(statement),
                         Err(failed) => return Ok(self.ended_by(failed)),
                     }
@@ -171,7 +171,7 @@ impl Run<'_> {
                         return Ok(Settled::Stopped);
                     }
                     self.name_old_snapshots(&mut report.blockers)?;
-                    match self.watched(sql, Patience::Long) {
+                    match self.watched(sql, Patience::Long { migration }) {
                         Ok((statement, by)) => {
                             report.statements.push(statement);
                             remember(&mut report.blockers, by);
@@ -200,13 +200,8 @@ impl Run<'_> {
         Ok(self.ended_by(failed))
     }
 
-    /// Tells a statement that was cancelled for whoever listens from one that failed.
     fn ended_by(&self, failed: Failed) -> Settled {
-        if failed.source.sqlstate() == Some("57014") && self.told.is_stopped() {
-            Settled::Stopped
-        } else {
-            Settled::Failed(failed)
-        }
+        if self.was_stopped(&failed) { Settled::Stopped } else { Settled::Failed(failed) }
     }
 
     fn remove(
@@ -220,7 +215,7 @@ impl Run<'_> {
             report.notes.push(format!("there is no index {index}, so none was dropped"));
             return Ok(Settled::Gone);
         }
-        match self.watched(script.text, Patience::Long) {
+        match self.watched(script.text, Patience::Long { migration: &script.migration.name }) {
             Ok((statement, by)) => {
                 report.statements.push(statement);
                 report.blockers = by;
