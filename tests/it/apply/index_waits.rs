@@ -161,6 +161,22 @@ fn old_transactions_are_met_as_wished() {
     db.run(&[&format!("DROP ROLE {}", user.name)]).unwrap();
 }
 
+#[test]
+fn an_index_is_dropped_in_any_words() {
+    for sql in [
+        "DROP INDEX CONCURRENTLY users_name RESTRICT",
+        "DROP INDEX CONCURRENTLY IF EXISTS public.users_name /* why */ RESTRICT;",
+    ] {
+        for version in [13, 18] {
+            let Some(db) = users_on(version, &["Ann"]) else { continue };
+            db.run(&[CREATE]).unwrap();
+            let done = apply(db.url(), hasty(), &[migration(1, sql, false)]).done();
+            assert_eq!(done[0].notes, Vec::<String>::new());
+            assert_eq!(indexes(&db), "");
+        }
+    }
+}
+
 /// Where the server tells of no progress, a stop is heard all the same, and who is waited for is named.
 #[test]
 fn whatever_takes_long_can_be_stopped() {
