@@ -8,14 +8,15 @@ use newcol_testkit::{ScratchDb, Want};
 
 use super::{apply, apply_and, hasty, migration, recorded, session, value};
 
-const CREATE: &str = "CREATE UNIQUE INDEX CONCURRENTLY users_name ON users (lower(name));";
+pub(super) const CREATE: &str =
+    "CREATE UNIQUE INDEX CONCURRENTLY users_name ON users (lower(name));";
 const NAMES: &str = "CREATE UNIQUE INDEX CONCURRENTLY users_name ON users (name);";
 
-fn users(names: &[&str]) -> Option<ScratchDb> {
+pub(super) fn users(names: &[&str]) -> Option<ScratchDb> {
     with_users(Want::postgres(), names)
 }
 
-fn users_on(version: u32, names: &[&str]) -> Option<ScratchDb> {
+pub(super) fn users_on(version: u32, names: &[&str]) -> Option<ScratchDb> {
     with_users(Want::postgres().version(version), names)
 }
 
@@ -29,7 +30,7 @@ fn with_users(want: Want, names: &[&str]) -> Option<ScratchDb> {
 }
 
 /// Returns every index but the key, with whether it is valid.
-fn indexes(db: &ScratchDb) -> String {
+pub(super) fn indexes(db: &ScratchDb) -> String {
     let sql = "SELECT c.relname || ' ' || i.indisvalid FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid \
                WHERE i.indrelid = 'users'::regclass AND NOT i.indisprimary ORDER BY 1";
     let rows: Vec<String> = db.rows(sql).unwrap().into_iter().flatten().flatten().collect();

@@ -5,6 +5,7 @@ mod drift;
 mod embedded;
 mod gates;
 mod index;
+mod index_waits;
 mod leftovers;
 mod locks;
 mod partitions;

@@ -4,10 +4,10 @@
 //! nobody, and its name is taken. Such a leftover is dropped and built again. A valid index is never
 //! dropped.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::{
-    ApplyError, Direction, Event, MigrationReport, Run,
+    ApplyError, BlockerPolicy, Direction, Event, MigrationReport, Run,
     migration::{Attempt, Failed, Script},
     run::remember,
     watch::Patience,
@@ -20,17 +20,10 @@ use crate::{
     render::text::{exact_literal, quote},
 };
 
-/// How often another session's build is looked at.
-const ASK: Duration = Duration::from_millis(500);
-
 /// What a table has under the name of the wished index.
 pub(super) enum Found {
     Nothing,
-    /// Another session builds it.
-    Building {
-        pid: String,
-    },
-    /// A leftover.
+    /// A leftover, or one that another session builds.
     Invalid {
         name: String,
     },
@@ -98,14 +91,18 @@ impl Run<'_> {
         &mut self,
         work: impl FnOnce(&mut Self) -> Result<T, ApplyError>,
     ) -> Result<T, ApplyError> {
-        let wait = self.settings.budget.index_wait.as_millis();
-        self.session.batch(&format!(
-            "SET SESSION lock_timeout = {wait}; SET SESSION statement_timeout = 0"
-        ))?;
+        self.wait_at_most(self.settings.budget.index_wait)?;
+        self.session.batch("SET SESSION statement_timeout = 0")?;
         let done = work(self);
         // Whatever comes next sets its own; a lost session has none.
         self.session.batch("RESET lock_timeout; RESET statement_timeout").ok();
         done
+    }
+
+    fn wait_at_most(&mut self, time: Duration) -> Result<(), DbError> {
+        // Zero would be no limit, and whoever waits for less sees nobody.
+        let wait = time.max(self.settings.budget.lock_timeout).as_millis().max(1);
+        self.session.batch(&format!("SET SESSION lock_timeout = {wait}"))
     }
 
     fn build(
@@ -135,8 +132,10 @@ impl Run<'_> {
         sql: &str,
         report: &mut MigrationReport,
     ) -> Result<Settled, ApplyError> {
-        let index = &wish.index;
+        let (index, migration) = (&wish.index, &script.migration.name);
+        let deadline = Instant::now() + self.settings.budget.index_wait;
         loop {
+            let left = deadline.saturating_duration_since(Instant::now());
             match self.found(wish, wished)? {
                 Found::Valid { is_same: true, .. } => {
                     return Ok(Settled::There { name: index.clone() });
@@ -145,20 +144,25 @@ impl Run<'_> {
                     return Err(ApplyError::OtherIndex { index: index.clone(), found: definition });
                 }
                 Found::Twin { name } => return Ok(Settled::There { name }),
-                Found::Building { pid } => {
-                    let by = peers::session_of(&mut self.watcher.session, &pid)?;
-                    let migration = script.migration.name.clone();
-                    self.told.tell(&Event::Held { migration, by: by.into_iter().collect() });
-                    if self.told.stop.wait(ASK) {
-                        return Ok(Settled::Stopped);
-                    }
-                }
-                Found::Invalid { name } => {
+                Found::Invalid { .. } => {
+                    self.wait_at_most(match self.settings.blockers {
+                        BlockerPolicy::Show => self.settings.budget.lock_timeout,
+                        BlockerPolicy::Wait | BlockerPolicy::Cancel => left,
+                    })?;
+                    let name = match self.leftover(wish, Patience::Long { migration }) {
+                        Ok((Some(name), _)) => name,
+                        Ok((None, by)) => {
+                            remember(&mut report.blockers, by);
+                            continue;
+                        }
+                        Err(failed) => return Ok(self.ended_by(failed)),
+                    };
                     self.told.tell(&Event::Note(format!(
                         "dropping index {name}: a build that broke off left it invalid"
                     )));
+                    self.wait_at_most(left)?;
                     let drop = format!("DROP INDEX CONCURRENTLY {name}");
-                    match self.watched(&drop, Patience::Long) {
+                    match self.watched(&drop, Patience::Long { migration }) {
                         Ok((statement, _)) => report.statements.push(statement),
                         Err(failed) => return Ok(self.ended_by(failed)),
                     }
@@ -170,8 +174,9 @@ impl Run<'_> {
                     if self.told.is_stopped() {
                         return Ok(Settled::Stopped);
                     }
-                    self.name_old_snapshots(&mut report.blockers)?;
-                    match self.watched(sql, Patience::Long) {
+                    self.meet_old_snapshots(migration, &mut report.blockers)?;
+                    self.wait_at_most(left)?;
+                    match self.watched(sql, Patience::Long { migration }) {
                         Ok((statement, by)) => {
                             report.statements.push(statement);
                             remember(&mut report.blockers, by);
@@ -185,28 +190,49 @@ impl Run<'_> {
 
     /// Cleans up after a build that failed or was cancelled, where others let it.
     fn broken_off(&mut self, wish: &Wish, failed: Failed) -> Result<Settled, ApplyError> {
-        if !failed.is_lost()
-            && let Found::Invalid { name } = self.found(wish, None)?
-        {
+        if !failed.is_lost() && matches!(self.found(wish, None)?, Found::Invalid { .. }) {
             // Whoever uses the table is waited for once more, and this is the end of a run.
-            let wait = self.settings.budget.lock_timeout.as_millis().max(1);
-            self.session.batch(&format!("SET SESSION lock_timeout = {wait}"))?;
-            if self.session.batch(&format!("DROP INDEX CONCURRENTLY {name}")).is_err() {
+            self.wait_at_most(self.settings.budget.lock_timeout)?;
+            let dropped = self.leftover(wish, Patience::Brief).and_then(|(name, _)| match name {
+                Some(name) => Ok(self.session.batch(&format!("DROP INDEX CONCURRENTLY {name}"))?),
+                None => Ok(()),
+            });
+            if dropped.is_err() {
                 self.told.tell(&Event::Note(format!(
-                    "index {name} is left invalid, because others use the table: the next run drops it"
+                    "index {} is left invalid, because others use the table: the next run drops it",
+                    wish.index
                 )));
             }
         }
         Ok(self.ended_by(failed))
     }
 
-    /// Tells a statement that was cancelled for whoever listens from one that failed.
+    /// Returns the name of an index that is not valid and that nobody builds, and who was waited for.
+    ///
+    /// Who builds it keeps a lock on its table until it is valid, and so everybody else who would
+    /// take it; programs go on. Of its build the server need not tell us.
+    fn leftover(
+        &mut self,
+        wish: &Wish,
+        patience: Patience<'_>,
+    ) -> Result<(Option<String>, Vec<Peer>), Failed> {
+        let lock = format!("BEGIN; LOCK TABLE ONLY {} IN SHARE UPDATE EXCLUSIVE MODE", wish.table);
+        let asked = self.watched(&lock, patience).and_then(|(_, by)| {
+            let name = match self.found(wish, None)? {
+                Found::Invalid { name } => Some(name),
+                Found::Nothing | Found::Valid { .. } | Found::Twin { .. } => None,
+            };
+            Ok((name, by))
+        });
+        // What failed first is the error.
+        let ended = self.session.batch("ROLLBACK");
+        let asked = asked?;
+        ended?;
+        Ok(asked)
+    }
+
     fn ended_by(&self, failed: Failed) -> Settled {
-        if failed.source.sqlstate() == Some("57014") && self.told.is_stopped() {
-            Settled::Stopped
-        } else {
-            Settled::Failed(failed)
-        }
+        if self.was_stopped(&failed) { Settled::Stopped } else { Settled::Failed(failed) }
     }
 
     fn remove(
@@ -220,7 +246,7 @@ impl Run<'_> {
             report.notes.push(format!("there is no index {index}, so none was dropped"));
             return Ok(Settled::Gone);
         }
-        match self.watched(script.text, Patience::Long) {
+        match self.watched(script.text, Patience::Long { migration: &script.migration.name }) {
             Ok((statement, by)) => {
                 report.statements.push(statement);
                 report.blockers = by;
@@ -230,12 +256,21 @@ impl Run<'_> {
         }
     }
 
-    fn name_old_snapshots(&mut self, known: &mut Vec<Peer>) -> Result<(), DbError> {
+    /// Does with transactions that a build has to wait for as it is wished.
+    fn meet_old_snapshots(
+        &mut self,
+        migration: &str,
+        known: &mut Vec<Peer>,
+    ) -> Result<(), ApplyError> {
         let id = self.watcher.id().to_owned();
         let old = peers::old_snapshots(&mut self.watcher.session, self.settings.budget.old, &id)?;
+        if self.settings.blockers == BlockerPolicy::Show && !old.is_empty() {
+            return Err(ApplyError::Blocked { migration: migration.to_owned(), by: old });
+        }
         for blocker in &old {
             self.told.tell(&Event::Note(format!("the build has to wait for {blocker}")));
         }
+        self.cancel(&old)?;
         remember(known, old);
         Ok(())
     }
@@ -245,8 +280,7 @@ impl Run<'_> {
         let table = exact_literal(Backend::Postgres, table);
         let rows = self.session.query(&format!(
             "SELECT c.relname, n.nspname, i.indisvalid AND i.indisready AND i.indislive, \
-             pg_get_indexdef(c.oid), i.indisunique, i.indrelid = to_regclass({table}), \
-             (SELECT p.pid FROM pg_catalog.pg_stat_progress_create_index p WHERE p.index_relid = c.oid LIMIT 1) \
+             pg_get_indexdef(c.oid), i.indisunique, i.indrelid = to_regclass({table}) \
              FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
              LEFT JOIN pg_catalog.pg_index i ON i.indexrelid = c.oid \
              WHERE c.relnamespace = (SELECT relnamespace FROM pg_catalog.pg_class WHERE oid = to_regclass({table})) \
@@ -270,17 +304,14 @@ impl Run<'_> {
                 twin = twin.or((is_same && is_valid && wished.is_some()).then_some(name));
                 continue;
             }
-            return Ok(match next() {
-                _ if definition.is_empty() || is_valid || !same_table => {
-                    let definition = if definition.is_empty() { "no index" } else { &definition };
-                    Found::Valid { is_same: is_same && is_valid, definition: definition.to_owned() }
-                }
-                Some(pid) => Found::Building { pid },
-                None => {
-                    let part = |name: &str| quote(Backend::Postgres, name);
-                    Found::Invalid { name: format!("{}.{}", part(&schema), part(&name)) }
-                }
-            });
+            if definition.is_empty() || is_valid || !same_table {
+                let is_same = is_same && is_valid;
+                let definition =
+                    if definition.is_empty() { "no index".to_owned() } else { definition };
+                return Ok(Found::Valid { is_same, definition });
+            }
+            let part = |name: &str| quote(Backend::Postgres, name);
+            return Ok(Found::Invalid { name: format!("{}.{}", part(&schema), part(&name)) });
         }
         Ok(twin.map_or(Found::Nothing, |name| Found::Twin { name }))
     }

@@ -30,7 +30,8 @@ pub(super) struct Locking {
 /// A table that is locked.
 pub(super) struct Locked {
     pub(super) oid: String,
-    /// Whether the role may lock it by itself: to point to a table takes less.
+    /// Whether the role may lock it by itself: to point to a table takes less, and nobody may lock a
+    /// foreign one.
     may_lock: bool,
 }
 
@@ -73,8 +74,9 @@ impl Locking {
                    (SELECT {attname} FROM pg_catalog.pg_attribute a \
                     WHERE a.attrelid = c.conrelid AND a.attnum = ANY (c.conkey))) \
                UNION ALL SELECT i.inhrelid, p.depth + 1 FROM pg_catalog.pg_inherits i JOIN parent p ON p.id = i.inhparent) \
-             SELECT id, min(depth), bool_or(has_table_privilege(id, 'UPDATE, DELETE, TRUNCATE')) \
-             FROM (SELECT * FROM own UNION ALL SELECT * FROM parent) AS t WHERE id IS NOT NULL \
+             SELECT id, min(depth), bool_or(has_table_privilege(id, 'UPDATE, DELETE, TRUNCATE') AND k.relkind <> 'f') \
+             FROM (SELECT * FROM own UNION ALL SELECT * FROM parent) AS t \
+             JOIN pg_catalog.pg_class k ON k.oid = t.id \
              GROUP BY id ORDER BY 2, 1",
             gone = list(&self.gone),
             parents = list(&self.parents),

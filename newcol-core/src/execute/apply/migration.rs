@@ -260,15 +260,20 @@ impl Run<'_> {
         Ok(tried.unwrap_or_else(|failed| {
             // What failed first is the error; most engines have nothing left to take back.
             self.session.batch("ROLLBACK").ok();
-            Attempt::Failed(failed)
+            if self.was_stopped(&failed) { Attempt::Stopped } else { Attempt::Failed(failed) }
         }))
+    }
+
+    /// Tells a statement that was cancelled for whoever listens from one that failed.
+    pub(super) fn was_stopped(&self, failed: &Failed) -> bool {
+        failed.source.sqlstate() == Some("57014") && self.told.is_stopped()
     }
 
     /// Runs a statement, looked at from outside.
     pub(super) fn watched(
         &mut self,
         sql: &str,
-        patience: Patience,
+        patience: Patience<'_>,
     ) -> Result<(StatementReport, Vec<Peer>), Failed> {
         let started = Instant::now();
         let Self { session, watcher, told, .. } = self;

@@ -75,7 +75,7 @@ impl Run<'_> {
                     "one that is not valid, since partitions lack theirs".to_owned(),
                 ));
             }
-            Found::Nothing | Found::Building { .. } => {}
+            Found::Nothing => {}
         }
         let mut done: BTreeSet<Leaf> = BTreeSet::new();
         let mut found = 0;

@@ -77,6 +77,7 @@ impl Run<'_> {
         if self.is_recorded(script.migration)? == (script.direction == Direction::Up) {
             return Ok(Attempt::AlreadyThere);
         }
+        let migration = &script.migration.name;
         let mut report = script.report();
         let mut holding = Holding { scans: self.scans()?, ..Holding::default() };
         let locks = match &script.holds_up {
@@ -93,7 +94,8 @@ impl Run<'_> {
             if piece.is_gentle {
                 self.session.batch("SET LOCAL statement_timeout = 0")?;
             }
-            let patience = if piece.is_gentle { Patience::Long } else { Patience::Brief };
+            let patience =
+                if piece.is_gentle { Patience::Long { migration } } else { Patience::Brief };
             let started = Instant::now();
             let (mut statement, by) = self.watched(piece.sql, patience)?;
             let granted = started + statement.waited.min(statement.took);
@@ -114,9 +116,10 @@ impl Run<'_> {
         let limits = self.limits("SESSION");
         self.session.batch(&limits)?;
         let mut report = script.report();
-        let done = self.watched(script.text, Patience::Long);
+        let done = self.watched(script.text, Patience::Long { migration: &script.migration.name });
         // The next migration sets its own; a lost session has none.
-        self.session.batch("RESET lock_timeout; RESET statement_timeout").ok();
+        let early = if self.ends_vacuums { "; RESET deadlock_timeout" } else { "" };
+        self.session.batch(&format!("RESET lock_timeout{early}")).ok();
         let (statement, by) = done?;
         report.statements.push(statement);
         report.blockers = by;

@@ -150,7 +150,7 @@ impl Run<'_> {
         self.session.query_bool(&sql)
     }
 
-    fn cancel(&mut self, by: &[Peer]) -> Result<(), DbError> {
+    pub(super) fn cancel(&mut self, by: &[Peer]) -> Result<(), DbError> {
         if self.settings.blockers != BlockerPolicy::Cancel {
             return Ok(());
         }

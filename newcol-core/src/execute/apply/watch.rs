@@ -41,11 +41,15 @@ pub(super) struct Watcher {
 
 /// What a statement may be told meanwhile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Patience {
+pub(super) enum Patience<'a> {
     /// It is over in a moment.
     Brief,
-    /// It may run for hours, tells how far it is, and is cancelled by who wants to stop.
-    Long,
+    /// It may run for hours, tells how far it is and for whom it waits, and is cancelled by who wants
+    /// to stop.
+    Long {
+        /// The migration that it is of.
+        migration: &'a str,
+    },
 }
 
 impl Watcher {
@@ -70,7 +74,7 @@ impl Watcher {
     pub(super) fn during<T>(
         &mut self,
         told: &Told<'_>,
-        patience: Patience,
+        patience: Patience<'_>,
         work: impl FnOnce() -> T,
     ) -> (T, Seen) {
         if self.session.backend() == Backend::Sqlite {
@@ -88,31 +92,53 @@ impl Watcher {
         })
     }
 
-    fn watch(&mut self, told: &Told<'_>, patience: Patience, over: &Signal) -> Seen {
+    fn watch(&mut self, told: &Told<'_>, patience: Patience<'_>, over: &Signal) -> Seen {
         let mut seen = Seen::default();
         let mut looks = 0;
         let mut last = Instant::now();
+        let mut named = Vec::new();
         while !over.wait(if looks < MANY { LOOKS } else { LOOKS * 10 }) {
             looks += 1;
             let since = std::mem::replace(&mut last, Instant::now()).elapsed();
             // Whoever only looks must not stop the work.
-            let Ok(blockers) = self.blockers() else { continue };
+            let blockers = self.blockers().unwrap_or_default();
+            if let Patience::Long { migration } = patience {
+                self.tell(told, migration, &blockers, &mut named);
+                if told.is_stopped() {
+                    self.interrupt().ok();
+                }
+            }
             if !blockers.is_empty() {
                 seen.waited += since;
                 seen.blockers = blockers;
             }
             let blocked = peers::waiting_for(&mut self.session, &self.id).unwrap_or_default();
             seen.blocked = seen.blocked.max(blocked);
-            if patience == Patience::Long {
-                if let Ok(Some(progress)) = self.progress() {
-                    told.tell(&progress);
-                }
-                if told.is_stopped() {
-                    self.interrupt().ok();
-                }
-            }
         }
         seen
+    }
+
+    /// Tells how far the work is, or else for whom it waits, each time others are in the way.
+    fn tell(
+        &mut self,
+        told: &Told<'_>,
+        migration: &str,
+        blockers: &[Peer],
+        named: &mut Vec<String>,
+    ) {
+        if let Ok(Some(progress)) = self.progress() {
+            told.tell(&progress);
+            return;
+        }
+        let mut ids: Vec<String> = blockers.iter().map(|one| one.id.clone()).collect();
+        ids.sort();
+        if ids.is_empty() || ids == *named {
+            told.tell(&Event::Waiting);
+        } else {
+            *named = ids;
+            let (migration, by) = (migration.to_owned(), blockers.to_vec());
+            told.tell(&Event::Held { migration, by });
+        }
     }
 
     /// Returns for whom the session waits now.

@@ -1,5 +1,7 @@
 //! Takes apart statements that build or drop an index of PostgreSQL.
 
+use std::ops::Range;
+
 use sqlparser::tokenizer::Token;
 
 use crate::sql::{Placed, Statement};
@@ -32,9 +34,10 @@ pub(super) fn concurrent(statement: &Statement, text: &str) -> Option<Concurrent
     let mut at = Cursor { tokens: statement.tokens(), at: 0 };
     if at.words(&["DROP", "INDEX", "CONCURRENTLY"]) {
         at.words(&["IF", "EXISTS"]);
-        let (_, from) = at.name()?;
-        let index = text[from - start..].trim_end().trim_end_matches(';').to_owned();
-        return Some(Concurrent::Drop { index });
+        let (_, range) = at.name()?;
+        at.words(&["RESTRICT"]);
+        let index = text[range.start - start..range.end - start].to_owned();
+        return at.tokens.get(at.at).is_none().then_some(Concurrent::Drop { index });
     }
     wish(statement, text, &["INDEX", "CONCURRENTLY"]).map(Concurrent::Create)
 }
@@ -60,14 +63,10 @@ fn wish(statement: &Statement, text: &str, words: &[&str]) -> Option<Wish> {
         return None;
     }
     at.words(&["ONLY"]);
-    let (_, from) = at.name()?;
-    let to = at.tokens.get(at.at.checked_sub(1)?)?.range.end;
-    Some(Wish {
-        is_unique,
-        index,
-        table: text[from - start..to - start].to_owned(),
-        rest: text[to - start..].to_owned(),
-    })
+    let (_, range) = at.name()?;
+    let range = range.start - start..range.end - start;
+    let (table, rest) = (text[range.clone()].to_owned(), text[range.end..].to_owned());
+    Some(Wish { is_unique, index, table, rest })
 }
 
 /// Reads tokens from the left.
@@ -89,18 +88,19 @@ impl Cursor<'_> {
         are_next
     }
 
-    /// Passes a name; returns its last part as the server stores it, and where it begins.
-    fn name(&mut self) -> Option<(String, usize)> {
+    /// Passes a name; returns its last part as the server stores it, and where it stands.
+    fn name(&mut self) -> Option<(String, Range<usize>)> {
         let from = self.tokens.get(self.at)?.range.start;
         loop {
-            let Token::Word(word) = &self.tokens.get(self.at)?.token else { return None };
+            let placed = self.tokens.get(self.at)?;
+            let Token::Word(word) = &placed.token else { return None };
             let name = match word.quote_style {
                 Some(_) => word.value.clone(),
                 None => word.value.to_lowercase(),
             };
             self.at += 1;
             if self.tokens.get(self.at).map(|placed| &placed.token) != Some(&Token::Period) {
-                return Some((name, from));
+                return Some((name, from..placed.range.end));
             }
             self.at += 1;
         }
@@ -130,11 +130,19 @@ mod tests {
                 rest: " USING btree (lower(\"on\")) WHERE a > 'x;y'".to_owned(),
             }))
         );
-        assert_eq!(
-            read("DROP INDEX CONCURRENTLY \"a b\".c;"),
-            Some(Concurrent::Drop { index: "\"a b\".c".to_owned() })
-        );
-        for other in ["CREATE INDEX a ON b (c)", "CREATE INDEX CONCURRENTLY ON b (c)", "SELECT 1"] {
+        for drop in [
+            "DROP INDEX CONCURRENTLY \"a b\".c;",
+            "drop index concurrently if exists \"a b\".c -- why\n restrict ;",
+        ] {
+            assert_eq!(read(drop), Some(Concurrent::Drop { index: "\"a b\".c".to_owned() }));
+        }
+        for other in [
+            "CREATE INDEX a ON b (c)",
+            "CREATE INDEX CONCURRENTLY ON b (c)",
+            "DROP INDEX CONCURRENTLY a CASCADE",
+            "DROP INDEX CONCURRENTLY a, b",
+            "SELECT 1",
+        ] {
             assert_eq!(read(other), None, "{other}");
         }
     }
