@@ -87,10 +87,10 @@ impl Run<'_> {
     }
 
     /// Does what takes long and lets programs go on, under a limit of its own.
-    pub(super) fn patiently<T>(
+    pub(super) fn patiently<T, E: From<DbError>>(
         &mut self,
-        work: impl FnOnce(&mut Self) -> Result<T, ApplyError>,
-    ) -> Result<T, ApplyError> {
+        work: impl FnOnce(&mut Self) -> Result<T, E>,
+    ) -> Result<T, E> {
         self.wait_at_most(self.settings.budget.index_wait)?;
         self.session.batch("SET SESSION statement_timeout = 0")?;
         let done = work(self);

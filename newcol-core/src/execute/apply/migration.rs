@@ -35,6 +35,9 @@ pub(super) struct Script<'a> {
     pub(super) parts: Option<Parts>,
     /// What is locked, where programs have to wait for that.
     pub(super) holds_up: Option<Locking>,
+    /// Whether it builds an index concurrently under a name that is not known beforehand: what a try
+    /// leaves of it, no later one finds.
+    pub(super) builds_nameless: bool,
     /// Whether a failed try leaves nothing, or nothing that hinders the next one.
     pub(super) may_repeat: bool,
     /// Whether the server may refuse its lock at once, and nobody ever waits for it.
@@ -118,6 +121,10 @@ impl SqlMigration {
             }
             _ => None,
         };
+        let builds_nameless = backend == Backend::Postgres
+            && !self.in_transaction
+            && concurrent.is_none()
+            && acting.iter().any(|one| one.builds_concurrently());
         let parts = match &owner {
             Some((path, _))
                 if backend == Backend::Postgres
@@ -141,7 +148,7 @@ impl SqlMigration {
         });
         let may_repeat = match backend {
             // All of it is one transaction, whoever begins it.
-            Backend::Postgres => !controls,
+            Backend::Postgres => !controls && !builds_nameless,
             // Each statement is committed by itself; ours begin with what may be done twice.
             Backend::Mysql => {
                 owner.is_some() || acting.iter().filter(|one| !one.starts(&["SET"])).count() <= 1
@@ -180,6 +187,7 @@ impl SqlMigration {
             text,
             statements,
             concurrent,
+            builds_nameless,
             parts,
             holds_up,
             may_repeat,
@@ -195,6 +203,12 @@ impl Statement {
         self.starts(&["COMMENT"])
             || words.iter().any(|word| word == "CONCURRENTLY")
             || words.windows(2).any(|two| two == ["VALIDATE", "CONSTRAINT"])
+    }
+
+    /// Reports whether PostgreSQL builds an index, which programs use only afterwards.
+    fn builds_concurrently(&self) -> bool {
+        (self.starts(&["CREATE"]) || self.starts(&["REINDEX"]))
+            && self.words().iter().any(|word| word == "CONCURRENTLY")
     }
 
     /// Reports whether MySQL and MariaDB change only what is known of the table.
