@@ -116,7 +116,7 @@ impl Run<'_> {
             return Err(ApplyError::Partitioned { index, table });
         }
         let wished = self.definition(wish)?;
-        let settled = self.settle(script, wish, wished.as_deref(), script.text, report)?;
+        let settled = self.settle(script, wish, wished.as_deref(), &script.text, report)?;
         if let Settled::There { name } = &settled {
             report.notes.extend(already(wish, name, !report.statements.is_empty()));
         }
@@ -246,7 +246,7 @@ impl Run<'_> {
             report.notes.push(format!("there is no index {index}, so none was dropped"));
             return Ok(Settled::Gone);
         }
-        match self.watched(script.text, Patience::Long { migration: &script.migration.name }) {
+        match self.watched(&script.text, Patience::Long { migration: &script.migration.name }) {
             Ok((statement, by)) => {
                 report.statements.push(statement);
                 report.blockers = by;

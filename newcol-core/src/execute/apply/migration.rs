@@ -1,6 +1,10 @@
 //! One try of one migration, on any engine.
 
-use std::time::{Duration, Instant};
+use std::{
+    borrow::Cow,
+    ops::Range,
+    time::{Duration, Instant},
+};
 
 use super::{
     ApplyError, Direction, MigrationReport, Run, SqlMigration, StatementReport,
@@ -25,8 +29,8 @@ const ONE_BY_ONE: usize = 16;
 pub(super) struct Script<'a> {
     pub(super) migration: &'a SqlMigration,
     pub(super) direction: Direction,
-    /// All that is run.
-    pub(super) text: &'a str,
+    /// All that is run: without the limit that the file sets for other runners.
+    pub(super) text: Cow<'a, str>,
     /// Its statements, where the engine is given them one by one.
     pub(super) statements: Vec<Piece<'a>>,
     /// The statement that builds or drops an index concurrently, where it is one.
@@ -46,7 +50,7 @@ pub(super) struct Script<'a> {
 
 /// What is sent at once.
 pub(super) struct Piece<'a> {
-    pub(super) sql: &'a str,
+    pub(super) sql: Cow<'a, str>,
     /// Programs read and write meanwhile, so it may take as long as the table is large.
     pub(super) is_gentle: bool,
 }
@@ -161,30 +165,31 @@ impl SqlMigration {
             && may_repeat
             && changes.peek().is_some()
             && changes.all(|one| one.is_instant());
+        let lead = match (backend, acting.first()) {
+            (Backend::Mysql, Some(first)) => first.range().start,
+            (Backend::Postgres | Backend::Mysql | Backend::Sqlite, _) => 0,
+        };
+        let limits = found.iter().filter(|one| own_timeout(one)).map(Statement::range);
+        let cuts = limits.filter(|limit| limit.start >= lead);
+        let whole = without(text, (lead > 0).then_some(0..lead).into_iter().chain(cuts));
         let statements = match backend {
             Backend::Postgres
                 if self.in_transaction && (1..=ONE_BY_ONE).contains(&acting.len()) =>
             {
                 let piece = |one: &&Statement| Piece {
-                    sql: &text[one.range()],
+                    sql: text[one.range()].into(),
                     is_gentle: one.is_gentle(),
                 };
                 acting.iter().map(piece).collect()
             }
             Backend::Postgres | Backend::Mysql | Backend::Sqlite => {
-                vec![Piece { sql: text, is_gentle: acting.iter().all(is_gentle) }]
+                vec![Piece { sql: whole.clone(), is_gentle: acting.iter().all(is_gentle) }]
             }
-        };
-        let text = match (backend, acting.first()) {
-            // Without the limit that the file sets, up to the end as it is: a trigger's body is
-            // statements, too.
-            (Backend::Mysql, Some(first)) => &text[first.range().start..],
-            (Backend::Postgres | Backend::Mysql | Backend::Sqlite, _) => text,
         };
         Ok(Script {
             migration: self,
             direction,
-            text,
+            text: whole,
             statements,
             concurrent,
             builds_nameless,
@@ -194,6 +199,17 @@ impl SqlMigration {
             may_be_quiet,
         })
     }
+}
+
+/// Cuts parts out of a text, each with its semicolon, and leaves the rest as it is.
+fn without(text: &str, cuts: impl Iterator<Item = Range<usize>>) -> Cow<'_, str> {
+    let mut rest = Cow::Borrowed(text);
+    for cut in cuts.collect::<Vec<_>>().into_iter().rev() {
+        let after = text[cut.end..].trim_start();
+        let end = text.len() - after.strip_prefix(';').unwrap_or(after).len();
+        rest.to_mut().replace_range(cut.start..end, "");
+    }
+    rest
 }
 
 impl Statement {
@@ -323,7 +339,7 @@ impl Run<'_> {
             if script.migration.in_transaction {
                 self.session.batch("BEGIN")?;
             }
-            let (statement, by) = self.watched(script.text, Patience::Brief)?;
+            let (statement, by) = self.watched(&script.text, Patience::Brief)?;
             report.statements.push(statement);
             report.blockers = by;
         }
@@ -365,7 +381,7 @@ impl Run<'_> {
         }
         let started = Instant::now();
         let mut report = script.report();
-        let (statement, _) = self.watched(script.text, Patience::Brief)?;
+        let (statement, _) = self.watched(&script.text, Patience::Brief)?;
         report.statements.push(statement);
         self.session.batch(&script.record(Backend::Sqlite))?;
         if is_wrapped {

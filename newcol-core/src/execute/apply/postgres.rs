@@ -86,7 +86,7 @@ impl Run<'_> {
             }
             None => None,
         };
-        let locks = locks.as_deref().map(|sql| Piece { sql, is_gentle: false });
+        let locks = locks.map(|sql| Piece { sql: sql.into(), is_gentle: false });
         for piece in locks.iter().chain(&script.statements) {
             if self.told.is_stopped() {
                 return Ok(Attempt::Stopped);
@@ -97,7 +97,7 @@ impl Run<'_> {
             let patience =
                 if piece.is_gentle { Patience::Long { migration } } else { Patience::Brief };
             let started = Instant::now();
-            let (mut statement, by) = self.watched(piece.sql, patience)?;
+            let (mut statement, by) = self.watched(&piece.sql, patience)?;
             let granted = started + statement.waited.min(statement.took);
             statement.locks = self.taken(&mut holding, granted)?;
             report.statements.push(statement);
@@ -116,7 +116,7 @@ impl Run<'_> {
         let mut report = script.report();
         let long = Patience::Long { migration: &script.migration.name };
         let done = if script.builds_nameless {
-            let done = self.patiently(|run| run.watched(script.text, long));
+            let done = self.patiently(|run| run.watched(&script.text, long));
             if done.is_err() {
                 self.name_invalid_indexes();
             }
@@ -124,7 +124,7 @@ impl Run<'_> {
         } else {
             let limits = self.limits("SESSION");
             self.session.batch(&limits)?;
-            let done = self.watched(script.text, long);
+            let done = self.watched(&script.text, long);
             // The next migration sets its own; a lost session has none.
             let early = if self.ends_vacuums { "; RESET deadlock_timeout" } else { "" };
             self.session.batch(&format!("RESET lock_timeout{early}")).ok();
