@@ -161,6 +161,35 @@ fn old_transactions_are_met_as_wished() {
     db.run(&[&format!("DROP ROLE {}", user.name)]).unwrap();
 }
 
+/// No run finds out which index such a statement left: it is tried once, and has its time for that.
+#[test]
+fn what_has_no_name_is_tried_once() {
+    for sql in ["CREATE INDEX CONCURRENTLY ON users (name);", "REINDEX TABLE CONCURRENTLY users;"] {
+        let Some(db) = users(&["Ann"]) else { continue };
+        let mut program = writer(&db);
+        let told = apply(db.url(), brief(), &[migration(1, sql, false)]);
+        let Err(ApplyError::Failed { in_part: true, .. }) = told.ended else {
+            panic!("{sql}: {:?}", told.ended)
+        };
+        let says = |event: &Event| matches!(event, Event::Note(text) if text.contains("not valid"));
+        assert!(told.events.iter().any(says), "{:?}", told.events);
+        let invalid = "SELECT count(*) FROM pg_index WHERE NOT indisvalid \
+                       AND indrelid = 'users'::regclass";
+        assert_eq!(value(&db, invalid), "1", "{sql}");
+        program.batch("COMMIT").unwrap();
+
+        let program = Mutex::new(writer(&db));
+        let (begun, settings) = (Instant::now(), hasty());
+        let told = apply_and(db.url(), settings, &[migration(1, sql, false)], |_| {
+            if begun.elapsed() > settings.budget.lock_timeout * 10 {
+                program.lock().unwrap().batch("COMMIT").unwrap();
+            }
+            Answer::Go
+        });
+        assert_eq!(told.done()[0].tries, 1);
+    }
+}
+
 #[test]
 fn an_index_is_dropped_in_any_words() {
     for sql in [

@@ -283,3 +283,25 @@ fn a_session_that_reads_waits_for_no_lock_for_long() {
         assert_eq!(reading.value("SHOW lock_timeout").unwrap().as_deref(), Some("10s"));
     }
 }
+
+/// What a file says of the time to wait is for other runners, wherever it stands in it.
+#[test]
+fn the_time_to_wait_is_the_run_s_own() {
+    let many = "COMMENT ON TABLE users IS 'old'; ".repeat(20);
+    let postgres = format!(
+        "-- cargo newcol: users.locale, stage expand\n{many}SET LOCAL lock_timeout = '500ms' ;\n\
+         CREATE TABLE seen AS SELECT current_setting('lock_timeout') AS time"
+    );
+    let mysql = "-- cargo newcol: users.locale, stage expand\nDELETE FROM users WHERE id > 1;\n\
+                 SET SESSION lock_wait_timeout = 1;\n\
+                 CREATE TABLE seen AS SELECT @@SESSION.lock_wait_timeout AS time";
+    let budget = Budget { lock_timeout: Duration::from_secs(3), ..hasty().budget };
+    let settings = Settings { budget, ..hasty() };
+    for (want, up, is_whole) in
+        [(Want::postgres(), postgres.as_str(), true), (Want::mysql(), mysql, false)]
+    {
+        let Some(db) = users(want) else { continue };
+        apply(db.url(), settings, &[migration(1, up, is_whole)]).done();
+        assert_eq!(value(&db, "SELECT time FROM seen").trim_end_matches('s'), "3");
+    }
+}

@@ -87,10 +87,10 @@ impl Run<'_> {
     }
 
     /// Does what takes long and lets programs go on, under a limit of its own.
-    pub(super) fn patiently<T>(
+    pub(super) fn patiently<T, E: From<DbError>>(
         &mut self,
-        work: impl FnOnce(&mut Self) -> Result<T, ApplyError>,
-    ) -> Result<T, ApplyError> {
+        work: impl FnOnce(&mut Self) -> Result<T, E>,
+    ) -> Result<T, E> {
         self.wait_at_most(self.settings.budget.index_wait)?;
         self.session.batch("SET SESSION statement_timeout = 0")?;
         let done = work(self);
@@ -116,7 +116,7 @@ impl Run<'_> {
             return Err(ApplyError::Partitioned { index, table });
         }
         let wished = self.definition(wish)?;
-        let settled = self.settle(script, wish, wished.as_deref(), script.text, report)?;
+        let settled = self.settle(script, wish, wished.as_deref(), &script.text, report)?;
         if let Settled::There { name } = &settled {
             report.notes.extend(already(wish, name, !report.statements.is_empty()));
         }
@@ -246,7 +246,7 @@ impl Run<'_> {
             report.notes.push(format!("there is no index {index}, so none was dropped"));
             return Ok(Settled::Gone);
         }
-        match self.watched(script.text, Patience::Long { migration: &script.migration.name }) {
+        match self.watched(&script.text, Patience::Long { migration: &script.migration.name }) {
             Ok((statement, by)) => {
                 report.statements.push(statement);
                 report.blockers = by;

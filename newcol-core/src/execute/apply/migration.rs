@@ -1,6 +1,10 @@
 //! One try of one migration, on any engine.
 
-use std::time::{Duration, Instant};
+use std::{
+    borrow::Cow,
+    ops::Range,
+    time::{Duration, Instant},
+};
 
 use super::{
     ApplyError, Direction, MigrationReport, Run, SqlMigration, StatementReport,
@@ -25,8 +29,8 @@ const ONE_BY_ONE: usize = 16;
 pub(super) struct Script<'a> {
     pub(super) migration: &'a SqlMigration,
     pub(super) direction: Direction,
-    /// All that is run.
-    pub(super) text: &'a str,
+    /// All that is run: without the limit that the file sets for other runners.
+    pub(super) text: Cow<'a, str>,
     /// Its statements, where the engine is given them one by one.
     pub(super) statements: Vec<Piece<'a>>,
     /// The statement that builds or drops an index concurrently, where it is one.
@@ -35,6 +39,9 @@ pub(super) struct Script<'a> {
     pub(super) parts: Option<Parts>,
     /// What is locked, where programs have to wait for that.
     pub(super) holds_up: Option<Locking>,
+    /// Whether it builds an index concurrently under a name that is not known beforehand: what a try
+    /// leaves of it, no later one finds.
+    pub(super) builds_nameless: bool,
     /// Whether a failed try leaves nothing, or nothing that hinders the next one.
     pub(super) may_repeat: bool,
     /// Whether the server may refuse its lock at once, and nobody ever waits for it.
@@ -43,7 +50,7 @@ pub(super) struct Script<'a> {
 
 /// What is sent at once.
 pub(super) struct Piece<'a> {
-    pub(super) sql: &'a str,
+    pub(super) sql: Cow<'a, str>,
     /// Programs read and write meanwhile, so it may take as long as the table is large.
     pub(super) is_gentle: bool,
 }
@@ -118,6 +125,10 @@ impl SqlMigration {
             }
             _ => None,
         };
+        let builds_nameless = backend == Backend::Postgres
+            && !self.in_transaction
+            && concurrent.is_none()
+            && acting.iter().any(|one| one.builds_concurrently());
         let parts = match &owner {
             Some((path, _))
                 if backend == Backend::Postgres
@@ -141,7 +152,7 @@ impl SqlMigration {
         });
         let may_repeat = match backend {
             // All of it is one transaction, whoever begins it.
-            Backend::Postgres => !controls,
+            Backend::Postgres => !controls && !builds_nameless,
             // Each statement is committed by itself; ours begin with what may be done twice.
             Backend::Mysql => {
                 owner.is_some() || acting.iter().filter(|one| !one.starts(&["SET"])).count() <= 1
@@ -154,38 +165,51 @@ impl SqlMigration {
             && may_repeat
             && changes.peek().is_some()
             && changes.all(|one| one.is_instant());
+        let lead = match (backend, acting.first()) {
+            (Backend::Mysql, Some(first)) => first.range().start,
+            (Backend::Postgres | Backend::Mysql | Backend::Sqlite, _) => 0,
+        };
+        let limits = found.iter().filter(|one| own_timeout(one)).map(Statement::range);
+        let cuts = limits.filter(|limit| limit.start >= lead);
+        let whole = without(text, (lead > 0).then_some(0..lead).into_iter().chain(cuts));
         let statements = match backend {
             Backend::Postgres
                 if self.in_transaction && (1..=ONE_BY_ONE).contains(&acting.len()) =>
             {
                 let piece = |one: &&Statement| Piece {
-                    sql: &text[one.range()],
+                    sql: text[one.range()].into(),
                     is_gentle: one.is_gentle(),
                 };
                 acting.iter().map(piece).collect()
             }
             Backend::Postgres | Backend::Mysql | Backend::Sqlite => {
-                vec![Piece { sql: text, is_gentle: acting.iter().all(is_gentle) }]
+                vec![Piece { sql: whole.clone(), is_gentle: acting.iter().all(is_gentle) }]
             }
-        };
-        let text = match (backend, acting.first()) {
-            // Without the limit that the file sets, up to the end as it is: a trigger's body is
-            // statements, too.
-            (Backend::Mysql, Some(first)) => &text[first.range().start..],
-            (Backend::Postgres | Backend::Mysql | Backend::Sqlite, _) => text,
         };
         Ok(Script {
             migration: self,
             direction,
-            text,
+            text: whole,
             statements,
             concurrent,
+            builds_nameless,
             parts,
             holds_up,
             may_repeat,
             may_be_quiet,
         })
     }
+}
+
+/// Cuts parts out of a text, each with its semicolon, and leaves the rest as it is.
+fn without(text: &str, cuts: impl Iterator<Item = Range<usize>>) -> Cow<'_, str> {
+    let mut rest = Cow::Borrowed(text);
+    for cut in cuts.collect::<Vec<_>>().into_iter().rev() {
+        let after = text[cut.end..].trim_start();
+        let end = text.len() - after.strip_prefix(';').unwrap_or(after).len();
+        rest.to_mut().replace_range(cut.start..end, "");
+    }
+    rest
 }
 
 impl Statement {
@@ -195,6 +219,12 @@ impl Statement {
         self.starts(&["COMMENT"])
             || words.iter().any(|word| word == "CONCURRENTLY")
             || words.windows(2).any(|two| two == ["VALIDATE", "CONSTRAINT"])
+    }
+
+    /// Reports whether PostgreSQL builds an index, which programs use only afterwards.
+    fn builds_concurrently(&self) -> bool {
+        (self.starts(&["CREATE"]) || self.starts(&["REINDEX"]))
+            && self.words().iter().any(|word| word == "CONCURRENTLY")
     }
 
     /// Reports whether MySQL and MariaDB change only what is known of the table.
@@ -309,7 +339,7 @@ impl Run<'_> {
             if script.migration.in_transaction {
                 self.session.batch("BEGIN")?;
             }
-            let (statement, by) = self.watched(script.text, Patience::Brief)?;
+            let (statement, by) = self.watched(&script.text, Patience::Brief)?;
             report.statements.push(statement);
             report.blockers = by;
         }
@@ -351,7 +381,7 @@ impl Run<'_> {
         }
         let started = Instant::now();
         let mut report = script.report();
-        let (statement, _) = self.watched(script.text, Patience::Brief)?;
+        let (statement, _) = self.watched(&script.text, Patience::Brief)?;
         report.statements.push(statement);
         self.session.batch(&script.record(Backend::Sqlite))?;
         if is_wrapped {

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Instant};
 
 use super::{
-    Direction, LockTaken, Run,
+    Direction, Event, LockTaken, Run,
     migration::{Attempt, Failed, Piece, Script},
     run::remember,
     watch::Patience,
@@ -86,7 +86,7 @@ impl Run<'_> {
             }
             None => None,
         };
-        let locks = locks.as_deref().map(|sql| Piece { sql, is_gentle: false });
+        let locks = locks.map(|sql| Piece { sql: sql.into(), is_gentle: false });
         for piece in locks.iter().chain(&script.statements) {
             if self.told.is_stopped() {
                 return Ok(Attempt::Stopped);
@@ -97,7 +97,7 @@ impl Run<'_> {
             let patience =
                 if piece.is_gentle { Patience::Long { migration } } else { Patience::Brief };
             let started = Instant::now();
-            let (mut statement, by) = self.watched(piece.sql, patience)?;
+            let (mut statement, by) = self.watched(&piece.sql, patience)?;
             let granted = started + statement.waited.min(statement.took);
             statement.locks = self.taken(&mut holding, granted)?;
             report.statements.push(statement);
@@ -113,18 +113,41 @@ impl Run<'_> {
     /// Runs a migration without transaction, as one query: several statements are one implicit
     /// transaction all the same.
     pub(super) fn bare(&mut self, script: &Script<'_>) -> Result<Attempt, Failed> {
-        let limits = self.limits("SESSION");
-        self.session.batch(&limits)?;
         let mut report = script.report();
-        let done = self.watched(script.text, Patience::Long { migration: &script.migration.name });
-        // The next migration sets its own; a lost session has none.
-        let early = if self.ends_vacuums { "; RESET deadlock_timeout" } else { "" };
-        self.session.batch(&format!("RESET lock_timeout{early}")).ok();
+        let long = Patience::Long { migration: &script.migration.name };
+        let done = if script.builds_nameless {
+            let done = self.patiently(|run| run.watched(&script.text, long));
+            if done.is_err() {
+                self.name_invalid_indexes();
+            }
+            done
+        } else {
+            let limits = self.limits("SESSION");
+            self.session.batch(&limits)?;
+            let done = self.watched(&script.text, long);
+            // The next migration sets its own; a lost session has none.
+            let early = if self.ends_vacuums { "; RESET deadlock_timeout" } else { "" };
+            self.session.batch(&format!("RESET lock_timeout{early}")).ok();
+            done
+        };
         let (statement, by) = done?;
         report.statements.push(statement);
         report.blockers = by;
         self.session.batch(&script.record(Backend::Postgres))?;
         Ok(Attempt::Done(report))
+    }
+
+    /// Says which indexes are not valid, where a build failed that is not known by its name.
+    fn name_invalid_indexes(&mut self) {
+        let sql = "SELECT string_agg(i.indexrelid::pg_catalog.regclass::text, ', ' ORDER BY i.indexrelid) \
+                   FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid \
+                   WHERE c.relkind = 'i' AND NOT i.indisvalid";
+        // What failed first is the error.
+        if let Ok(Some(names)) = self.watcher.session.value(sql) {
+            self.told.tell(&Event::Note(format!(
+                "not valid: {names}; what no build goes on with is dropped by DROP INDEX CONCURRENTLY"
+            )));
+        }
     }
 
     /// Makes the settings of a try.
