@@ -27,11 +27,16 @@ fn sources_and_directories_are_the_same() {
     assert_eq!(recorded(&db), [read[0].version.clone()]);
 }
 
-/// A migration in Rust.
-struct Coded;
+/// A migration in Rust, and what it has the connection do, one call each.
+#[derive(Clone, Copy)]
+struct Coded(&'static [&'static str]);
 
 impl<DB: Backend> Migration<DB> for Coded {
-    fn run(&self, _: &mut dyn BoxableConnection<DB>) -> Result<()> {
+    fn run(&self, conn: &mut dyn BoxableConnection<DB>) -> Result<()> {
+        for sql in self.0 {
+            // Code may well pass over what fails.
+            conn.batch_execute(sql).ok();
+        }
         Ok(())
     }
 
@@ -64,14 +69,16 @@ impl std::fmt::Display for Coded {
 
 impl<DB: Backend> MigrationSource<DB> for Coded {
     fn migrations(&self) -> Result<Vec<Box<dyn Migration<DB>>>> {
-        Ok(vec![Box::new(Coded)])
+        Ok(vec![Box::new(*self)])
     }
 }
 
 #[test]
 fn code_is_refused() {
-    let refused = SqlMigration::of_source::<diesel::sqlite::Sqlite>(&Coded);
-    assert!(matches!(refused, Err(ApplyError::NotSql { .. })), "{refused:?}");
+    for calls in [&[][..], &["SELECT 1", "SELECT 2"]] {
+        let refused = SqlMigration::of_source::<diesel::sqlite::Sqlite>(&Coded(calls));
+        assert!(matches!(refused, Err(ApplyError::NotSql { .. })), "{refused:?}");
+    }
 }
 
 /// Diesel itself would run one of the two, and never the other.

@@ -92,16 +92,16 @@ impl SqlMigration {
         let name = migration.name().to_string();
         let mut up = Heard::default();
         let ran = migration.run(&mut up);
-        if ran.is_err() || up.0.is_empty() {
+        let Some(up) = up.sql().filter(|_| ran.is_ok()) else {
             return Err(ApplyError::NotSql { migration: name });
-        }
+        };
         let mut down = Heard::default();
         let reverts = migration.revert(&mut down).is_ok();
         Ok(Self {
             version: migration.name().version().to_string(),
             name,
-            up: up.0,
-            down: (reverts && !down.0.is_empty()).then_some(down.0),
+            up,
+            down: down.sql().filter(|_| reverts),
             in_transaction: migration.metadata().run_in_transaction(),
             proofs: Vec::new(),
         })
@@ -121,11 +121,19 @@ fn in_order(mut all: Vec<SqlMigration>) -> Result<Vec<SqlMigration>, ApplyError>
 
 /// A connection that leads nowhere: it writes down what a migration says.
 #[derive(Debug, Default)]
-struct Heard(String);
+struct Heard(Vec<String>);
+
+impl Heard {
+    /// Returns what a file says; only code calls more than once, and nothing tells what it does between.
+    fn sql(self) -> Option<String> {
+        let [sql] = <[String; 1]>::try_from(self.0).ok()?;
+        (!sql.is_empty()).then_some(sql)
+    }
+}
 
 impl SimpleConnection for Heard {
     fn batch_execute(&mut self, sql: &str) -> QueryResult<()> {
-        self.0.push_str(sql);
+        self.0.push(sql.to_owned());
         Ok(())
     }
 }
