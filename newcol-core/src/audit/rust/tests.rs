@@ -99,6 +99,7 @@ fn rows_by_position() {
         }
         fn added(c: &mut C) { diesel::insert_into(users::table).values(users::name.eq(\"x\")).get_result::<User>(c); } //~ NC001
         fn tuple(c: &mut C) { users::table.load::<(i32, String, Option<String>)>(c); } //~ NC001
+        fn tuples(c: &mut C) -> QueryResult<Vec<(i32, String, Option<String>)>> { users::table.load(c) } //~ NC001
         // Harmless.
         fn named(c: &mut C) { users::table.select(Known::as_select()).load::<Known>(c); }
         fn some(c: &mut C) { users::table.select((users::id, users::name)).load::<(i32, String)>(c); }

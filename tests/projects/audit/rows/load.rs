@@ -127,6 +127,13 @@ mod a_tuple {
     }
 }
 
+mod a_tuple_of_the_function {
+    use super::*;
+    fn all(c: &mut Conn) -> QueryResult<Vec<(i32, String, Option<String>, i32)>> {
+        users::table.load(c) //~ NC001
+    }
+}
+
 mod another_name {
     use super::Conn;
     use super::schema::users as people;

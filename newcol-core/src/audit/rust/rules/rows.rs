@@ -46,12 +46,7 @@ pub(super) fn positional_queryable(project: &Project<'_>, findings: &mut Vec<Fin
             }
             findings.push(lacks(project, file, query, home, item));
         }
-        let plain = said
-            .filter(|types| !types.iter().any(|name| project.structs.contains_key(name.as_str())));
-        if let (true, Some(types)) = (rows.is_empty() && !query.joined, plain)
-            && types.iter().any(|name| !PLAIN.contains(&name.as_str()))
-            && types.len() >= project.subject.table.columns.len()
-        {
+        if rows.is_empty() && !query.joined && is_tuple(project, said, &query.chain.expected) {
             let message = format!(
                 "whole rows of `{}` are read into a tuple without a place for `{}`",
                 project.subject.table.rust_name, project.subject.column.rust_name
@@ -61,6 +56,16 @@ pub(super) fn positional_queryable(project: &Project<'_>, findings: &mut Vec<Fin
             findings.push(finding.helped("select the columns that are wanted: `.select((…))`"));
         }
     });
+}
+
+/// Reports whether the types that rows become are those of a tuple for the columns: said by the call
+/// itself, or by the code around, which may speak of something else.
+fn is_tuple(project: &Project<'_>, said: Option<&[String]>, expected: &[String]) -> bool {
+    let types = said.unwrap_or(expected);
+    let parts = types.iter().filter(|name| !PLAIN.contains(&name.as_str())).count();
+    let columns = project.subject.table.columns.len();
+    let fits = if said.is_some() { parts >= columns } else { parts == columns };
+    fits && columns > 1 && !types.iter().any(|name| project.structs.contains_key(name.as_str()))
 }
 
 fn lacks(
