@@ -1,5 +1,5 @@
 use insta::assert_snapshot;
-use newcol_testkit::{Tool, command::CommandOutput, project::Project};
+use newcol_testkit::{ScratchDb, Tool, Want, command::CommandOutput, project::Project};
 
 use crate::desk::{self, AND_SO_ON, Tree, newcol, said};
 
@@ -341,5 +341,35 @@ fn fixing_wants_a_clean_repository() {
     ----- stderr -----
     nothing can be fixed without you
     read 4 files; the compiler and the database were not asked
+    ");
+}
+
+/// Code that reads whole rows, a script, and a database with a trigger that copies them.
+#[test]
+fn code_scripts_and_a_database_are_looked_at() {
+    let Some(db) = ScratchDb::require(Want::sqlite()) else { return };
+    db.run(&[
+        "CREATE TABLE users (id INTEGER NOT NULL PRIMARY KEY, name TEXT NOT NULL, settings TEXT)",
+        "CREATE TABLE gone (id INTEGER, name TEXT, settings TEXT)",
+        "CREATE TRIGGER keep BEFORE DELETE ON users BEGIN \
+         INSERT INTO gone SELECT * FROM users WHERE id = OLD.id; END",
+    ])
+    .unwrap();
+    let code = "mod schema;\nuse diesel::prelude::*;\n\n#[derive(Queryable)]\npub struct User {\n    \
+                pub id: i32,\n    pub name: String,\n    pub settings: Option<String>,\n}\n\n\
+                pub fn all(c: &mut SqliteConnection) -> QueryResult<Vec<User>> {\n    \
+                schema::users::table.load(c)\n}\n";
+    let seeds = "INSERT INTO users VALUES (1, 'Ann', NULL);\n";
+    let project = desk::one_crate("sqlite").lib(code).file("seeds.sql", seeds).build().unwrap();
+    let url = db.url().to_owned();
+    let args = ["--message-format", "short", "--database-url", url.as_str()];
+    assert_snapshot!(said(&audit(&project, &args)), @"
+    exit code: 100
+    ----- stdout -----
+    seeds.sql:1:13: runtime[NC105]: SQLite wants a value for each column, and `users` gets one more
+    src/lib.rs:12:26: compile[NC001]: whole rows of `users` are read by position into `User`, which has no `locale`
+    trigger keep: runtime[NC106]: `*` brings `locale`, and the target does not have it
+    ----- stderr -----
+    read 5 files; the compiler was not asked
     ");
 }
