@@ -144,10 +144,10 @@ struct Count {
 #[test]
 fn what_is_marked_goes_wrong_and_is_found() {
     let workspace = Workspace::new();
-    let first = workspace.build();
+    let first = workspace.build("first");
     assert!(first.errors.is_empty(), "{:#?}", first.errors);
     workspace.later();
-    let later = workspace.build();
+    let later = workspace.build("later");
     let mut wrong: Vec<String> = Vec::new();
     let mut counts: BTreeMap<&str, Count> = BTreeMap::new();
     for program in PROGRAMS {

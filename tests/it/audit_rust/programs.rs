@@ -182,8 +182,8 @@ impl Workspace {
         }
     }
 
-    /// Builds all, as far as it can be built.
-    pub(super) fn build(&self) -> Built {
+    /// Builds all, as far as it can be built; `name` tells the builds apart.
+    pub(super) fn build(&self, name: &str) -> Built {
         let cargo = Tool::new(env!("CARGO"))
             .args(["build", "--workspace", "--offline", "--keep-going", "--message-format=json"])
             .env("CARGO_TARGET_DIR", &self.target)
@@ -196,7 +196,9 @@ impl Workspace {
             let Ok(message) = serde_json::from_str::<serde_json::Value>(line) else { continue };
             match message["reason"].as_str() {
                 Some("compiler-message") => built.note(&message["message"], self.project.root()),
-                Some("compiler-artifact") => built.keep(&message, self.project.root()),
+                Some("compiler-artifact") => {
+                    built.keep(&message, &self.project.root().join(name));
+                }
                 _ => {}
             }
         }
@@ -237,10 +239,11 @@ impl Built {
     }
 
     /// Keeps a program where the next build does not write.
-    fn keep(&mut self, message: &serde_json::Value, root: &Utf8Path) {
+    fn keep(&mut self, message: &serde_json::Value, dir: &Utf8Path) {
         let Some(program) = message["executable"].as_str() else { return };
         let name = message["target"]["name"].as_str().unwrap_or_default();
-        let copy = root.join(format!("{name}.{}", self.programs.len()));
+        let copy = dir.join(name);
+        fs::create_dir_all(dir).unwrap();
         fs::copy(program, &copy).unwrap();
         self.programs.insert(name.to_owned(), copy);
     }
