@@ -1,6 +1,6 @@
 //! What the shape of Rust code tells: no compiler, no types but those that are written.
 //!
-//! Each file is read into [`facts`] that know nothing of the column, in parallel; the [`rules`] then
+//! Each file is read into facts that know nothing of the column, in parallel; the rules then
 //! look at all of them together. What a name stands for comes from the file's own imports, so what
 //! comes through re-exports, generics or macros of other crates is for the compiler probe to find.
 
