@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use super::super::{
     Project, SourceFacts,
-    facts::{Root, Struct, Value},
-    names::{Meaning, Names},
+    facts::{Chain, Root, Struct, Value},
+    names::Meaning,
     query::{self, Origin, Query, Selection},
 };
 use crate::{
@@ -185,7 +185,7 @@ pub(super) fn whole_row_type(project: &Project<'_>, findings: &mut Vec<Finding>)
                 for call in &chain.calls {
                     let other = call.args.first();
                     let message = match call.name.as_str() {
-                        "insert_into" if ours && !narrows(chain, names) => {
+                        "insert_into" if ours && !narrows(chain) => {
                             if chain.call("into_columns").is_some() {
                                 continue;
                             }
@@ -196,10 +196,10 @@ pub(super) fn whole_row_type(project: &Project<'_>, findings: &mut Vec<Finding>)
                             let Some(other) = other else { continue };
                             let theirs = query::is_table(other, names);
                             let whole = |value: &Value| match value {
-                                Value::Chain(chain) => !narrows(chain, names),
+                                Value::Chain(chain) => !narrows(chain),
                                 _ => true,
                             };
-                            if ours == theirs || narrows(chain, names) || !whole(other) {
+                            if ours == theirs || narrows(chain) || !whole(other) {
                                 continue;
                             }
                             format!(
@@ -223,7 +223,7 @@ pub(super) fn whole_row_type(project: &Project<'_>, findings: &mut Vec<Finding>)
     }
 }
 
-fn narrows(chain: &super::super::facts::Chain, _: Names<'_>) -> bool {
+fn narrows(chain: &Chain) -> bool {
     chain.call("select").is_some()
 }
 
