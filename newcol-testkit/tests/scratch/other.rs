@@ -2,6 +2,7 @@
 
 use std::{
     io::{BufRead, BufReader},
+    os::unix::fs::MetadataExt,
     path::Path,
     process::{Child, ChildStdout, Command, Stdio},
     time::Duration,
@@ -75,6 +76,15 @@ impl RunDir {
         let homes = std::fs::read_dir(self.path()).unwrap().flatten();
         let homes = homes.filter(|home| home.path().join("start.lock").exists());
         homes.map(|home| home.file_name().into_string().unwrap()).collect()
+    }
+
+    /// Returns the inodes of the servers' data directories, as far as the 32 bits of a key go.
+    pub(crate) fn clusters(&self) -> Vec<u32> {
+        let homes = std::fs::read_dir(self.path()).unwrap().flatten();
+        let runs = homes.filter_map(|home| std::fs::read_dir(home.path()).ok()).flatten().flatten();
+        let data = runs.map(|run| run.path().join("data"));
+        let inodes = data.filter_map(|data| Some(std::fs::metadata(data).ok()?.ino()));
+        inodes.map(|inode| (inode & u64::from(u32::MAX)) as u32).collect()
     }
 
     /// Waits until nothing runs here any more.
