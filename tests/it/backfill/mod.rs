@@ -3,5 +3,6 @@
 mod again;
 mod cost;
 mod death;
+mod sparse;
 mod standby;
 mod sweep;

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use newcol_core::{
     backend::{Backend, Product},
     contract::{Contract, read},
-    db::{DatabaseUrl, OpenOptions},
+    db::{DatabaseUrl, OpenOptions, Session},
     execute::{
         apply::{Answer, Apply, Budget, Outcome, SqlMigration},
         backfill::{self, Backfill},
@@ -146,6 +146,13 @@ impl Column {
             Way::Up => apply.run(&migrations, &|_| Answer::Go),
             Way::Down => {
                 migrations.reverse();
+                if at == 0 {
+                    // As `undo` does it.
+                    let mut session = Session::open(&url, &OpenOptions::read()).unwrap();
+                    let column = self.contract.path();
+                    let forgetting = backfill::forgetting(&mut session, column).unwrap();
+                    migrations.last_mut().unwrap().begin_down_with(&forgetting.unwrap());
+                }
                 apply.revert(&migrations, &|_| Answer::Go)
             }
         };

@@ -35,6 +35,10 @@ const PATIENCE: u32 = 2;
 /// MariaDB 10.11 fails to skip locked rows ("Got error 1 during COMMIT").
 const PATIENCE_MYSQL: u32 = 1;
 
+/// How many rows are looked at in the time in which one is changed: a proving batch that would change
+/// more than their share is made smaller.
+pub(super) const LOOKS: u64 = 16;
+
 /// Reports whether a batch that failed so often leaves out the rows that others hold.
 pub(super) fn skips(backend: Backend, tries: u32) -> bool {
     match backend {
@@ -156,11 +160,9 @@ impl Worker<'_> {
         let range = Range::Pages { relation: &relation, from: visit.window.at, to: visit.to };
         let filled = self.update(range, visit.share, tries)?;
         let passed = visit.passed;
-        let is_cut = visit.is_cut();
         part.place = self.end_visit(relation, end, visit, filled)?;
         let gain = Gain { filled, ..Gain::default() };
-        let sized = if is_cut { filled } else { rows };
-        Ok(Done { gain, passed, sized })
+        Ok(Done { gain, passed, sized: filled })
     }
 
     /// Decides what the next visit to a window covers.
@@ -203,7 +205,12 @@ impl Worker<'_> {
         let is_cut = visit.is_cut();
         let Visit { mut window, to, wide, .. } = visit;
         let hot = self.hot_rows(&relation, filled)?;
-        let tuner = &mut self.tuned(&relation)?.tuner;
+        let tuned = self.tuned(&relation)?;
+        let visited = (to - window.at) as f64 * window.part(window.visit) / 1000.0;
+        if filled as f64 > 2.0 * visited * tuned.density as f64 {
+            tuned.density = (filled as f64 / visited) as u64;
+        }
+        let tuner = &mut tuned.tuner;
         tuner.learn(window.visit, filled, hot);
         window.at = to;
         if is_cut {
@@ -226,16 +233,18 @@ impl Worker<'_> {
         asked: Asked,
     ) -> Result<Done, BackfillError> {
         let rows = asked.rows;
-        let density = self.tuned(&relation)?.density.max(1);
-        let mut blocks = (rows * 1000 / density).max(1);
+        let density = self.tuned(&relation)?.density;
+        let mut blocks = (rows * 1000 / density).clamp(1, end.saturating_sub(at).max(1));
         let (to, gain, passed) = loop {
             let to = (at + blocks).min(end);
             let range = Range::Pages { relation: &relation, from: at, to };
-            if let Some((gain, passed)) = self.prove(range, asked, to - at == 1)? {
-                break (to, gain, passed);
+            match self.prove(range, asked, blocks)? {
+                Proved::Whole(gain, passed) => break (to, gain, passed),
+                Proved::TooMuch { fits } => blocks = fits,
             }
-            blocks = (blocks / 4).max(1);
         };
+        let tuned = self.tuned(&relation)?;
+        tuned.density = tuned.density.max(passed * 1000 / (to - at).max(1));
         part.place = Place::Blocks { relation, end, at: to };
         let sized = if to == end { passed } else { passed.max(rows) };
         Ok(Done { gain, passed, sized })
@@ -256,31 +265,36 @@ impl Worker<'_> {
             let to = self.end_of(range, count)?;
             let upper = to.as_ref().or(last.as_ref());
             let range = Range::Keys { key: &job.key, after: after.as_ref(), to: upper };
-            if let Some((gain, passed)) = self.prove(range, asked, count == 1)? {
-                break (to, gain, passed);
+            match self.prove(range, asked, count)? {
+                Proved::Whole(gain, passed) => break (to, gain, passed),
+                Proved::TooMuch { fits } => count = fits,
             }
-            count = (count / 4).max(1);
         };
         let sized = if to.is_none() { passed } else { passed.max(rows) };
         part.place = passed_to(Task::Prove, after, last, to);
         Ok(Done { gain, passed, sized })
     }
 
-    /// Counts a range and fills what is pending in it; `None` where that is too much for a batch.
+    /// Counts a range of so many blocks or rows, and fills what is pending in it if that is not too
+    /// much for a batch.
     fn prove(
         &mut self,
         range: Range<'_>,
         asked: Asked,
-        smallest: bool,
-    ) -> Result<Option<(Gain, u64)>, BackfillError> {
+        size: u64,
+    ) -> Result<Proved, BackfillError> {
         self.tried = Some(Stretch::of(range));
         let counts = Counts::read(&mut self.session, &self.job.fill, range)?;
         if counts.pending == 0 {
             let Counts { rows, empty, differing, .. } = counts;
-            return Ok(Some((Gain { rows, empty, differing, ..Gain::default() }, rows)));
+            let gain = Gain { rows, empty, differing, ..Gain::default() };
+            return Ok(Proved::Whole(gain, rows));
         }
-        if counts.pending > asked.rows && !smallest {
-            return Ok(None);
+        let most = (asked.rows / LOOKS).max(1);
+        if counts.pending > most && size > 1 {
+            let fits = u128::from(size) * u128::from(most) / u128::from(counts.pending);
+            let fits = u64::try_from(fits).unwrap_or(u64::MAX);
+            return Ok(Proved::TooMuch { fits: fits.clamp(1, size - 1) });
         }
         let updated = self.update(range, CERTAIN, asked.tries)?;
         let after = Counts::read(&mut self.session, &self.job.fill, range)?;
@@ -295,7 +309,7 @@ impl Worker<'_> {
             0
         };
         let Counts { rows, empty, differing, .. } = after;
-        Ok(Some((Gain { filled, rows, empty, differing, left }, rows)))
+        Ok(Proved::Whole(Gain { filled, rows, empty, differing, left }, rows))
     }
 
     /// Updates the pending rows of a range; after some tries without those that others hold.
@@ -321,7 +335,7 @@ impl Worker<'_> {
         part.place = passed_to(Task::Fill, after, last, to);
         let gain = Gain { filled, ..Gain::default() };
         // Where rows are filled already, the batch went past them all the same.
-        Ok(Done { gain, passed: rows.max(filled), sized: rows })
+        Ok(Done { gain, passed: rows.max(filled), sized: filled })
     }
 
     /// Returns the key at which a batch of so many rows ends; `None` where it reaches the part's last
@@ -372,11 +386,7 @@ impl Worker<'_> {
     fn sample(&mut self, relation: &TableName) -> Result<Tuned, DbError> {
         self.tried = Some(Stretch::of(Range::Pages { relation, from: 0, to: SAMPLE }));
         let sample = Sample::read(&self.job, &mut self.session, relation)?;
-        Ok(Tuned {
-            tuner: sample.tuner(),
-            density: (sample.rows * 1000 / sample.blocks).max(1),
-            counts: (0, 0),
-        })
+        Ok(Tuned { tuner: sample.tuner(), density: sample.density(), counts: (0, 0) })
     }
 }
 
@@ -433,6 +443,17 @@ struct Asked {
     rows: u64,
     /// How often it failed before.
     tries: u32,
+}
+
+/// What came of a proving batch.
+enum Proved {
+    /// What was gained, and the rows that were looked at.
+    Whole(Gain, u64),
+    /// Nothing was changed: more rows are pending than it may change.
+    TooMuch {
+        /// As many blocks or rows may do.
+        fits: u64,
+    },
 }
 
 /// What a batch did.

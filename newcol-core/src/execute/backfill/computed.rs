@@ -13,7 +13,7 @@ use std::{
 
 use super::{
     BackfillError, Event,
-    batch::{Batch, Ran, Visit, joined, passed_to, skips},
+    batch::{Batch, LOOKS, Ran, Visit, joined, passed_to, skips},
     code::{Failed, Filler},
     counts::Counts,
     place::{Place, Task},
@@ -136,7 +136,10 @@ impl Worker<'_> {
         let mut size = rows.max(1);
         loop {
             let next = self.next_rows(place, size)?;
-            let most = rows.saturating_mul(2).saturating_add(1);
+            let most = match place.task() {
+                Task::Fill => rows.saturating_mul(2).saturating_add(1),
+                Task::Prove => rows / LOOKS + 1,
+            };
             let most = (size > 1).then_some(most);
             let range = Rows::Within(next.stretch.range(&job));
             let pending = self.pending(range, next.share, most)?;
@@ -160,7 +163,7 @@ impl Worker<'_> {
                 })
             }
             Place::Blocks { relation, end, at } => {
-                let density = self.tuned(&relation)?.density.max(1);
+                let density = self.tuned(&relation)?.density;
                 let to = (at + (rows * 1000 / density).max(1)).min(end);
                 let stretch = Stretch::Pages { relation: relation.clone(), from: at, to };
                 let step = Step::To(Place::Blocks { relation, end, at: to });
@@ -282,7 +285,7 @@ impl Worker<'_> {
         // Without a key there is no way to find a row that moved.
         let again = missed > 0 && asked.round < ROUNDS && !job.key.is_empty();
         let filled = gain.filled;
-        let mut sizes = (asked.rows.max(filled), asked.rows);
+        let mut sizes = (asked.rows.max(filled), asked.filled + filled);
         if !again {
             if is_proving {
                 let counts = Counts::read(&mut self.session, &job.fill, range)?;
@@ -299,7 +302,7 @@ impl Worker<'_> {
                 Step::To(place) => place.clone(),
                 Step::Visit { relation, end, visit } => {
                     let filled = asked.filled + filled;
-                    sizes = (visit.passed, if visit.is_cut() { filled } else { asked.rows });
+                    sizes = (visit.passed, filled);
                     self.end_visit(relation.clone(), *end, *visit, filled)?
                 }
             };

@@ -51,6 +51,8 @@ pub struct Relation {
     pub name: TableName,
     /// Blocks when it was looked at.
     pub blocks: u64,
+    /// Rows in 1000 blocks, by the server's estimate; zero where it has none.
+    pub density: u64,
     /// Whether an index needs the column, so that no updated row stays on its page as it is.
     pub indexed: bool,
     /// Whether this role may read it by its own name; partitions have rights of their own.
@@ -464,6 +466,7 @@ fn relations(
            UNION SELECT i.inhrelid FROM pg_catalog.pg_inherits i JOIN tree ON i.inhparent = tree.oid) \
          SELECT n.nspname, c.relname, \
            pg_catalog.pg_relation_size(c.oid) / current_setting('block_size')::bigint, \
+           (greatest(c.reltuples, 0) * 1000 / greatest(c.relpages, 1))::bigint, \
            EXISTS (SELECT FROM pg_catalog.pg_depend d \
              JOIN pg_catalog.pg_class x ON x.oid = d.objid AND x.relkind = 'i' \
              JOIN pg_catalog.pg_am m ON m.oid = x.relam \
@@ -486,6 +489,7 @@ fn relations(
         relations.push(Relation {
             name: TableName { schema: Some(schema), name: table },
             blocks: next().parse().unwrap_or_default(),
+            density: next().parse().unwrap_or_default(),
             indexed: next() == "t",
             readable: next() == "t",
         });

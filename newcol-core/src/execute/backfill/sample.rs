@@ -15,6 +15,10 @@ pub(super) const SAMPLE: u64 = 64;
 /// Bytes of a page for rows and their line pointers.
 const PAGE: u64 = 8168;
 
+/// Fewest rows in 1000 blocks that are reckoned with: PostgreSQL stores values apart that would leave
+/// room for less than four rows (`TOAST_TUPLES_PER_PAGE`). Blocks with fewer are emptier than others.
+const SPARSE: u64 = 4_000;
+
 /// Bytes of a new value where it cannot be computed just to look at it.
 const UNKNOWN: u64 = 16;
 
@@ -27,6 +31,8 @@ pub(super) struct Sample {
     pub(super) blocks: u64,
     /// Average bytes of a new value.
     pub(super) added: u64,
+    /// Rows in 1000 blocks of the whole relation, by the server's estimate.
+    estimate: u64,
     /// Whether an index needs the column.
     indexed: bool,
 }
@@ -66,7 +72,14 @@ impl Sample {
         };
         let blocks = known.map_or(SAMPLE, |known| known.blocks.clamp(1, SAMPLE));
         let indexed = known.is_some_and(|known| known.indexed);
-        Self { rows, blocks, added, indexed }
+        let estimate = known.map_or(0, |known| known.density);
+        Self { rows, blocks, added, estimate, indexed }
+    }
+
+    /// Rows in 1000 blocks that hold more than most: the first blocks may be empty, as they are where
+    /// old rows were deleted, and who expects too few rows changes too many at once.
+    pub(super) fn density(&self) -> u64 {
+        (self.rows * 1000 / self.blocks).max(self.estimate).max(SPARSE)
     }
 
     /// Average bytes of a row on its page.

@@ -64,7 +64,7 @@ pub(super) struct Worker<'a> {
 #[derive(Debug, Clone)]
 pub(super) struct Tuned {
     pub(super) tuner: Tuner,
-    /// Rows per 1000 blocks.
+    /// Most rows seen in 1000 blocks.
     pub(super) density: u64,
     /// The server's counts of updated rows and of those that stayed on their page.
     pub(super) counts: (u64, u64),

@@ -144,18 +144,20 @@ impl<'a> Law<'a> {
         // The commit is part of the time that locks are held. However slow it is by nature, a quarter
         // of the target stays for rows: smaller batches would only mean more commits. But it may be
         // slow because of what the batch wrote, so the quarter melts once it takes too long.
-        let seen = u128::from(self.asked.max(self.done));
         let target = nanos(self.settings.target);
         let max_commit = nanos(self.settings.max_commit);
-        let whole = seen * target / (self.statement + self.commit).max(1);
-        let slow = self.statement.max(1) * self.commit.max(max_commit);
-        let fits = rows(whole.max(seen * (target / 4) * max_commit / slow));
+        let fits = |seen: u64| {
+            let seen = u128::from(seen);
+            let whole = seen * target / (self.statement + self.commit).max(1);
+            let slow = self.statement.max(1) * self.commit.max(max_commit);
+            rows(whole.max(seen * (target / 4) * max_commit / slow))
+        };
         if self.done < self.asked {
-            // Found little to change, and so says little about rows that are there to change.
-            let shown = self.done.saturating_add(self.done / 2);
-            fits.min(shown.max(self.asked))
+            // Of the rows that are there to change it says only that these took no longer.
+            let shown = fits(self.done).max(self.asked).max(self.settings.first_rows);
+            fits(self.asked).min(shown)
         } else {
-            fits.min(self.settings.max_rows)
+            fits(self.done).min(self.settings.max_rows)
         }
     }
 

@@ -298,22 +298,32 @@ fn each_limit_is_named_when_it_is_the_strictest() {
 
 /// Stretches where the rows are filled already say nothing about those where they are not.
 #[test]
-fn batches_that_find_little_to_do_do_not_make_the_next_ones_larger() {
+fn batches_that_find_little_to_do_make_the_next_ones_no_larger_than_they_prove() {
     let (settings, batch) = usual();
     let mut pace = started(settings, &Signals::default());
-    for rows in [0, 1, 100, 1_300] {
-        let sparse = Observation {
-            outcome: Outcome::Done { rows },
-            statement: Duration::from_micros(400),
-            ..batch
-        };
-        pace.observe(&sparse, &Signals::default());
+    let sparse = |rows| Observation {
+        outcome: Outcome::Done { rows },
+        statement: Duration::from_micros(400),
+        ..batch
+    };
+    for rows in [0, 1, 100, 160] {
+        pace.observe(&sparse(rows), &Signals::default());
         assert_eq!(pace.rows, 2_000);
     }
     // But if they take long all the same, they are made smaller.
     let slow = Observation { outcome: Outcome::Done { rows: 0 }, statement: millis(38), ..batch };
     pace.observe(&slow, &Signals::default());
     assert_eq!(pace.rows, 1_000);
+    // After trouble they grow to the first size, and where most rows were changed, as ever.
+    let conflict = Observation { outcome: Outcome::Conflict, ..batch };
+    pace.observe(&conflict, &Signals::default());
+    assert_eq!(pace.rows, 10);
+    for _ in 0..60 {
+        pace.observe(&sparse(0), &Signals::default());
+    }
+    assert_eq!(pace.rows, 2_000);
+    pace.observe(&sparse(1_300), &Signals::default());
+    assert_eq!(pace.rows, 2_827);
 }
 
 #[test]
