@@ -20,6 +20,8 @@ pub mod db;
 
 pub mod execute;
 
+pub mod dictionary;
+
 pub mod doctor;
 
 pub mod scaffold;

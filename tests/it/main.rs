@@ -21,6 +21,7 @@ mod chance;
 mod desk;
 mod doctor;
 mod expanded;
+mod finish;
 mod fuzz;
 mod harm;
 mod licences;

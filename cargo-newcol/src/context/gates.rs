@@ -242,6 +242,18 @@ impl Column {
         Ok(GateState::new(Gate::StageApplied(stage), missing == 0, found))
     }
 
+    /// Returns what in the database is not as the applied stages planned.
+    pub(crate) fn drifts(
+        &self,
+        session: &mut Session,
+        project: &Project,
+    ) -> Result<Vec<Drift>, CliError> {
+        let plan = self.plans().find(|plan| plan.backend() == session.backend());
+        let Some(plan) = plan else { return Ok(Vec::new()) };
+        let compared = self.compared(session, project, plan)?;
+        Ok(compared.map(|compared| compared.drifts).unwrap_or_default())
+    }
+
     /// Compares what the database shows of the column with what its applied stages planned; `None`
     /// where the stages were released by another plan than the one that the contract gives now.
     fn compared(

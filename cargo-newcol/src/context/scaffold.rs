@@ -15,12 +15,12 @@ use newcol_core::{
     },
     scaffold::{
         self, EngineMigrations, Scaffold, SchemaAccess, SchemaTable, Subject,
-        manifest::{DevDependency, with_dev_dependency},
+        manifest::{DevDependency, with_dev_dependency, without_dev_dependency},
         test_name,
     },
 };
 
-use super::{Project, SchemaFile};
+use super::{EngineDir, Project, SchemaFile};
 use crate::error::CliError;
 
 /// The library that scaffolded tests use, which has our own version.
@@ -125,6 +125,66 @@ impl Project {
         }
         patch.push(&path, Some(text), None);
         Ok(None)
+    }
+
+    /// Returns the test of a column and what it recorded, as far as they are there.
+    pub(crate) fn test_files(
+        &self,
+        contract: &Contract,
+        schemas: &[SchemaFile],
+    ) -> Vec<Utf8PathBuf> {
+        let Some(package) = self.package_of(schemas) else { return Vec::new() };
+        let path = self.test_path(package, contract);
+        let recorded =
+            |engine: &EngineDir| path.with_extension(format!("{}.txt", engine.backend.name()));
+        let recorded: Vec<_> = self.engines.iter().map(recorded).collect();
+        let files = std::iter::once(path).chain(recorded);
+        files.filter(|path| self.root.join(path).exists()).collect()
+    }
+
+    /// Takes the test of a column away, with what it recorded, and the library that no other test of
+    /// the package uses.
+    pub(crate) fn push_test_end(
+        &self,
+        patch: &mut FilePatch,
+        contract: &Contract,
+        schemas: &[SchemaFile],
+    ) -> Result<(), CliError> {
+        let files = self.test_files(contract, schemas);
+        for file in &files {
+            patch.push(file, self.read(file)?, None);
+        }
+        let Some(package) = self.package_of(schemas).filter(|_| !files.is_empty()) else {
+            return Ok(());
+        };
+        let dir = super::project::dir_of(package);
+        if uses_testkit(&dir, &files.iter().map(|file| self.root.join(file)).collect::<Vec<_>>()) {
+            return Ok(());
+        }
+        let manifest = self.relative(Utf8Path::new(package.manifest_path.as_str()));
+        if let Some(text) = self.read(&manifest)? {
+            let after = without_dev_dependency(&text, TESTKIT.name);
+            patch.push(&manifest, Some(text), Some(after));
+        }
+        Ok(())
+    }
+
+    /// Lets the test of a column read its contract where it goes to.
+    pub(crate) fn push_test_move(
+        &self,
+        patch: &mut FilePatch,
+        contract: &Contract,
+        schemas: &[SchemaFile],
+        done: &Utf8Path,
+    ) -> Result<(), CliError> {
+        let Some(package) = self.package_of(schemas) else { return Ok(()) };
+        let path = self.test_path(package, contract);
+        let Some(text) = self.read(&path)? else { return Ok(()) };
+        let dir = super::project::dir_of(package);
+        let place = |file: &Utf8Path| between(&dir, &self.root.join(file)).to_string();
+        let after = text.replace(&place(&self.contract_path(contract.path())), &place(done));
+        patch.push(&path, Some(text), Some(after));
+        Ok(())
     }
 
     fn scaffold(
@@ -234,6 +294,18 @@ impl Project {
         let value = value.trim().trim_matches(['"', '\'']);
         version(value)
     }
+}
+
+/// Reports whether any other source of a package names our library.
+fn uses_testkit(dir: &Utf8Path, gone: &[Utf8PathBuf]) -> bool {
+    let sources = ignore::WalkBuilder::new(dir).require_git(false).build().filter_map(Result::ok);
+    let mut sources =
+        sources.filter_map(|entry| Utf8PathBuf::from_path_buf(entry.into_path()).ok());
+    sources.any(|path| {
+        path.extension() == Some("rs")
+            && !gone.contains(&path)
+            && fs::read_to_string(&path).is_ok_and(|text| text.contains("newcol_testkit"))
+    })
 }
 
 /// Reads a version of Rust, whose last number may be left out.

@@ -140,6 +140,15 @@ impl ErrorJson {
     }
 }
 
+/// Code that has to go after a stage.
+#[derive(Debug, Serialize)]
+pub(crate) struct MarkerJson {
+    pub(crate) stage: &'static str,
+    /// File, line and column.
+    pub(crate) place: String,
+    pub(crate) note: String,
+}
+
 /// One column in the output of `status`.
 #[derive(Debug, Serialize)]
 pub(crate) struct StatusJson {
@@ -148,6 +157,7 @@ pub(crate) struct StatusJson {
     pub(crate) stages: Vec<StageStatusJson>,
     pub(crate) next: Option<&'static str>,
     pub(crate) overdue_days: Option<i64>,
+    pub(crate) markers: Vec<MarkerJson>,
     /// What a database shows; null where none was asked.
     pub(crate) database: Option<DatabaseJson>,
 }

@@ -7,7 +7,7 @@ use std::io::{self, IsTerminal, Write};
 
 use anstream::{AutoStream, ColorChoice};
 use anstyle::{AnsiColor, Style};
-pub(crate) use json::{DatabaseJson, GateJson, StageStatusJson, StatusJson};
+pub(crate) use json::{DatabaseJson, GateJson, MarkerJson, StageStatusJson, StatusJson};
 use json::{ErrorJson, FileJson, PlanJson};
 use newcol_core::{
     plan::{Plan, StageKind},

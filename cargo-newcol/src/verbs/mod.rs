@@ -8,6 +8,7 @@ pub(crate) mod backfill;
 pub(crate) mod completions;
 pub(crate) mod doctor;
 pub(crate) mod explain;
+pub(crate) mod finish;
 pub(crate) mod man;
 pub(crate) mod next;
 pub(crate) mod plan;

@@ -4,17 +4,18 @@ use std::time::Duration;
 
 use clap::Args;
 use newcol_core::{
+    audit::Marker,
     backend::Backend,
     db::{Access, AppliedMigration, Session},
     ident::ColumnPath,
     plan::{Gate, StageKind, explain},
 };
 
-use super::when;
+use super::{audit, finish, when};
 use crate::{
     context::{Column, Context, GateState, Intent, Project, Witness, Word},
     error::{CliError, Exit},
-    output::{DatabaseJson, GateJson, Output, StageStatusJson, StatusJson},
+    output::{DatabaseJson, GateJson, MarkerJson, Output, StageStatusJson, StatusJson},
 };
 
 /// Show how far each column is, and what comes next
@@ -61,6 +62,7 @@ pub(crate) fn run(ctx: &Context, out: &mut Output, args: &StatusArgs) -> Result<
         args.database_url.iter().map(|url| project.url(url)).collect::<Result<Vec<_>, _>>()?;
     let mut sessions =
         urls.iter().map(|url| ctx.session(url, Access::Read)).collect::<Result<Vec<_>, _>>()?;
+    let markers = audit::markers_of(&project);
     let mut overdue = false;
     for column in &columns {
         for target in &column.targets {
@@ -68,13 +70,13 @@ pub(crate) fn run(ctx: &Context, out: &mut Output, args: &StatusArgs) -> Result<
             let mut asked =
                 sessions.iter_mut().filter(|session| session.backend() == backend).peekable();
             if asked.peek().is_none() {
-                let report = report(ctx, &project, column, backend, None)?;
+                let report = report(ctx, &project, column, backend, None)?.with(&markers);
                 overdue |= report.overdue_days.is_some();
                 show(out, &report);
             }
             for session in asked {
                 let asked = Asked { session, observe: args.observe.unwrap_or_default() };
-                let report = report(ctx, &project, column, backend, Some(asked))?;
+                let report = report(ctx, &project, column, backend, Some(asked))?.with(&markers);
                 overdue |= report.overdue_days.is_some();
                 show(out, &report);
             }
@@ -114,13 +116,7 @@ fn report(
     };
     // What is released to the end has no scaffolding left, unless a database still holds it.
     let at_work = kinds.iter().any(|kind| !matches!(state(*kind), JOB | "released" | "applied"));
-    let overdue_days = column.contract.answers().retire.and_then(|date| {
-        let day = i8::try_from(date.day).ok()?;
-        let month = i8::try_from(date.month).ok()?;
-        let by = jiff::civil::Date::new(i16::try_from(date.year).ok()?, month, day).ok()?;
-        let days = by.until(ctx.today()).ok()?.get_days();
-        (at_work && days > 0).then(|| i64::from(days))
-    });
+    let overdue_days = finish::overdue_days(ctx, column).filter(|_| at_work);
     Ok(StatusJson {
         column: column.contract.path().to_string(),
         backend: backend.name(),
@@ -130,8 +126,26 @@ fn report(
             .collect(),
         next: column.next().map(StageKind::name),
         overdue_days,
+        markers: Vec::new(),
         database,
     })
+}
+
+impl StatusJson {
+    /// Adds the markers that are about the column, by stage.
+    fn with(mut self, markers: &[Marker]) -> Self {
+        let ours = |kind: StageKind| {
+            let ours = markers.iter().filter(move |marker| marker.stage == kind);
+            ours.filter(|marker| marker.column.to_string() == self.column)
+        };
+        let shown = |marker: &Marker| MarkerJson {
+            stage: marker.stage.name(),
+            place: format!("{}:{}", marker.path, marker.at),
+            note: marker.note.clone(),
+        };
+        self.markers = StageKind::ALL.into_iter().flat_map(ours).map(shown).collect();
+        self
+    }
 }
 
 /// Says how many migrations of a stage a database has.
@@ -222,6 +236,13 @@ fn show(out: &mut Output, report: &StatusJson) {
             }
         }
         None => out.say("  every stage is released"),
+    }
+    if !report.markers.is_empty() {
+        out.say("  code that has to go");
+    }
+    for MarkerJson { stage, place, note } in &report.markers {
+        let note = if note.is_empty() { String::new() } else { format!(" ({note})") };
+        out.say(&format!("    after {stage}: {place}{note}"));
     }
     if let Some(days) = report.overdue_days {
         out.warn(&format!("the scaffolding of `{}` is {days} days overdue", report.column));

@@ -1,12 +1,11 @@
 //! `// newcol:allow(NC009): reason`: what the code says of a finding itself.
 //!
 //! A comment behind code is about the findings that begin on its line; one that stands alone is about
-//! the line below it, and about the comments and attributes between. Lines are looked at, not syntax:
-//! the same words work in Rust, in SQL and in SQL inside of Rust.
+//! the line below it, and about the comments and attributes between.
 
 use std::ops::RangeInclusive;
 
-use super::{report::Remark, rules::Rule, sources::SourceFile};
+use super::{comment, report::Remark, rules::Rule, sources::SourceFile};
 use crate::schema::Place;
 
 const WORD: &str = "newcol:allow";
@@ -30,7 +29,7 @@ pub(super) fn find(file: &SourceFile) -> (Vec<Allow>, Vec<Remark>) {
     let lines: Vec<&str> = file.text.split('\n').collect();
     let mut offset = 0;
     for (at, line) in lines.iter().enumerate() {
-        if let Some(comment) = comment(line) {
+        if let Some(comment) = comment::find(line, WORD) {
             let remark = |range: std::ops::Range<usize>, message: String, help: &str| Remark {
                 path: file.path.clone(),
                 at: Place::new(&file.text, offset + range.start..offset + range.end),
@@ -77,14 +76,6 @@ struct Wrong {
     range: std::ops::Range<usize>,
     message: String,
     help: &'static str,
-}
-
-/// Returns where the word stands in a line, if a comment begins with it.
-fn comment(line: &str) -> Option<usize> {
-    line.match_indices(WORD).map(|(at, _)| at).find(|at| {
-        let before = line[..*at].trim_end();
-        ["//", "--", "/*"].iter().any(|marker| before.ends_with(marker))
-    })
 }
 
 fn read(line: &str, word: usize) -> Result<Read<'_>, Wrong> {

@@ -151,6 +151,17 @@ impl Baseline {
         self.known.get(&column.to_string()).cloned().unwrap_or_default()
     }
 
+    /// Returns the baseline without what is known of a column.
+    pub fn without(mut self, column: &ColumnPath) -> Self {
+        self.known.remove(&column.to_string());
+        self
+    }
+
+    /// Reports whether nothing is known.
+    pub fn is_empty(&self) -> bool {
+        self.known.is_empty()
+    }
+
     /// Replaces what is known of a column.
     pub(super) fn set(&mut self, column: &ColumnPath, marks: Vec<Mark>) {
         let mut counted = BTreeMap::new();

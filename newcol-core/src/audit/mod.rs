@@ -7,6 +7,7 @@
 
 mod allow;
 mod baseline;
+mod comment;
 mod declaration;
 mod files;
 mod finding;
@@ -20,6 +21,7 @@ mod settle;
 mod sources;
 pub mod sql;
 mod subject;
+mod until;
 
 pub use baseline::{Baseline, BaselineError, Mark};
 pub use finding::{Class, Edit, Finding, Fix, Where};
@@ -28,6 +30,7 @@ pub use report::{Acknowledged, Judged, Remark, Report, Scope};
 pub use settle::settle;
 pub use sources::{SourceFile, Texts};
 pub use subject::{Column, Declaration, Subject, Table, TableColumn};
+pub use until::{Marker, markers};
 
 /// Examines what texts alone can tell: the schema, and the sources.
 pub fn examine(subject: &Subject, files: &[SourceFile]) -> Vec<Finding> {

@@ -70,6 +70,33 @@ pub fn with_dev_dependency(
     Ok([before, if ended { "" } else { line_end }, &text, after].concat())
 }
 
+/// Returns the manifest of a package without a dev-dependency, if that stands on a line of its own as
+/// [`with_dev_dependency`] writes it; its table goes too if nothing else is in it.
+pub fn without_dev_dependency(manifest: &str, name: &str) -> String {
+    let unchanged = || manifest.to_owned();
+    let Ok(document) = parse(manifest) else { return unchanged() };
+    let Some(table) = document.get(DEV).and_then(Item::as_table) else { return unchanged() };
+    let Some(span) = table.get(name).filter(|item| item.is_value()).and_then(Item::span) else {
+        return unchanged();
+    };
+    let start = manifest[..span.start].rfind('\n').map_or(0, |at| at + 1);
+    if !manifest[start..span.start].trim_start().starts_with(name) {
+        return unchanged();
+    }
+    let end = next_line(manifest, span.end);
+    let header = table.span().map_or(start, |span| span.start);
+    let is_alone =
+        table.len() == 1 && manifest[header_end(manifest, header) + 1..start].trim().is_empty();
+    let start = if is_alone { manifest[..header].trim_end().len() } else { start };
+    let (before, after) = (&manifest[..start], &manifest[end..]);
+    let gap = match is_alone {
+        false => "",
+        true if manifest.contains("\r\n") => "\r\n",
+        true => "\n",
+    };
+    [before, gap, after].concat()
+}
+
 fn parse(text: &str) -> Result<Document<&str>, ManifestError> {
     Document::parse(text).map_err(|error| ManifestError::Syntax {
         message: error.message().lines().collect::<Vec<_>>().join(", "),

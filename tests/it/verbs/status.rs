@@ -39,8 +39,8 @@ fn every_column_is_shown_and_nothing_touched() {
     assert_snapshot!(said(&newcol(&project, &["status", "--message-format", "json"])), @r#"
     exit code: 0
     ----- stdout -----
-    {"reason":"newcol-status","version":1,"column":"posts.slug","backend":"postgres","stages":[{"stage":"expand","state":"released"}],"next":null,"overdue_days":null,"database":null}
-    {"reason":"newcol-status","version":1,"column":"users.locale","backend":"postgres","stages":[{"stage":"expand","state":"released"},{"stage":"backfill","state":"a job, not a migration"},{"stage":"index","state":"released"},{"stage":"constrain","state":"in the plan"},{"stage":"contract","state":"in the plan"}],"next":"constrain","overdue_days":null,"database":null}
+    {"reason":"newcol-status","version":1,"column":"posts.slug","backend":"postgres","stages":[{"stage":"expand","state":"released"}],"next":null,"overdue_days":null,"markers":[],"database":null}
+    {"reason":"newcol-status","version":1,"column":"users.locale","backend":"postgres","stages":[{"stage":"expand","state":"released"},{"stage":"backfill","state":"a job, not a migration"},{"stage":"index","state":"released"},{"stage":"constrain","state":"in the plan"},{"stage":"contract","state":"in the plan"}],"next":"constrain","overdue_days":null,"markers":[],"database":null}
     ----- stderr -----
     "#);
     assert_eq!(Tree::of(project.root()), before);

@@ -1,14 +1,16 @@
 //! The audit at the release of a stage: quick, and only what is due by then.
 
 use newcol_core::{
-    audit::{Judged, Report},
+    audit::{Judged, Marker, Remark, Report, markers},
     contract::Contract,
     ident::ColumnPath,
     plan::StageKind,
+    render::patch::FilePatch,
 };
 
 use super::{
     Tally,
+    collect::Sources,
     look::{Comments, Known, Look},
     print,
 };
@@ -68,6 +70,48 @@ pub(in crate::verbs) fn due(
         out.status(&format!(
             "audit: {found} before `expand` is released; `cargo newcol audit {path} --stage expand`"
         ));
+    }
+    Ok(())
+}
+
+/// What the sources say of a column when it is to be finished.
+pub(in crate::verbs) struct LastLook {
+    pub(in crate::verbs) report: Report,
+    pub(in crate::verbs) markers: Vec<Marker>,
+    /// Markers that cannot be read.
+    pub(in crate::verbs) remarks: Vec<Remark>,
+}
+
+/// Audits the sources once all stages are released.
+pub(in crate::verbs) fn last_look(
+    project: &Project,
+    column: &Column,
+) -> Result<LastLook, CliError> {
+    let contract = (column.contract.path(), Some(&column.contract));
+    let look = Look::new(project, contract, &column.schemas, Known::of(project)?)?;
+    let (markers, remarks) = markers(&look.sources.files);
+    let report = look.report(project, &look.sources.files, Comments::Taken);
+    Ok(LastLook { report, markers, remarks })
+}
+
+/// Finds the markers of transitional code, of all columns.
+pub(in crate::verbs) fn markers_of(project: &Project) -> Vec<Marker> {
+    markers(&Sources::of(project).files).0
+}
+
+/// Takes what the baseline knows of a column out of it; an empty one goes.
+pub(in crate::verbs) fn push_baseline_without(
+    project: &Project,
+    column: &ColumnPath,
+    patch: &mut FilePatch,
+) -> Result<(), CliError> {
+    let Known { path, text, baseline } = Known::of(project)?;
+    if let Some(text) = text {
+        let left = baseline.clone().without(column);
+        if left != baseline {
+            let after = (!left.is_empty()).then(|| left.to_text());
+            patch.push(&path, Some(text), after);
+        }
     }
     Ok(())
 }

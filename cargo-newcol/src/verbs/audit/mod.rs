@@ -21,7 +21,7 @@ use std::{
 use asked::Asked;
 use camino::{Utf8Path, Utf8PathBuf};
 use clap::Args;
-pub(super) use gate::{due, pass};
+pub(super) use gate::{due, last_look, markers_of, pass, push_baseline_without};
 use look::{Comments, Known, Look};
 use newcol_core::{
     audit::{Class, Report, SourceFile, Texts, probe::Use},

@@ -58,7 +58,7 @@ pub use self::{
     job::{Job, Relation, Route},
     loss::{Counted, Guard, LossError, Losses, Stopped},
     receipt::Receipt,
-    record::{FORMAT, JobRecord, Order, Phase, RECORD_TABLES, Totals, forgetting},
+    record::{FORMAT, JobRecord, Order, Phase, RECORD_TABLES, Totals, clear, forgetting, remains},
     repair::{Repair, Repaired},
     verify::{BadChunk, Recorded, Verification},
     worker::Storing,

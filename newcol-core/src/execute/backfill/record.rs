@@ -142,6 +142,39 @@ pub fn forgetting(session: &mut Session, column: &ColumnPath) -> Result<Option<S
     Ok(record.exists(session)?.then(|| record.forgetting().map(|sql| sql + ";\n").concat()))
 }
 
+/// Reports whether a database holds something of the backfill of a column that is finished: its record,
+/// or tables in which no record is left. Only asks.
+pub fn remains(session: &mut Session, column: &ColumnPath) -> Result<bool, DbError> {
+    let record = Record::new(session.backend(), column);
+    if !record.exists(session)? {
+        return Ok(false);
+    }
+    let key = &record.key;
+    session.query_bool(&format!(
+        "SELECT EXISTS (SELECT 1 FROM {JOBS} WHERE column_path = {key}) \
+         OR NOT EXISTS (SELECT 1 FROM {JOBS})"
+    ))
+}
+
+/// Removes what [`remains`] reports.
+pub fn clear(session: &mut Session, column: &ColumnPath) -> Result<(), DbError> {
+    let record = Record::new(session.backend(), column);
+    if !record.exists(session)? {
+        return Ok(());
+    }
+    let begin = match session.backend() {
+        Backend::Postgres => format!(
+            "BEGIN; SET LOCAL lock_timeout = '500ms'; LOCK TABLE {JOBS}, {PARTS} IN ACCESS EXCLUSIVE MODE"
+        ),
+        Backend::Mysql => "SET SESSION lock_wait_timeout = 1; BEGIN".to_owned(),
+        Backend::Sqlite => "BEGIN IMMEDIATE".to_owned(),
+    };
+    session.batch(&begin)?;
+    let cleared = record.clear_in_transaction(session);
+    let ended = session.batch(if cleared.is_ok() { "COMMIT" } else { "ROLLBACK" });
+    cleared.and(ended)
+}
+
 /// The record of one column.
 #[derive(Debug, Clone)]
 pub(super) struct Record {
@@ -312,6 +345,16 @@ impl Record {
     /// Forgets the job.
     pub(super) fn forget(&self, session: &mut Session) -> Result<(), DbError> {
         self.forgetting().iter().try_for_each(|sql| session.batch(sql))
+    }
+
+    fn clear_in_transaction(&self, session: &mut Session) -> Result<(), DbError> {
+        self.forget(session)?;
+        if session.query_bool(&format!("SELECT NOT EXISTS (SELECT 1 FROM {JOBS})"))? {
+            for table in [PARTS, JOBS] {
+                session.batch(&format!("DROP TABLE {table}"))?;
+            }
+        }
+        Ok(())
     }
 
     fn forgetting(&self) -> [String; 2] {
