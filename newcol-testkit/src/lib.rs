@@ -14,6 +14,8 @@
 //! Nothing here needs a client library. A database server is given by a URL, found on the machine, or
 //! started in a container (feature `docker`, off by default): see [`scratch`].
 
+pub mod capture;
+mod child;
 pub mod command;
 pub mod dump;
 pub mod life;
