@@ -1,5 +1,7 @@
 //! What a command sends, seen by the throwaway server or told by Diesel itself.
 
+mod audit;
+
 use std::{ops::ControlFlow, process::Command};
 
 use newcol_testkit::{

@@ -108,6 +108,7 @@ fn with<T>(check: impl FnOnce(&Audited<'_>) -> T) -> T {
     check(&Audited {
         column: &column,
         report: &report,
+        captures: &[],
         texts,
         files: files.len(),
         prefix: "services/app".into(),
@@ -758,6 +759,7 @@ fn any_place_can_be_drawn() {
                 let audited = Audited {
                     column: &column,
                     report: &report,
+                    captures: &[],
                     texts,
                     files: 1,
                     prefix: Utf8PathBuf::new(),
