@@ -82,7 +82,7 @@ pub(super) fn run(
     for engine in &project.engines {
         let done = one(ctx, out, project, args, (engine, &command))?;
         let sent: Vec<Sent> = done.statements.into_iter().map(sent).collect();
-        let captured = examine_sent(subject, &places, engine.backend, &sent);
+        let captured = examine_sent(subject, &places, engine.backend, &sent, &found);
         let built = built.iter().filter_map(|finding| match &finding.place {
             Where::File { path, at } => Some(Built {
                 path: path.clone(),

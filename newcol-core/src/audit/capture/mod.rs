@@ -19,7 +19,10 @@ use camino::Utf8PathBuf;
 pub use self::places::Places;
 use super::{
     Finding, Subject, Where,
-    rules::{BUILT_SQL, UNREADABLE_SQL},
+    rules::{
+        BUILT_SQL, DEFAULT_VALUES, INSERT_WITHOUT_REQUIRED, REPLACE_INTO, Rule,
+        SQL_INSERT_WITHOUT_REQUIRED, SQL_REPLACE, UNREADABLE_SQL,
+    },
     sql::{
         Origin, Reading, Usage, comments, examine, is_like_diesel, shape_of_beginning, shapes,
         usage,
@@ -110,18 +113,25 @@ pub struct Captured {
     pub findings: Vec<Finding>,
 }
 
-/// Examines what was sent to one engine.
+/// Examines what was sent to one engine; `known` is what the sources tell.
 pub fn examine_sent(
     subject: &Subject,
     places: &Places<'_>,
     engine: Backend,
     sent: &[Sent],
+    known: &[Finding],
 ) -> Captured {
     let mut captured = Captured::default();
+    let mut of_diesel = Vec::new();
     for group in groups(subject, engine, sent) {
         let source = group.source(places, engine);
-        if !group.is_examined(places, engine) {
-            captured.findings.extend(group.findings(subject, engine, &source));
+        let found = group.findings(subject, engine, &source);
+        match source {
+            _ if group.is_examined(places, engine) => {}
+            Source::Diesel | Source::LikeDiesel => of_diesel.extend(found),
+            Source::Written(_) | Source::Template(_) | Source::ThroughDiesel | Source::Unknown => {
+                captured.findings.extend(found);
+            }
         }
         captured.statements.push(SeenStatement {
             sql: group.shape,
@@ -135,7 +145,30 @@ pub fn examine_sent(
             applications: group.applications.into_iter().collect(),
         });
     }
+    captured.findings.extend(unknown(of_diesel, known));
     captured
+}
+
+/// Returns the findings in what Diesel has built that do not stand for code of which the same is said:
+/// those of a rule that is found in the code less often.
+fn unknown(found: Vec<Finding>, known: &[Finding]) -> Vec<Finding> {
+    let in_code = |rule: &'static Rule| {
+        let twins: &[&Rule] = match rule {
+            _ if *rule == SQL_REPLACE => &[&REPLACE_INTO],
+            _ if *rule == SQL_INSERT_WITHOUT_REQUIRED => {
+                &[&INSERT_WITHOUT_REQUIRED, &DEFAULT_VALUES]
+            }
+            _ => &[rule],
+        };
+        let is_of_code = |finding: &&Finding| {
+            matches!(&finding.place, Where::File { path, .. } if path.extension() == Some("rs"))
+                && twins.contains(&finding.rule)
+        };
+        known.iter().filter(is_of_code).count()
+    };
+    let of_rule = |rule| found.iter().filter(|finding| finding.rule == rule).count();
+    let is_new = |finding: &&Finding| in_code(finding.rule) < of_rule(finding.rule);
+    found.iter().filter(is_new).cloned().collect()
 }
 
 impl Captured {

@@ -35,11 +35,15 @@ fn sent(sql: &str) -> Sent {
 }
 
 fn captured(engine: Backend, sent: &[Sent]) -> Captured {
+    captured_beside(engine, sent, &[])
+}
+
+fn captured_beside(engine: Backend, sent: &[Sent], known: &[Finding]) -> Captured {
     let file = |path: &str, text: &str| SourceFile { path: path.into(), text: text.to_owned() };
     let files =
         [file("a.rs", CODE), file("seed.sql", "-- one\nINSERT INTO users (id) VALUES (7);\n")];
     let places = Places::of(&subject(), &BTreeSet::from([engine]), &files);
-    examine_sent(&subject(), &places, engine, sent)
+    examine_sent(&subject(), &places, engine, sent, known)
 }
 
 /// Returns `count × statement | tables | columns` of each.
@@ -171,6 +175,31 @@ fn only_what_nobody_has_examined_is_found() {
     assert_eq!(found("INSERT INTO users VALUES (2, 'a')"), [("NC105", None)]);
     assert_eq!(found("INSERT INTO users (id, name) VALUES (2, 'a')"), []);
     assert_eq!(found("SELECT * FROM users"), []);
+}
+
+#[test]
+fn what_the_code_says_of_diesels_statements_is_not_said_twice() {
+    let known = Finding {
+        rule: &REPLACE_INTO,
+        class: REPLACE_INTO.class,
+        due: StageKind::Expand,
+        place: Where::File { path: "a.rs".into(), at: Place::new(CODE, 0..1) },
+        message: "it is so".to_owned(),
+        help: None,
+        fix: None,
+    };
+    let found = |texts: &[&str], known: &[Finding]| {
+        let texts: Vec<Sent> = texts.iter().map(|text| sent(text)).collect();
+        let found = captured_beside(Backend::Mysql, &texts, known).findings;
+        found.iter().map(|finding| finding.rule.id).collect::<Vec<_>>()
+    };
+    let built = "REPLACE INTO `users` (`id`) VALUES (?)";
+    let other = "REPLACE INTO `users` (`id`, `name`) VALUES (?, ?)";
+    assert_eq!(found(&[built], &[]), ["NC118"]);
+    assert_eq!(found(&[built], std::slice::from_ref(&known)), [""; 0]);
+    // One of them is not the one in the code.
+    assert_eq!(found(&[built, other], std::slice::from_ref(&known)), ["NC118"; 2]);
+    assert_eq!(found(&["REPLACE INTO users (id) VALUES (?)"], &[known]), ["NC118"]);
 }
 
 #[test]
