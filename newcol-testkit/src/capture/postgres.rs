@@ -41,6 +41,10 @@ const COLUMNS: &str = "log_time, user_name, database_name, process_id, connectio
     error_severity, sql_state_code, message, detail, hint, internal_query, internal_query_pos, \
     context, query, query_pos, location, application_name, backend_type";
 
+/// A record of a statement; each part of a result that is fetched in parts has one more.
+const SENT: &str =
+    "(error_severity = 'LOG' AND message ~ '^(statement|execute (?!fetch from )[^:]*): ')";
+
 /// A server that logs.
 pub(super) struct Log<'a> {
     db: &'a ScratchDb,
@@ -78,87 +82,42 @@ impl<'a> Log<'a> {
             )
         };
         let within = format!("line > {} AND line < {}", bound("begins"), bound("ends"));
-        let is_sent =
-            r"error_severity = 'LOG' AND message ~ '^(statement|execute (?!fetch from )[^:]*): '";
         let ask = |sql: &str| admin::query(&self.url(), sql).map_err(unread);
-        let total = ask(&format!("SELECT count(*)::text FROM log WHERE {within} AND {is_sent}"))?;
+        let total = ask(&format!("SELECT count(*)::text FROM log WHERE {within} AND {SENT}"))?;
+        let total = total.into_iter().flatten().flatten().next();
         let needle = needle(word);
-        let has_word = |text: &str| format!("position({needle} in lower({text})) > 0");
-        let hex =
-            |text: &str| format!("encode(convert_to(left({text}, {LONGEST}), 'SQL_ASCII'), 'hex')");
-        let ran = ask(&format!(
-            "SELECT {}, database_name, application_name, count(*)::text FROM log \
-             WHERE {within} AND {is_sent} AND {} \
-             GROUP BY message, database_name, application_name ORDER BY min(line)",
-            hex("message"),
-            has_word("message"),
+        // What ran and was refused then is in the log twice, and what is no SQL once, as an error.
+        let rows = ask(&format!(
+            "SELECT encode(convert_to(left(sql, {LONGEST}), 'SQL_ASCII'), 'hex'), \
+             (length(sql) > {LONGEST})::text, sum(ran)::text, bool_or(built)::text, \
+             bool_or(ran = 0)::text, database_name, application_name FROM \
+             (SELECT line, database_name, application_name, \
+             CASE WHEN {SENT} THEN regexp_replace(message, '^[^:]*: ', '') ELSE query END AS sql, \
+             CASE WHEN {SENT} THEN 1 ELSE 0 END AS ran, message ~ '^execute __diesel_stmt_' AS built \
+             FROM log WHERE {within} AND ({SENT} OR error_severity IN ('ERROR', 'FATAL'))) texts \
+             WHERE position({needle} in lower(sql)) > 0 \
+             GROUP BY sql, database_name, application_name ORDER BY min(line)"
         ))?;
-        let refused = ask(&format!(
-            "SELECT {}, database_name, application_name FROM log \
-             WHERE {within} AND error_severity IN ('ERROR', 'FATAL') AND {} \
-             GROUP BY query, database_name, application_name ORDER BY min(line)",
-            hex("query"),
-            has_word("query"),
-        ))?;
-        let mut logged = Logged {
-            total: total
-                .into_iter()
-                .flatten()
-                .flatten()
-                .next()
-                .and_then(|n| n.parse().ok())
-                .unwrap_or(0),
-            statements: Vec::new(),
-        };
-        for row in ran {
-            let [message, database, application, count] = four(row);
-            let message = unhex(&message.unwrap_or_default());
-            let Some((sql, sender)) = sent(&message) else { continue };
-            let application = application.filter(|name| !name.is_empty());
-            let count = count.and_then(|n| n.parse().ok()).unwrap_or(1);
-            // Each session has names of its own for what it prepares.
-            let same = logged.statements.iter_mut().find(|known| {
-                known.sql == sql
-                    && known.sender == sender
-                    && known.database == database
-                    && known.application == application
-            });
-            match same {
-                Some(known) => known.count += count,
-                None => logged.statements.push(SentStatement {
-                    sql: sql.to_owned(),
-                    count,
-                    sender,
-                    database,
-                    application,
-                    refused: false,
-                    is_cut: message.len() >= LONGEST,
-                }),
+        let statements = rows.into_iter().map(|row| {
+            let mut row = row.into_iter();
+            let mut next = || row.next().flatten().filter(|text| !text.is_empty());
+            let sql = unhex(&next().unwrap_or_default());
+            let is = |said: Option<String>| said.is_some_and(|said| said.starts_with('t'));
+            SentStatement {
+                sql,
+                is_cut: is(next()),
+                count: next().and_then(|n| n.parse().ok()).unwrap_or(0),
+                // So it names what its query builder makes; what else it sends has no name.
+                sender: if is(next()) { Sender::DieselBuilder } else { Sender::Unknown },
+                refused: is(next()),
+                database: next(),
+                application: next(),
             }
-        }
-        for row in refused {
-            let [query, database, application, _] = four(row);
-            let sql = unhex(&query.unwrap_or_default());
-            let ran = logged.statements.iter_mut().filter(|known| known.sql == sql);
-            // What ran and failed is in the log twice; what is no SQL only here.
-            let mut known = false;
-            for statement in ran {
-                statement.refused = true;
-                known = true;
-            }
-            if !known {
-                logged.statements.push(SentStatement {
-                    is_cut: sql.len() >= LONGEST,
-                    sql,
-                    count: 0,
-                    sender: Sender::Unknown,
-                    database,
-                    application: application.filter(|name| !name.is_empty()),
-                    refused: true,
-                });
-            }
-        }
-        Ok(logged)
+        });
+        Ok(Logged {
+            total: total.and_then(|n| n.parse().ok()).unwrap_or(0),
+            statements: statements.collect(),
+        })
     }
 
     /// Reads the file into the table, again until the last statement is in it.
@@ -199,42 +158,10 @@ impl<'a> Log<'a> {
     }
 }
 
-/// Returns the text of a message, and who prepared it under which name.
-fn sent(message: &str) -> Option<(&str, Sender)> {
-    let (kind, sql) = message.split_once(": ")?;
-    // So it names what its query builder makes; what else it sends has no name.
-    let is_named = kind.strip_prefix("execute ").is_some_and(|n| n.starts_with("__diesel_stmt_"));
-    Some((sql, if is_named { Sender::DieselBuilder } else { Sender::Unknown }))
-}
-
 fn unread(source: AdminError) -> CaptureError {
     CaptureError::Log { action: "read", source }
 }
 
 fn run(url: &str, statements: &[String]) -> Result<(), AdminError> {
     admin::exec(url, &statements.iter().map(String::as_str).collect::<Vec<_>>())
-}
-
-fn four(row: Vec<Option<String>>) -> [Option<String>; 4] {
-    let mut row = row.into_iter();
-    std::array::from_fn(|_| row.next().flatten())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn who_prepared_it_is_in_its_name() {
-        for (message, said) in [
-            ("statement: SELECT 'a: b'", Some(("SELECT 'a: b'", Sender::Unknown))),
-            ("execute <unnamed>: SELECT 1", Some(("SELECT 1", Sender::Unknown))),
-            ("execute s12: SELECT 1", Some(("SELECT 1", Sender::Unknown))),
-            ("execute __diesel_stmt_3: SELECT 1", Some(("SELECT 1", Sender::DieselBuilder))),
-            ("execute __diesel_stmt_3/p: SELECT 1", Some(("SELECT 1", Sender::DieselBuilder))),
-            ("checkpoint starting", None),
-        ] {
-            assert_eq!(sent(message), said);
-        }
-    }
 }

@@ -2,7 +2,10 @@
 //!
 //! Several processes write to it at once, each statement by one call, and any of them may be killed.
 
-use std::{collections::BTreeMap, fs, io};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs, io,
+};
 
 use camino::Utf8Path;
 use tempfile::NamedTempFile;
@@ -39,26 +42,26 @@ pub(super) fn add(
             recorded.entry(sql).or_insert((at, 0)).1 += 1;
         }
     }
-    let mut recorded: Vec<_> = recorded.into_iter().collect();
-    recorded.sort_by_key(|(_, (first, _))| *first);
-    for (sql, (_, count)) in recorded {
-        let mut is_logged = false;
-        for known in logged.statements.iter_mut().filter(|known| known.sql == sql) {
+    let mut in_log: BTreeSet<&str> = BTreeSet::new();
+    for known in &mut logged.statements {
+        if recorded.contains_key(&known.sql) {
             known.sender = known.sender.max(Sender::Diesel);
-            is_logged = true;
-        }
-        if !is_logged {
-            logged.statements.push(SentStatement {
-                is_cut: sql.len() >= LONGEST,
-                sql,
-                count,
-                sender: Sender::Diesel,
-                database: None,
-                application: None,
-                refused: false,
-            });
+            in_log.insert(&known.sql);
         }
     }
+    recorded.retain(|sql, _| !in_log.contains(sql.as_str()));
+    let mut recorded: Vec<_> = recorded.into_iter().collect();
+    recorded.sort_by_key(|(_, (first, _))| *first);
+    let told = recorded.into_iter().map(|(sql, (_, count))| SentStatement {
+        is_cut: sql.len() >= LONGEST,
+        sql,
+        count,
+        sender: Sender::Diesel,
+        database: None,
+        application: None,
+        refused: false,
+    });
+    logged.statements.extend(told);
     Ok(())
 }
 

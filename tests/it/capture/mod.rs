@@ -50,6 +50,8 @@ fn postgres(version: u32) {
             "query:SELECT *\n\tFROM \"users\" /* a=',\"' */ WHERE name = 'it''s ö'",
             "batch:SET application_name = 'web'; SELECT 1 FROM users",
             "batch:SELECT 2 FROM posts",
+            // As the log says it of Diesel on libpq.
+            "batch:DO $$ BEGIN RAISE LOG 'execute __diesel_stmt_0: SELECT 3 FROM users'; END $$",
             "query:SELECT none FROM users",
             "query:SELEC users",
             "batch:CREATE DATABASE own",
@@ -69,9 +71,11 @@ fn postgres(version: u32) {
         "1 unknown INSERT INTO \"users\" (\"id\", \"name\") VALUES ($1, $2)",
         "1 unknown SELECT *\n\tFROM \"users\" /* a=',\"' */ WHERE name = 'it''s ö'",
         "1 unknown SET application_name = 'web'; SELECT 1 FROM users",
-        "1 unknown CREATE TABLE users (id int)",
+        "1 unknown DO $$ BEGIN RAISE LOG 'execute __diesel_stmt_0: SELECT 3 FROM users'; END $$",
+        "1 builder SELECT 3 FROM users",
         "0 unknown refused SELECT none FROM users",
         "0 unknown refused SELEC users",
+        "1 unknown CREATE TABLE users (id int)",
     ]
     "#) };
 }
