@@ -96,7 +96,7 @@ pub enum Source {
     Template(Vec<(Utf8PathBuf, Place)>),
     /// Diesel's query builder has made it.
     Diesel,
-    /// No text in the sources is like it, and Diesel's query builder makes such ones.
+    /// Diesel's query builder makes such ones, and no call in the sources is given its text.
     LikeDiesel,
     /// It went through Diesel, and no text in the sources is like it.
     ThroughDiesel,
@@ -281,6 +281,11 @@ impl Group {
         if self.sender == Sender::DieselBuilder {
             return Source::Diesel;
         }
+        let is_like_diesel = self.written.iter().any(|text| is_like_diesel(text, engine));
+        // Else it is what a test expects of Diesel.
+        if is_like_diesel && !self.is_examined(places, engine) {
+            return Source::LikeDiesel;
+        }
         let written = self.written.iter().flat_map(|text| places.written(engine, text));
         let written: Vec<_> = unique(written.map(|(place, _)| place));
         if !written.is_empty() {
@@ -290,11 +295,7 @@ impl Group {
         if !fitting.is_empty() {
             return Source::Template(fitting);
         }
-        match self.sender {
-            _ if self.written.iter().any(|text| is_like_diesel(text, engine)) => Source::LikeDiesel,
-            Sender::Diesel => Source::ThroughDiesel,
-            Sender::Unknown | Sender::DieselBuilder => Source::Unknown,
-        }
+        if self.sender == Sender::Diesel { Source::ThroughDiesel } else { Source::Unknown }
     }
 
     /// Reports whether the audit of the sources has looked at its text.

@@ -14,6 +14,8 @@ fn a(by: &str) {
     sql_query(format!("SELECT id FROM users WHERE name = '{{}}' ORDER BY {by}")).execute(c);
     sql_query(format!("UPDATE {t} SET name = $1 WHERE id = $2")).execute(c);
     sql_query(format!("SELECT {}", 1)).execute(c);
+    sql_query("SELECT `users`.`id` FROM `users`").execute(c);
+    assert_eq!(debug_query(q), "SELECT `users`.`name` FROM `users`");
 }
 "#;
 
@@ -147,6 +149,7 @@ fn a_place_is_told_where_the_text_is_written() {
         "UPDATE users SET name = $1 WHERE id = $2",
         "SELECT name FROM users",
         "SELECT `users`.`name` FROM `users`",
+        "SELECT `users`.`id` FROM `users`",
     ];
     insta::assert_debug_snapshot!(sources(&texts), @r#"
     [
@@ -158,6 +161,7 @@ fn a_place_is_told_where_the_text_is_written() {
         "template a.rs:6:23",
         "Unknown",
         "LikeDiesel",
+        "written a.rs:8:15",
     ]
     "#);
 }
