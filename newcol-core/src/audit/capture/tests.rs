@@ -1,5 +1,7 @@
 //! Statements, their groups and where they come from.
 
+use proptest::prelude::*;
+
 use super::*;
 use crate::{audit::SourceFile, schema::SchemaFile};
 
@@ -223,4 +225,31 @@ fn values_make_no_statement_of_their_own_and_notes_are_kept() {
     assert_eq!((one.count, one.refused), (10, true));
     assert_eq!(one.comments, ["route='a'", "route='b'"]);
     assert_eq!(one.applications, ["job", "web"]);
+}
+
+proptest! {
+    #[test]
+    fn any_text_is_counted_once(
+        texts in proptest::collection::vec(
+            "((?s).{0,20}|SELECT|FROM|users| |\"users\"|[*;,.()?'{}]|INSERT INTO|VALUES|WITH|/\\*|\\*/){0,12}",
+            0..8,
+        ),
+        code in "((?s).{0,20}|\"|let |const |;|[{}()]|sql_query|SELECT \\{\\} FROM users|users| ){0,12}",
+    ) {
+        let files = [SourceFile { path: "a.rs".into(), text: code }];
+        let sent: Vec<Sent> = texts.iter().map(|text| sent(text)).collect();
+        for engine in Backend::ALL {
+            let places = Places::of(&subject(), &BTreeSet::from([engine]), &files);
+            let captured = examine_sent(&subject(), &places, engine, &sent, &[]);
+            let shapes: BTreeSet<&str> = captured.statements.iter().map(|s| s.sql.as_str()).collect();
+            prop_assert_eq!(shapes.len(), captured.statements.len());
+            let twice: Vec<Sent> = sent.iter().chain(&sent).cloned().collect();
+            let again = examine_sent(&subject(), &places, engine, &twice, &[]);
+            let counts = |captured: &Captured| {
+                captured.statements.iter().map(|seen| seen.count).collect::<Vec<_>>()
+            };
+            let doubled: Vec<u64> = counts(&captured).iter().map(|count| count * 2).collect();
+            prop_assert_eq!(counts(&again), doubled);
+        }
+    }
 }
