@@ -5,6 +5,7 @@
 //! - [`dump`] and [`redact`]: what a database holds and what a tool printed, as stable text
 //! - [`wait`]: bounded polling for a state
 //! - [`matrix`]: old and new code at every moment of a column's life ([`life`], [`program`])
+//! - [`mod@capture`]: the statements that a command, such as `cargo test`, sends
 //! - [`rehearse`]: the whole life, without a line of test code
 //! - [`values`] and [`rows`]: values for a column of any SQL type, rows of any existing table
 //! - `roundtrip`, with the feature `proptest`: what is written comes back equal or is refused
@@ -14,6 +15,8 @@
 //! Nothing here needs a client library. A database server is given by a URL, found on the machine, or
 //! started in a container (feature `docker`, off by default): see [`scratch`].
 
+pub mod capture;
+mod child;
 pub mod command;
 pub mod dump;
 pub mod life;

@@ -75,6 +75,12 @@ pub(crate) fn skipped_file() -> Option<Utf8PathBuf> {
     var("NEWCOL_TEST_SKIPPED").map(Utf8PathBuf::from)
 }
 
+/// Returns the file that takes the statements of this process, where somebody wants them.
+#[cfg(feature = "capture")]
+pub(crate) fn capture_file() -> Option<Utf8PathBuf> {
+    var(crate::capture::FILE).map(Utf8PathBuf::from)
+}
+
 /// Returns the directories of a `PATH`-like variable.
 pub(crate) fn dirs(name: &str) -> Vec<Utf8PathBuf> {
     let Some(value) = env::var_os(name) else { return Vec::new() };

@@ -20,6 +20,9 @@ const FORMAT: u32 = 1;
 /// What the place of an object of the database begins with.
 const DATABASE: &str = "database: ";
 
+/// What the place of a statement begins with that was seen.
+const STATEMENT: &str = "statement: ";
+
 /// What a finding is known by.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Mark {
@@ -87,6 +90,7 @@ impl Mark {
             }
             Where::Database(object) => (format!("{DATABASE}{object}"), 0),
             Where::Package(name) => (format!("package: {name}"), 0),
+            Where::Statement(sql) => (format!("{STATEMENT}{sql}"), 0),
         };
         Self { rule: finding.rule.id.to_owned(), place, line }
     }
@@ -94,6 +98,11 @@ impl Mark {
     /// Reports whether it is about an object of the database.
     pub(super) fn is_of_database(&self) -> bool {
         self.place.starts_with(DATABASE)
+    }
+
+    /// Reports whether it is about a statement that was seen.
+    pub(super) fn is_of_statement(&self) -> bool {
+        self.place.starts_with(STATEMENT)
     }
 
     /// Returns the mark as one word, for tools that follow findings from run to run.

@@ -84,7 +84,12 @@ pub enum Where {
     Database(String),
     /// A package that could not be looked at.
     Package(String),
+    /// A statement that was seen on its way to a database, without its values.
+    Statement(String),
 }
+
+/// Characters of a statement that a line of text shows of it.
+const SHOWN: usize = 100;
 
 impl fmt::Display for Where {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -92,6 +97,11 @@ impl fmt::Display for Where {
             Self::File { path, at } => write!(f, "{path}:{at}"),
             Self::Database(object) => write!(f, "{object}"),
             Self::Package(name) => write!(f, "package {name}"),
+            Self::Statement(sql) => {
+                let end = sql.char_indices().nth(SHOWN).map_or(sql.len(), |(at, _)| at);
+                let more = if end < sql.len() { "…" } else { "" };
+                write!(f, "statement {}{more}", &sql[..end])
+            }
         }
     }
 }

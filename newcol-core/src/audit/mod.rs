@@ -2,11 +2,13 @@
 //!
 //! [`Subject`] says which column; the layers say [`Finding`]s of it, each by a [`rules::Rule`] and each
 //! with the stage before whose release it must be dealt with: [`rust`] reads code, [`sql`] statements,
-//! [`objects`] asks a database, [`probe`] the compiler. [`Report`] holds them against what the project
+//! [`objects`] asks a database, [`probe`] the compiler; [`capture`] looks at the statements that the
+//! project's tests have sent. [`Report`] holds them against what the project
 //! has acknowledged, in comments and in a [`Baseline`]; [`mend`] applies their fixes.
 
 mod allow;
 mod baseline;
+pub mod capture;
 mod comment;
 mod declaration;
 mod files;

@@ -20,11 +20,13 @@ pub struct Scope {
     pub compiler: bool,
     /// Whether a database was.
     pub database: bool,
+    /// Whether statements were captured.
+    pub capture: bool,
 }
 
 impl Scope {
     /// Only texts were looked at.
-    pub const TEXTS: Self = Self { compiler: false, database: false };
+    pub const TEXTS: Self = Self { compiler: false, database: false, capture: false };
 
     /// Reports whether findings of a rule in a file can be expected.
     fn covers(self, rule: &Rule) -> bool {
@@ -35,6 +37,7 @@ impl Scope {
     fn covers_mark(self, mark: &Mark) -> bool {
         Rule::find(&mark.rule).is_none_or(|rule| self.covers(rule))
             && (self.database || !mark.is_of_database())
+            && (self.capture || !mark.is_of_statement())
     }
 }
 
@@ -348,7 +351,7 @@ mod tests {
         let mut found = findings(&files);
         found[0].rule = &DOES_NOT_COMPILE;
         found.push(Finding { place: Where::Database("view v".to_owned()), ..found[0].clone() });
-        let all = Scope { compiler: true, database: true };
+        let all = Scope { compiler: true, database: true, capture: true };
         let baseline = Baseline::default();
         let report = Report::new(found, &files, (&column(), &baseline), all, || None);
         let known = report.baseline(&column(), baseline);

@@ -65,6 +65,7 @@ fn key(finding: &Finding) -> impl Ord + '_ {
         Where::File { path, at } => (0, path.as_str(), at.range.start, at.range.end),
         Where::Database(object) => (1, object.as_str(), 0, 0),
         Where::Package(name) => (2, name.as_str(), 0, 0),
+        Where::Statement(sql) => (3, sql.as_str(), 0, 0),
     };
     (group, name, start, end, finding.rule.id, &finding.message)
 }

@@ -29,13 +29,13 @@
 //! # }
 //! ```
 
-mod admin;
+pub(crate) mod admin;
 #[cfg(unix)]
 mod container;
 #[cfg(all(unix, feature = "docker"))]
 mod docker;
 pub(crate) mod error;
-mod lease;
+pub(crate) mod lease;
 #[cfg(unix)]
 mod local;
 mod mysql;
@@ -188,6 +188,14 @@ impl ScratchDb {
     /// Asks a question; values are the text that the server makes of them, `None` is NULL.
     pub fn rows(&self, sql: &str) -> Result<Vec<Vec<Option<String>>>, AdminError> {
         admin::query(&self.url, sql)
+    }
+
+    /// Returns the URL of another database of the same server; `None` on SQLite, which has no other.
+    pub(crate) fn url_of(&self, database: &str) -> Option<String> {
+        match &self.holder {
+            Holder::Server { server, .. } => Some(server.url(database)),
+            Holder::Sqlite(_) => None,
+        }
     }
 
     /// Keeps the database as a failed test does, and returns the command that opens it.

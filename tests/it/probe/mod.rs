@@ -129,7 +129,7 @@ fn marks(project: &Project) -> Marks {
 fn found(project: &Project, findings: &[Finding]) -> Marks {
     let in_files = findings.iter().filter_map(|finding| match &finding.place {
         Where::File { path, at } => Some((finding, path, at)),
-        Where::Package(_) | Where::Database(_) => None,
+        Where::Package(_) | Where::Database(_) | Where::Statement(_) => None,
     });
     let mark = |(finding, path, at): (&Finding, &Utf8PathBuf, &newcol_core::schema::Place)| {
         let text = project.read(path).unwrap()[at.range.clone()].to_owned();
@@ -147,7 +147,7 @@ fn unchecked(findings: &[Finding]) -> String {
             finding.rule.id,
             finding.message
         )),
-        Where::File { .. } | Where::Database(_) => None,
+        Where::File { .. } | Where::Database(_) | Where::Statement(_) => None,
     });
     lines.collect()
 }

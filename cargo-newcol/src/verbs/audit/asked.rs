@@ -20,7 +20,7 @@ use newcol_core::{
     schema::{self, NewColumn, Position, SchemaEdit},
 };
 
-use super::AuditArgs;
+use super::{AuditArgs, capture::Run};
 use crate::{
     context::{Column, Context, Project, SchemaFile, env, schema_error},
     error::{CliError, Exit},
@@ -38,12 +38,14 @@ pub(super) struct Asked {
     pub(super) findings: Vec<Finding>,
     /// Every use of the table, as the compiler sees it.
     pub(super) uses: Vec<Use>,
+    /// What was captured, by engine.
+    pub(super) captures: Vec<Run>,
 }
 
 impl Asked {
     /// Asks nobody.
     pub(super) fn nobody() -> Self {
-        Self { scope: Scope::TEXTS, findings: Vec::new(), uses: Vec::new() }
+        Self { scope: Scope::TEXTS, findings: Vec::new(), uses: Vec::new(), captures: Vec::new() }
     }
 
     /// Asks whom the arguments name.

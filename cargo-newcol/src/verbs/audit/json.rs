@@ -2,13 +2,18 @@
 
 use std::ops::Range;
 
+use camino::Utf8Path;
 use newcol_core::{
-    audit::{Acknowledged, Class, Edit, Fix, Judged, Remark, Where},
+    audit::{
+        Acknowledged, Class, Edit, Fix, Judged, Remark, Where,
+        capture::{SeenStatement, Source},
+    },
     plan::StageKind,
+    schema::Place,
 };
 use serde::Serialize;
 
-use super::{Audited, Tally, region::Region};
+use super::{Audited, Tally, capture::Run, region::Region};
 
 #[derive(Debug, Serialize)]
 pub(super) struct FindingJson<'a> {
@@ -31,6 +36,7 @@ enum PlaceJson<'a> {
     File(SpanJson<'a>),
     Database { object: &'a str },
     Package { name: &'a str },
+    Statement { sql: &'a str },
 }
 
 #[derive(Debug, Serialize)]
@@ -72,6 +78,47 @@ pub(super) struct RemarkJson<'a> {
 }
 
 #[derive(Debug, Serialize)]
+pub(super) struct StatementJson<'a> {
+    column: String,
+    engine: &'static str,
+    sql: &'a str,
+    count: u64,
+    refused: bool,
+    tables: &'a [String],
+    columns: &'a [String],
+    all_columns: bool,
+    source: SourceJson<'a>,
+    comments: &'a [String],
+    applications: &'a [String],
+}
+
+#[derive(Debug, Serialize)]
+struct SourceJson<'a> {
+    kind: &'static str,
+    places: Vec<SpanJson<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct CaptureJson<'a> {
+    column: String,
+    engine: &'static str,
+    server: Option<String>,
+    command: &'a [String],
+    exit: Option<i32>,
+    /// Statements of any table.
+    statements: u64,
+    /// Different ones on the table.
+    on_table: usize,
+    built: Vec<BuiltJson<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct BuiltJson<'a> {
+    place: SpanJson<'a>,
+    on_table: usize,
+}
+
+#[derive(Debug, Serialize)]
 pub(super) struct SummaryJson {
     column: String,
     /// The stage that was asked for; null for all.
@@ -98,6 +145,8 @@ pub(super) struct Line<'a> {
 pub(super) enum Body<'a> {
     Finding(FindingJson<'a>),
     Remark(RemarkJson<'a>),
+    Statement(StatementJson<'a>),
+    Capture(CaptureJson<'a>),
     Summary(SummaryJson),
 }
 
@@ -113,6 +162,16 @@ pub(super) fn lines<'a>(audited: &'a Audited<'_>, stage: Option<StageKind>) -> V
         body: Body::Remark(RemarkJson::of(audited, remark)),
     });
     let mut lines: Vec<Line<'_>> = findings.chain(remarks).collect();
+    for run in audited.captures {
+        lines.extend(run.captured.statements.iter().map(|seen| Line {
+            reason: "newcol-audit-statement",
+            body: Body::Statement(StatementJson::of(audited, run, seen)),
+        }));
+        lines.push(Line {
+            reason: "newcol-audit-capture",
+            body: Body::Capture(CaptureJson::of(audited, run)),
+        });
+    }
     let Tally { open, unknown, acknowledged } = Tally::of(audited.report);
     let count = |class| open.get(&class).copied().unwrap_or_default();
     let summary = SummaryJson {
@@ -143,6 +202,7 @@ impl<'a> FindingJson<'a> {
             }
             Where::Database(object) => (PlaceJson::Database { object }, None),
             Where::Package(name) => (PlaceJson::Package { name }, None),
+            Where::Statement(sql) => (PlaceJson::Statement { sql }, None),
         };
         Self {
             column,
@@ -178,6 +238,56 @@ impl<'a> SpanJson<'a> {
             column_end: region.end_column,
         }
     }
+}
+
+impl<'a> StatementJson<'a> {
+    fn of(audited: &'a Audited<'_>, run: &'a Run, seen: &'a SeenStatement) -> Self {
+        let (kind, places) = match &seen.source {
+            Source::Written(places) => ("written", places.as_slice()),
+            Source::Template(places) => ("template", places.as_slice()),
+            Source::Diesel => ("diesel", &[][..]),
+            Source::LikeDiesel => ("like-diesel", &[][..]),
+            Source::ThroughDiesel => ("through-diesel", &[][..]),
+            Source::Unknown => ("unknown", &[][..]),
+        };
+        let places = places.iter().map(|(path, at)| span(audited, path, at)).collect();
+        Self {
+            column: audited.column.to_string(),
+            engine: run.engine.name(),
+            sql: &seen.sql,
+            count: seen.count,
+            refused: seen.refused,
+            tables: &seen.tables,
+            columns: &seen.columns,
+            all_columns: seen.all_columns,
+            source: SourceJson { kind, places },
+            comments: &seen.comments,
+            applications: &seen.applications,
+        }
+    }
+}
+
+impl<'a> CaptureJson<'a> {
+    fn of(audited: &'a Audited<'_>, run: &'a Run) -> Self {
+        let built = run.built.iter().map(|built| BuiltJson {
+            place: span(audited, &built.path, &built.at),
+            on_table: built.on_table,
+        });
+        Self {
+            column: audited.column.to_string(),
+            engine: run.engine.name(),
+            server: run.server.map(|server| server.to_string()),
+            command: &run.command,
+            exit: run.exit,
+            statements: run.total,
+            on_table: run.captured.statements.len(),
+            built: built.collect(),
+        }
+    }
+}
+
+fn span<'a>(audited: &Audited<'_>, path: &'a Utf8Path, at: &Place) -> SpanJson<'a> {
+    SpanJson::of(path.as_str(), audited.text(path), &at.range)
 }
 
 impl<'a> FixJson<'a> {

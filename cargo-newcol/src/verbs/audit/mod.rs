@@ -1,6 +1,7 @@
 //! `cargo newcol audit`: every place that a column touches, before production finds it.
 
 mod asked;
+mod capture;
 mod collect;
 mod fix;
 mod gate;
@@ -49,6 +50,10 @@ use crate::{
     cargo newcol audit users.locale\n  \
     cargo newcol audit users.locale --stage constrain --message-format short\n  \
     cargo newcol audit users.locale --full --database-url postgres://db/app\n  \
+    cargo newcol audit users.locale --capture\n  \
+    cargo newcol audit users.locale --capture -- cargo test --test db\n  \
+    cargo newcol audit users.locale --capture -- \\\n      \
+        sh -c 'APP_DATABASE_URL=$DATABASE_URL cargo test -p app_db'\n  \
     cargo newcol audit users.locale --fix --dry-run\n  \
     cargo newcol audit users.locale --write-baseline\n  \
     cargo newcol audit users.locale --message-format sarif > newcol.sarif\n  \
@@ -95,9 +100,21 @@ pub(crate) struct AuditArgs {
     /// Fix although there is no Git repository to go back with
     #[arg(long, requires = "fix")]
     allow_no_vcs: bool,
+    /// Run a command, by default the tests, on a throwaway database and look at what it sends there
+    #[arg(long, conflicts_with = "fix")]
+    capture: bool,
+    /// SQL that the application sends before its migrations: `mysql=SET foreign_key_checks = 0`
+    #[arg(long, value_name = "SQL", requires = "capture")]
+    setup: Vec<String>,
+    /// Major version of the throwaway server, such as 16
+    #[arg(long, value_name = "MAJOR", requires = "capture")]
+    server: Option<u32>,
     /// Database whose views, functions and triggers are looked at too: asked, never changed
     #[arg(long, value_name = "URL")]
     database_url: Option<String>,
+    /// What to run with `--capture`; DATABASE_URL is set [default: cargo test of the workspace]
+    #[arg(last = true, value_name = "COMMAND", requires = "capture")]
+    command: Vec<String>,
 }
 
 fn stage(text: &str) -> Result<StageKind, String> {
@@ -112,6 +129,8 @@ fn stage(text: &str) -> Result<StageKind, String> {
 struct Audited<'a> {
     column: &'a ColumnPath,
     report: &'a Report,
+    /// What the project's command has sent, by engine.
+    captures: &'a [capture::Run],
     texts: Texts<'a>,
     /// Files that were read.
     files: usize,
@@ -191,9 +210,15 @@ pub(crate) fn run(ctx: &Context, out: &mut Output, args: &AuditArgs) -> Result<E
     if let Some(stage) = args.stage {
         report = report.due_by(stage);
     }
-    show(out, &project, args, &files, &report);
+    show(out, &project, args, &files, (&report, &look.asked.captures));
     show_uses(out, &look.asked.uses);
-    Ok(if report.open().next().is_some() { Exit::Findings } else { Exit::Done })
+    Ok(if report.open().next().is_some() {
+        Exit::Findings
+    } else if look.asked.captures.iter().all(capture::Run::is_whole) {
+        Exit::Done
+    } else {
+        Exit::Failed
+    })
 }
 
 fn look(
@@ -218,6 +243,13 @@ fn look(
     };
     let mut look = Look::new(project, (&args.column, contract.as_ref()), &schemas, known)?;
     look.asked = Asked::of(ctx, out, project, args, (contract.as_ref(), &schemas, &look.subjects))?;
+    if args.capture {
+        let captures = capture::run(ctx, out, project, args, &look)?;
+        let found = captures.iter().flat_map(|run| run.captured.findings.iter().cloned());
+        look.asked.findings.extend(found);
+        look.asked.scope.capture = true;
+        look.asked.captures = captures;
+    }
     Ok(look)
 }
 
@@ -241,11 +273,12 @@ fn show(
     project: &Project,
     args: &AuditArgs,
     files: &[SourceFile],
-    report: &Report,
+    (report, captures): (&Report, &[capture::Run]),
 ) {
     let audited = Audited {
         column: &args.column,
         report,
+        captures,
         texts: Texts::of(files),
         files: files.len(),
         prefix: below_repository(&project.root),
@@ -261,6 +294,10 @@ fn show(
             }
             for remark in &report.remarks {
                 out.say(&print::remark(&audited, remark, width));
+                out.say("");
+            }
+            for run in captures {
+                out.say(&capture::text(&audited, run));
                 out.say("");
             }
             out.say(&Tally::of(report).sentence());
@@ -290,6 +327,11 @@ fn show(
         (false, false) => "; the compiler and the database were not asked",
     };
     out.status(&format!("read {texts}{silent}"));
+    for run in captures {
+        for warning in capture::warnings(&audited, run) {
+            out.warn(&warning);
+        }
+    }
     match report.stale {
         0 => {}
         1 => out.status("1 finding of the baseline is gone; `--write-baseline` drops it"),

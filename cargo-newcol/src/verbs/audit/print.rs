@@ -30,7 +30,7 @@ pub(super) fn finding(audited: &Audited<'_>, judged: &Judged, width: Option<usiz
             }
             None => title.element(Origin::path(path.as_str())),
         },
-        place @ (Where::Database(_) | Where::Package(_)) => {
+        place @ (Where::Database(_) | Where::Package(_) | Where::Statement(_)) => {
             title.element(Origin::path(place.to_string()))
         }
     };

@@ -284,6 +284,7 @@ fn result<'a>(audited: &Audited<'_>, judged: &'a Judged) -> ResultForm<'a> {
         }),
         Where::Database(name) => logical(name, "resource"),
         Where::Package(name) => logical(name, "module"),
+        Where::Statement(sql) => logical(sql, "resource"),
     };
     let suppression = judged.acknowledged.as_ref().map(|known| match known {
         Acknowledged::Comment { reason } => {

@@ -108,6 +108,7 @@ fn with<T>(check: impl FnOnce(&Audited<'_>) -> T) -> T {
     check(&Audited {
         column: &column,
         report: &report,
+        captures: &[],
         texts,
         files: files.len(),
         prefix: "services/app".into(),
@@ -691,6 +692,27 @@ fn sarif_of_a_report() {
 }
 
 #[test]
+fn a_statement_is_a_place_in_every_form() {
+    let sql = format!("INSERT INTO users VALUES ({}?)", "?, ".repeat(60));
+    let found = Finding { place: Where::Statement(sql.clone()), ..findings().remove(2) };
+    let (column, files): (ColumnPath, _) = ("users.locale".parse().unwrap(), files());
+    let known = (&column, &Baseline::default());
+    let report = Report::new(vec![found], &files, known, Scope::TEXTS, others);
+    let (texts, prefix) = (Texts::of(&files), Utf8PathBuf::new());
+    let audited =
+        Audited { column: &column, report: &report, captures: &[], texts, files: 2, prefix };
+    let short = print::short(&report.findings[0]);
+    assert!(short.starts_with("statement INSERT INTO users VALUES (?, "), "{short}");
+    assert!(short.ends_with("…: runtime[NC105]: the columns are not listed"), "{short}");
+    let drawn = print::finding(&audited, &report.findings[0], None);
+    assert!(drawn.contains("statement INSERT INTO users"), "{drawn}");
+    assert!(github::commands(&audited).starts_with("::error title=runtime[NC105]"));
+    let sarif: serde_json::Value = serde_json::from_str(&sarif::document(&audited)).unwrap();
+    let place = &sarif["runs"][0]["results"][0]["locations"][0]["logicalLocations"][0];
+    assert_eq!(place["fullyQualifiedName"], sql.as_str());
+}
+
+#[test]
 fn a_release_is_refused_for_what_fails_or_is_lost() {
     let error = with(|audited| gate::refusal(audited.column, audited.report, StageKind::Constrain));
     let CliError { exit, message, causes, hints, .. } = error.unwrap();
@@ -758,6 +780,7 @@ fn any_place_can_be_drawn() {
                 let audited = Audited {
                     column: &column,
                     report: &report,
+                    captures: &[],
                     texts,
                     files: 1,
                     prefix: Utf8PathBuf::new(),

@@ -5,6 +5,7 @@
 //! comes through re-exports, generics or macros of other crates is for the compiler probe to find.
 
 mod facts;
+mod literals;
 mod names;
 mod query;
 mod read;
@@ -15,6 +16,7 @@ use std::{collections::HashMap, ops::Range};
 use camino::Utf8Path;
 use rayon::prelude::*;
 
+pub(super) use self::literals::{Literal, Literals, literals};
 use self::{
     facts::{FileFacts, GapKind, Struct},
     names::Names,
@@ -54,18 +56,22 @@ pub fn examine(subject: &Subject, files: &[SourceFile]) -> Vec<Finding> {
             .map(|source| SourceFacts { source, facts: read::read(&source.text) })
             .collect()
     };
-    let pool = rayon::ThreadPoolBuilder::new().stack_size(STACK).build();
-    let files = match pool {
-        Ok(pool) => pool.install(read),
-        // No thread to be had: this one reads.
-        Err(_) => read(),
-    };
+    let files = with_stack(read);
     let project = Project::new(subject, &files);
     let mut findings = project.gaps();
     for rule in rules::ALL {
         rule(&project, &mut findings);
     }
     findings
+}
+
+/// Reads where there is stack enough.
+fn with_stack<T: Send>(read: impl FnOnce() -> T + Send) -> T {
+    match rayon::ThreadPoolBuilder::new().stack_size(STACK).build() {
+        Ok(pool) => pool.install(read),
+        // No thread to be had: this one reads.
+        Err(_) => read(),
+    }
 }
 
 impl<'a> Project<'a> {

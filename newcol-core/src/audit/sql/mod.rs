@@ -22,11 +22,13 @@ mod psql;
 mod query;
 mod routine;
 mod scope;
+mod shape;
 mod source;
 mod sqlx_cache;
 mod statement;
 #[cfg(test)]
 mod tests;
+mod usage;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -35,6 +37,10 @@ use std::{
 
 pub use self::sqlx_cache::examine_cache;
 use self::statement::Examiner;
+pub(super) use self::{
+    shape::{comments, is_like_diesel, shape_of_beginning, shapes},
+    usage::{Usage, usage},
+};
 use super::{
     Class, Fix, Subject,
     rules::{Rule, UNREADABLE_SQL},

@@ -1,7 +1,6 @@
 //! The old release for real: its own revision, its own command, at every stage.
 
 mod checkout;
-mod child;
 
 use std::{
     fmt,
@@ -17,9 +16,9 @@ use newcol_core::{
 };
 
 pub(super) use self::checkout::Checkout;
-use self::child::Sign;
 use super::{Progress, RehearseError};
 use crate::{
+    child::{self, Sign},
     life::{self, Life},
     scratch::ScratchDb,
 };
@@ -158,7 +157,7 @@ pub(super) fn run(
             })
         });
         let ended = ended.map_err(|error| RehearseError::OldRelease(error.into()))?;
-        let child::Ended { exit, tail, took } = ended.ok_or(RehearseError::Stopped)?;
+        let child::Ended { exit, tail, took, .. } = ended.ok_or(RehearseError::Stopped)?;
         let promised = match at {
             OldReleaseAt::Before => true,
             OldReleaseAt::WithoutTable => false,

@@ -30,7 +30,7 @@ const GRACE: Duration = Duration::from_secs(5);
 const NOT_STARTED: i32 = 127;
 
 /// What a running command lets its watcher know.
-pub(super) enum Sign<'a> {
+pub(crate) enum Sign<'a> {
     /// It printed a line.
     Line(&'a str),
     /// It still runs.
@@ -38,16 +38,18 @@ pub(super) enum Sign<'a> {
 }
 
 /// A command that has ended.
-pub(super) struct Ended {
+pub(crate) struct Ended {
+    /// Whether there is such a program.
+    pub(crate) is_started: bool,
     /// Its exit code; `None` if a signal ended it.
-    pub(super) exit: Option<i32>,
+    pub(crate) exit: Option<i32>,
     /// The end of what it printed.
-    pub(super) tail: String,
-    pub(super) took: Duration,
+    pub(crate) tail: String,
+    pub(crate) took: Duration,
 }
 
 /// Runs a command to its end, or ends it after a limit; `None` if the watcher broke it off.
-pub(super) fn run(
+pub(crate) fn run(
     mut command: Command,
     limit: Option<Duration>,
     watch: &mut dyn FnMut(Sign<'_>) -> ControlFlow<()>,
@@ -58,7 +60,8 @@ pub(super) fn run(
     let mut group = match Group::spawn(command) {
         Ok(group) => group,
         Err(tail) => {
-            return Ok(Some(Ended { exit: Some(NOT_STARTED), tail, took: started.elapsed() }));
+            let took = started.elapsed();
+            return Ok(Some(Ended { is_started: false, exit: Some(NOT_STARTED), tail, took }));
         }
     };
     let mut listener = Listener { lines: lines(reader), watch, tail: VecDeque::new() };
@@ -80,7 +83,8 @@ pub(super) fn run(
     if listener.finish().is_break() {
         return Ok(None);
     }
-    Ok(Some(Ended { exit, tail: Vec::from(listener.tail).join("\n"), took }))
+    let tail = Vec::from(listener.tail).join("\n");
+    Ok(Some(Ended { is_started: true, exit, tail, took }))
 }
 
 /// Hands a command's lines on, and remembers the last ones.
