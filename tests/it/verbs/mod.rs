@@ -2,6 +2,7 @@
 
 mod add;
 mod audit;
+mod audit_again;
 mod backfill;
 mod completions;
 mod explain;

@@ -8,7 +8,7 @@ use newcol_core::{
 };
 
 use super::{
-    Tally,
+    Tally, kept,
     look::{Comments, Known, Look},
     print,
 };
@@ -78,6 +78,8 @@ fn report(
     schemas: &[SchemaFile],
     kind: StageKind,
 ) -> Result<Report, CliError> {
-    let look = Look::new(project, (contract.path(), Some(contract)), schemas, Known::of(project)?)?;
+    let known = Known::of(project)?;
+    let mut look = Look::new(project, (contract.path(), Some(contract)), schemas, known)?;
+    look.memory = kept::load(project);
     Ok(look.report(project, &look.sources.files, Comments::Taken).due_by(kind))
 }

@@ -6,6 +6,7 @@ mod fix;
 mod gate;
 mod github;
 mod json;
+mod kept;
 mod look;
 mod print;
 mod region;
@@ -95,6 +96,9 @@ pub(crate) struct AuditArgs {
     /// Fix although there is no Git repository to go back with
     #[arg(long, requires = "fix")]
     allow_no_vcs: bool,
+    /// Read every file anew, and keep nothing of it for the next audit
+    #[arg(long)]
+    no_cache: bool,
     /// Database whose views, functions and triggers are looked at too: asked, never changed
     #[arg(long, value_name = "URL")]
     database_url: Option<String>,
@@ -191,6 +195,9 @@ pub(crate) fn run(ctx: &Context, out: &mut Output, args: &AuditArgs) -> Result<E
     if let Some(stage) = args.stage {
         report = report.due_by(stage);
     }
+    if !args.no_cache {
+        kept::store(out, &project, &look.memory);
+    }
     show(out, &project, args, &files, &report);
     show_uses(out, &look.asked.uses);
     Ok(if report.open().next().is_some() { Exit::Findings } else { Exit::Done })
@@ -217,6 +224,9 @@ fn look(
         }
     };
     let mut look = Look::new(project, (&args.column, contract.as_ref()), &schemas, known)?;
+    if !args.no_cache {
+        look.memory = kept::load(project);
+    }
     look.asked = Asked::of(ctx, out, project, args, (contract.as_ref(), &schemas, &look.subjects))?;
     Ok(look)
 }

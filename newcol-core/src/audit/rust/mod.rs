@@ -5,16 +5,18 @@
 //! comes through re-exports, generics or macros of other crates is for the compiler probe to find.
 
 mod facts;
+mod memory;
 mod names;
 mod query;
 mod read;
 mod rules;
 
-use std::{collections::HashMap, ops::Range};
+use std::{collections::HashMap, ops::Range, sync::Arc};
 
 use camino::Utf8Path;
 use rayon::prelude::*;
 
+pub use self::memory::Memory;
 use self::{
     facts::{FileFacts, GapKind, Struct},
     names::Names,
@@ -33,7 +35,7 @@ const STACK: usize = 256 << 20;
 /// A file, and what it tells.
 struct SourceFacts<'a> {
     source: &'a SourceFile,
-    facts: FileFacts,
+    facts: Arc<FileFacts>,
 }
 
 /// All files, and the column.
@@ -44,14 +46,15 @@ struct Project<'a> {
     structs: HashMap<&'a str, Vec<(&'a SourceFacts<'a>, &'a Struct)>>,
 }
 
-/// Returns what Rust files tell of the column; other files are passed over.
-pub fn examine(subject: &Subject, files: &[SourceFile]) -> Vec<Finding> {
+/// Returns what Rust files tell of the column; other files are passed over. What is known of their
+/// texts is taken from the memory, and the rest is kept there.
+pub fn examine(subject: &Subject, files: &[SourceFile], memory: &Memory) -> Vec<Finding> {
     let rust = |file: &&SourceFile| file.path.extension() == Some("rs");
     let files: Vec<&SourceFile> = files.iter().filter(rust).collect();
     let read = || -> Vec<SourceFacts<'_>> {
         files
             .par_iter()
-            .map(|source| SourceFacts { source, facts: read::read(&source.text) })
+            .map(|source| SourceFacts { source, facts: memory.facts(&source.text) })
             .collect()
     };
     let pool = rayon::ThreadPoolBuilder::new().stack_size(STACK).build();

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::examine;
+use super::{Memory, examine};
 use crate::{
     audit::{Finding, SourceFile, Subject, Where},
     backend::Backend,
@@ -37,7 +37,7 @@ fn found(subject: &Subject, files: &[(&str, &str)]) -> Vec<Finding> {
         .iter()
         .map(|(path, text)| SourceFile { path: (*path).into(), text: (*text).to_owned() })
         .collect();
-    examine(subject, &files)
+    examine(subject, &files, &Memory::default())
 }
 
 /// Compares what is found with the marks.
