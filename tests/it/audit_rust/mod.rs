@@ -2,6 +2,7 @@
 //! every stage, and held against it line by line.
 
 mod again;
+mod batch;
 mod corpus;
 mod programs;
 mod sources;
