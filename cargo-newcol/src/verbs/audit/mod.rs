@@ -320,9 +320,10 @@ fn show_uses(out: &mut Output, uses: &[Use]) {
     }
     let count = |n: usize, word: &str| format!("{n} {word}{}", if n == 1 { "" } else { "s" });
     out.status(&format!(
-        "the compiler sees {} of the table in {}; `--verbose` lists them",
+        "the compiler sees {} of the table in {}{}",
         count(uses.len(), "use"),
-        count(files.len(), "file")
+        count(files.len(), "file"),
+        if out.is_verbose() { "" } else { "; `--verbose` lists them" }
     ));
 }
 
