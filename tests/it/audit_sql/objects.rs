@@ -220,6 +220,27 @@ fn of_postgres_13_with_partitions() {
     rules_and_heirs(13, PARTITION);
 }
 
+/// A column that an heir has already is taken for the new one, or refused.
+#[test]
+fn of_postgres_with_heirs_that_have_the_column() {
+    let Some(mut server) = Server::new(Want::postgres().version(18)) else { return };
+    let heir =
+        "CREATE TABLE heir () INHERITS (users); CREATE TABLE own (title json) INHERITS (heir)";
+    let insert = "INSERT INTO own (id, title) VALUES (9, '1')";
+    let own = |class| [("table own".to_owned(), "NC123", class)];
+    let world = server.world(Kind::Json);
+    world.run(&[heir, insert]);
+    assert_eq!(said(&world, Kind::Json, Backend::Postgres), own(Class::Silent));
+    world.expand().unwrap();
+    let filled = "SELECT count(*) FROM users WHERE title IS NOT NULL";
+    assert_eq!(world.session().value(filled).unwrap().as_deref(), Some("1"));
+    assert_eq!(said(&world, Kind::Json, Backend::Postgres), []);
+    let world = server.world(Kind::Json);
+    world.run(&[&heir.replace("json", "int")]);
+    assert_eq!(said(&world, Kind::Json, Backend::Postgres), own(Class::Runtime));
+    assert!(world.expand().is_err());
+}
+
 /// What hangs on a column by the catalog keeps it from being dropped.
 #[test]
 fn of_postgres_that_keep_a_column() {

@@ -4,7 +4,10 @@ use super::Objects;
 use crate::{
     audit::{
         Class,
-        rules::{COLUMN_GRANTS, FROZEN_VIEW, REPLICATED_TABLE, REWRITE_RULE, ROW_TYPE_COLUMN},
+        rules::{
+            COLUMN_GRANTS, FROZEN_VIEW, HEIR_HAS_COLUMN, REPLICATED_TABLE, REWRITE_RULE,
+            ROW_TYPE_COLUMN,
+        },
     },
     backend::Backend,
     db::{
@@ -27,6 +30,7 @@ pub(super) fn examine(
         row_types(catalog, objects, (oid, name))?;
         holders(catalog, objects, oid)?;
     }
+    own_columns(catalog, objects, &oid)?;
     functions(catalog, objects, &oid)?;
     publications(catalog, objects, &oid)
 }
@@ -58,6 +62,43 @@ fn heirs(catalog: &mut Catalog<'_>, oid: &str) -> Result<Vec<(String, String)>, 
         (fields.text(), fields.text())
     };
     Ok(rows.into_iter().map(read).collect())
+}
+
+/// Heirs that have a column of that name: it becomes the new one there, if it is of the same type.
+fn own_columns(
+    catalog: &mut Catalog<'_>,
+    objects: &mut Objects<'_>,
+    oid: &str,
+) -> Result<(), FactsError> {
+    let column = literal(Backend::Postgres, objects.column());
+    let differs = match objects.subject.column.sql_types.get(&Backend::Postgres) {
+        Some(ty) => format!("a.atttypid <> to_regtype({})", literal(Backend::Postgres, ty)),
+        None => "false".to_owned(),
+    };
+    let rows = catalog.ask(&format!(
+        "{tree} SELECT 'table ' || a.attrelid::regclass, coalesce({differs}, false) \
+         FROM tree JOIN pg_attribute a ON a.attrelid = tree.id AND a.attname = {column} \
+         WHERE NOT a.attisdropped AND NOT EXISTS (SELECT FROM pg_attribute o \
+           WHERE o.attrelid = {oid} AND o.attname = {column} AND NOT o.attisdropped)",
+        tree = tree(oid)
+    ))?;
+    for row in rows {
+        let mut fields = Fields::from(row);
+        let (heir, differs) = (fields.text(), fields.yes());
+        let column = objects.column();
+        let (class, message) = if differs {
+            let message = format!(
+                "its own `{column}` is of another type, and PostgreSQL refuses to add the column"
+            );
+            (Class::Runtime, message)
+        } else {
+            let message =
+                format!("its own `{column}` becomes the new column, with the values it has");
+            (Class::Silent, message)
+        };
+        objects.add(&HEIR_HAS_COLUMN, class, &heir, message);
+    }
+    Ok(())
 }
 
 /// The server has written out the `*` of a view, which shows by its use of every column.
