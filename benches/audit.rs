@@ -1,6 +1,9 @@
 //! The audit without compiler, as ratio to one `syn` parse of the same files on as many threads, by
 //! lines of code: this project's own, as often as it takes, and one module of queries for each file.
 //!
+//! `again` is the audit after one file has changed, with what the first one has kept: bytes in, bytes
+//! out, as ratio to the first. `memory` is the peak of the process, with all texts.
+//!
 //! `cargo bench -p newcol-benches --bench audit` prints a table of medians; `-- PATH` reads the Rust
 //! files below a path instead; `-- --test` runs every size once.
 
@@ -13,7 +16,10 @@ use std::{
 
 use camino::{Utf8Path, Utf8PathBuf};
 use newcol_core::{
-    audit::{SourceFile, Subject, rust},
+    audit::{
+        SourceFile, Subject,
+        rust::{self, Memory},
+    },
     backend::Backend,
     schema::SchemaFile,
 };
@@ -67,7 +73,8 @@ fn sources(own: &[SourceFile], lines: usize) -> Vec<SourceFile> {
     for (number, file) in own.iter().cycle().enumerate() {
         for (text, name) in [(file.text.as_str(), "own"), (QUERIES, "queries")] {
             let path = Utf8PathBuf::from(format!("src/{name}_{number}.rs"));
-            found.push(SourceFile { path, text: text.to_owned() });
+            // No two texts are the same: what is known of one says nothing of the other.
+            found.push(SourceFile { text: format!("{text}// {number}\n"), path });
             count += text.lines().count();
         }
         if count >= lines {
@@ -92,6 +99,19 @@ fn parse(files: &[SourceFile]) {
     });
 }
 
+/// Makes the peak the memory of this moment.
+fn forget_peak() {
+    drop(std::fs::write("/proc/self/clear_refs", "5"));
+}
+
+/// Returns the most memory since, as the kernel says it.
+fn peak() -> Option<String> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kib: u64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
+    Some(format!("{} MiB", kib / 1024))
+}
+
 fn time(run: impl FnOnce()) -> Duration {
     let started = Instant::now();
     run();
@@ -112,25 +132,48 @@ fn main() {
     let path = "users.locale".parse().expect("a column");
     let subject = Subject::new(&path, None, (SCHEMA, &["schema".to_owned()]), &parsed, engines)
         .expect("the table is there");
-    println!("{:>9}  {:>9}  {:>9}  {:>5}  {:>8}", "lines", "parse", "audit", "ratio", "findings");
+    println!(
+        "{:>9}  {:>9}  {:>9}  {:>5}  {:>9}  {:>5}  {:>9}  {:>9}  {:>8}",
+        "lines", "parse", "audit", "ratio", "again", "ratio", "kept", "memory", "findings"
+    );
     let inputs: Vec<Vec<SourceFile>> = match given {
         Some(_) => vec![own],
         None => LINES.iter().map(|lines| sources(&own, *lines)).collect(),
     };
-    for files in inputs {
+    for mut files in inputs {
         let lines: usize = files.iter().map(|file| file.text.lines().count()).sum();
         let runs = if once { 1 } else { 5 };
-        let mut findings = 0;
-        let (mut parses, mut audits) = (Vec::new(), Vec::new());
-        // By turns: both see the same machine.
-        for _ in 0..runs {
+        let (mut findings, mut kept, mut memory) = (0, Vec::new(), None);
+        let (mut parses, mut audits, mut agains) = (Vec::new(), Vec::new(), Vec::new());
+        // By turns: all see the same machine.
+        for run in 0..runs {
             parses.push(time(|| parse(&files)));
-            audits.push(time(|| findings = black_box(rust::examine(&subject, &files)).len()));
+            forget_peak();
+            audits.push(time(|| {
+                let memory = Memory::default();
+                findings = black_box(rust::examine(&subject, &files, &memory)).len();
+                kept = memory.to_store().expect("all is new");
+            }));
+            memory = peak();
+            let changed = run * files.len() / runs;
+            files[changed].text.push_str("fn changed() {}\n");
+            let stored = kept.clone();
+            agains.push(time(|| {
+                let memory = Memory::stored(stored);
+                let again = black_box(rust::examine(&subject, &files, &memory)).len();
+                assert_eq!(again, findings, "a function more changes nothing");
+                black_box(memory.to_store().expect("a file is new"));
+            }));
         }
-        parses.sort();
-        audits.sort();
-        let (parse, audit) = (parses[runs / 2], audits[runs / 2]);
-        let ratio = audit.as_secs_f64() / parse.as_secs_f64();
-        println!("{lines:>9}  {parse:>9.1?}  {audit:>9.1?}  {ratio:>5.2}  {findings:>8}");
+        [&mut parses, &mut audits, &mut agains].into_iter().for_each(|times| times.sort());
+        let (parse, audit, again) = (parses[runs / 2], audits[runs / 2], agains[runs / 2]);
+        let ratio = |one: Duration, other: Duration| one.as_secs_f64() / other.as_secs_f64();
+        println!(
+            "{lines:>9}  {parse:>9.1?}  {audit:>9.1?}  {:>5.2}  {again:>9.1?}  {:>5.2}  {:>9}  {:>9}  {findings:>8}",
+            ratio(audit, parse),
+            ratio(again, audit),
+            format!("{:.1} MiB", kept.len() as f64 / f64::from(1 << 20)),
+            memory.unwrap_or_else(|| "unknown".to_owned()),
+        );
     }
 }

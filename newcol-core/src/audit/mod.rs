@@ -35,9 +35,9 @@ pub use subject::{Column, Declaration, Subject, Table, TableColumn};
 pub use until::{Marker, markers};
 
 /// Examines what texts alone can tell: the schema, and the sources.
-pub fn examine(subject: &Subject, files: &[SourceFile]) -> Vec<Finding> {
+pub fn examine(subject: &Subject, files: &[SourceFile], memory: &rust::Memory) -> Vec<Finding> {
     let mut findings = declaration::examine(subject);
-    findings.extend(rust::examine(subject, files));
+    findings.extend(rust::examine(subject, files, memory));
     findings.extend(files::examine(subject, files));
     settle(findings)
 }

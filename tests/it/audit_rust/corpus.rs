@@ -7,7 +7,10 @@ use std::{
 
 use camino::{Utf8Path, Utf8PathBuf};
 use newcol_core::{
-    audit::{Class, Finding, SourceFile, Subject, Where, rust},
+    audit::{
+        Class, Finding, SourceFile, Subject, Where,
+        rust::{self, Memory},
+    },
     backend::Backend,
     db::{DatabaseUrl, OpenOptions, Session},
     plan::StageKind,
@@ -38,7 +41,7 @@ fn audit(program: &Program) -> Vec<Finding> {
     let subject =
         Subject::new(contract.path(), Some(&contract), (&text, &module), &parsed, engines);
     let file = SourceFile { path: program.path(), text: program.text() };
-    rust::examine(&subject.unwrap(), &[file])
+    rust::examine(&subject.unwrap(), &[file], &Memory::default())
 }
 
 /// Runs a program on a database; which cases went wrong, and how.

@@ -2,6 +2,7 @@
 //! and after it.
 
 mod cases;
+mod copies;
 mod corpus;
 mod objects;
 mod sessions;

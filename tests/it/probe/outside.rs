@@ -69,6 +69,45 @@ fn a_package_is_compiled_with_all_that_is_around_it() {
     assert!(fs::read_link(copy.join("../beside")).unwrap().ends_with("beside"));
 }
 
+/// Of crates that a registry has, one in the workspace and one beside it takes the place.
+#[test]
+fn what_is_patched_is_compiled_as_it_is_patched() {
+    let version = |name: &str| {
+        let lock = fs::read_to_string(super::workspace().join("Cargo.lock")).unwrap();
+        let entry = format!("name = \"{name}\"\nversion = \"");
+        let (_, rest) = lock.split_once(&entry).unwrap();
+        rest.split_once('"').unwrap().0.to_owned()
+    };
+    let patched = |name: &str| {
+        format!(
+            "[package]\nname = \"{name}\"\nversion = \"{}\"\nedition = \"2024\"\n",
+            version(name)
+        )
+    };
+    let manifest = format!(
+        "{}\n[patch.crates-io]\nwriteable = {{ path = \"patches/writeable\" }}\nlitemap = {{ path = \"../litemap\" }}\n",
+        manifest("patched", "writeable = \"*\"\nlitemap = \"*\"\n")
+    );
+    let lib = "pub const PATCHED: (u8, u8) = (writeable::HERE, litemap::BESIDE);\n";
+    let project = package("unused", "", "")
+        .file("Cargo.toml", "[workspace]\n")
+        .file("ws/Cargo.toml", manifest)
+        .file("ws/Cargo.lock", fs::read_to_string(super::workspace().join("Cargo.lock")).unwrap())
+        .file("ws/src/lib.rs", format!("{CONN}pub mod schema;\n{lib}{WHOLE}"))
+        .file("ws/src/schema.rs", users(""))
+        .file("ws/patches/writeable/Cargo.toml", patched("writeable"))
+        .file("ws/patches/writeable/src/lib.rs", "pub const HERE: u8 = 1;\n")
+        .file("litemap/Cargo.toml", patched("litemap"))
+        .file("litemap/src/lib.rs", "pub const BESIDE: u8 = 1;\n")
+        .build()
+        .unwrap();
+    fs::remove_file(project.root().join("Cargo.toml")).unwrap();
+    let root = project.root().join("ws");
+    let report = ask(&project, &probe(&root, "patched"), SCHEMA, &expand()).unwrap();
+    let places: Vec<String> = report.findings.iter().map(|f| f.place.to_string()).collect();
+    assert_eq!(places, ["src/lib.rs:6:31"], "{}", unchecked(&report.findings));
+}
+
 #[test]
 fn a_workspace_may_lie_in_a_package_that_it_depends_on() {
     // As fuzz targets do.

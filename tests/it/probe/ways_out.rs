@@ -2,7 +2,7 @@
 
 use std::{cell::RefCell, fs, process::Command};
 
-use newcol_core::audit::probe::{Answer, Event, Probe, ProbeError};
+use newcol_core::audit::probe::{Answer, Event, Probe, ProbeError, Set};
 use newcol_testkit::project::Project;
 
 use super::{SCHEMA, ask, copy, manifest, package, probe, target, users};
@@ -43,6 +43,18 @@ fn cargo_says_why_it_gives_up_and_we_what_to_do() {
     insta::assert_snapshot!(refusal(&project, &nothing), @"
     could not run `no-such-cargo`
     install Rust with rustup: https://rustup.rs
+    ");
+}
+
+#[test]
+fn a_target_that_is_not_installed_is_named() {
+    let project = package("no_target", "", &users("")).build().unwrap();
+    let target = Some("sparc64-unknown-netbsd".to_owned());
+    let sets = vec![Set { target, ..Set::default() }];
+    let probe = Probe { sets, ..probe(project.root(), "no_target") };
+    insta::assert_snapshot!(refusal(&project, &probe), @"
+    the target `sparc64-unknown-netbsd` is not installed
+    install it: `rustup target add <TARGET>`
     ");
 }
 

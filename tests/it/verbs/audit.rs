@@ -145,7 +145,7 @@ fn files_that_cannot_be_read_are_unknown_and_others_are_left_out() {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, b"\xff\xfe").unwrap();
     }
-    assert_snapshot!(said(&audit(&project, &["-v"])), @"
+    assert_snapshot!(said(&audit(&project, &["-v", "--no-cache"])), @"
     exit code: 0
     ----- stdout -----
     unknown[NC203]: the file was left out: it is not UTF-8

@@ -2,6 +2,9 @@
 
 mod add;
 mod audit;
+mod audit_again;
+mod audit_full;
+mod audit_workspace;
 mod backfill;
 mod completions;
 mod explain;

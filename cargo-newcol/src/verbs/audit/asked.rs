@@ -1,9 +1,6 @@
 //! What is asked beside the texts: the compiler, and a database.
 
-use std::{
-    cell::RefCell,
-    hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher},
-};
+use std::cell::RefCell;
 
 use camino::Utf8PathBuf;
 use newcol_core::{
@@ -20,7 +17,7 @@ use newcol_core::{
     schema::{self, NewColumn, Position, SchemaEdit},
 };
 
-use super::{AuditArgs, capture::Run};
+use super::{AuditArgs, capture::Run, kept};
 use crate::{
     context::{Column, Context, Project, SchemaFile, env, schema_error},
     error::{CliError, Exit},
@@ -162,9 +159,7 @@ fn compile(
         .ok()
         .and_then(|path| Utf8PathBuf::from_path_buf(path).ok())
         .ok_or_else(|| CliError::failed("this program does not know its own path"))?;
-    // A target directory may be shared by several workspaces, and the copies must not be.
-    let hash = BuildHasherDefault::<DefaultHasher>::new().hash_one(&project.root);
-    let dir = project.target.join(format!("newcol/audit-{hash:016x}"));
+    let dir = kept::dir(project);
     let probe = Probe {
         root: project.root.clone(),
         cargo: env("CARGO").unwrap_or_else(|| "cargo".to_owned()).into(),

@@ -11,6 +11,7 @@ use newcol_core::{
 use super::{
     Tally,
     collect::Sources,
+    kept,
     look::{Comments, Known, Look},
     print,
 };
@@ -122,6 +123,8 @@ fn report(
     schemas: &[SchemaFile],
     kind: StageKind,
 ) -> Result<Report, CliError> {
-    let look = Look::new(project, (contract.path(), Some(contract)), schemas, Known::of(project)?)?;
+    let known = Known::of(project)?;
+    let mut look = Look::new(project, (contract.path(), Some(contract)), schemas, known)?;
+    look.memory = kept::load(project);
     Ok(look.report(project, &look.sources.files, Comments::Taken).due_by(kind))
 }

@@ -4,7 +4,10 @@ use std::collections::BTreeSet;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use newcol_core::{
-    audit::{Baseline, BaselineError, Finding, Report, SourceFile, Subject, examine, settle},
+    audit::{
+        Baseline, BaselineError, Finding, Report, SourceFile, Subject, examine, rust::Memory,
+        settle,
+    },
     contract::Contract,
     doctor::DieselUse,
     ident::ColumnPath,
@@ -28,6 +31,8 @@ pub(super) struct Look {
     /// What was asked beside the texts.
     pub(super) asked: Asked,
     pub(super) baseline: Known,
+    /// What is known of the sources already.
+    pub(super) memory: Memory,
 }
 
 /// Whether comments are judged, for which every column of the project is audited.
@@ -61,6 +66,7 @@ impl Look {
             sources: Sources::of(project),
             asked: Asked::nobody(),
             baseline,
+            memory: Memory::default(),
         })
     }
 
@@ -68,7 +74,8 @@ impl Look {
     pub(super) fn findings(&self, files: &[SourceFile]) -> Vec<Finding> {
         let mut findings = self.sources.unread.clone();
         findings.extend(self.asked.findings.iter().cloned());
-        findings.extend(self.subjects.iter().flat_map(|subject| examine(subject, files)));
+        let found = self.subjects.iter().flat_map(|one| examine(one, files, &self.memory));
+        findings.extend(found);
         settle(findings)
     }
 
@@ -81,9 +88,22 @@ impl Look {
     ) -> Report {
         let known = (&self.column, &self.baseline.baseline);
         Report::new(self.findings(files), files, known, self.asked.scope, || match comments {
-            Comments::Judged => others(project, &self.column, files).ok(),
+            Comments::Judged => self.others(project, files).ok(),
             Comments::Taken => None,
         })
+    }
+
+    /// Audits the other columns that have a contract.
+    fn others(&self, project: &Project, files: &[SourceFile]) -> Result<Vec<Finding>, CliError> {
+        let mut findings = Vec::new();
+        for contract in contracts(project)? {
+            if *contract.path() != self.column {
+                let schemas = project.schemas_of(contract.table())?;
+                let subjects = subjects(project, (contract.path(), Some(&contract)), &schemas)?;
+                findings.extend(subjects.iter().flat_map(|one| examine(one, files, &self.memory)));
+            }
+        }
+        Ok(findings)
     }
 }
 
@@ -104,23 +124,6 @@ fn subjects(
             .map_err(|error| schema_error(&schema.path, &error))
     };
     schemas.iter().map(subject).collect()
-}
-
-/// Audits the other columns that have a contract.
-fn others(
-    project: &Project,
-    column: &ColumnPath,
-    files: &[SourceFile],
-) -> Result<Vec<Finding>, CliError> {
-    let mut findings = Vec::new();
-    for contract in contracts(project)? {
-        if contract.path() != column {
-            let schemas = project.schemas_of(contract.table())?;
-            let subjects = subjects(project, (contract.path(), Some(&contract)), &schemas)?;
-            findings.extend(subjects.iter().flat_map(|subject| examine(subject, files)));
-        }
-    }
-    Ok(findings)
 }
 
 impl Known {

@@ -7,6 +7,7 @@ mod fix;
 mod gate;
 mod github;
 mod json;
+mod kept;
 mod look;
 mod print;
 mod region;
@@ -109,6 +110,9 @@ pub(crate) struct AuditArgs {
     /// Major version of the throwaway server, such as 16
     #[arg(long, value_name = "MAJOR", requires = "capture")]
     server: Option<u32>,
+    /// Read every file anew, and keep nothing of it for the next audit
+    #[arg(long)]
+    no_cache: bool,
     /// Database whose views, functions and triggers are looked at too: asked, never changed
     #[arg(long, value_name = "URL")]
     database_url: Option<String>,
@@ -210,6 +214,9 @@ pub(crate) fn run(ctx: &Context, out: &mut Output, args: &AuditArgs) -> Result<E
     if let Some(stage) = args.stage {
         report = report.due_by(stage);
     }
+    if !args.no_cache {
+        kept::store(out, &project, &look.memory);
+    }
     show(out, &project, args, &files, (&report, &look.asked.captures));
     show_uses(out, &look.asked.uses);
     Ok(if report.open().next().is_some() {
@@ -242,6 +249,9 @@ fn look(
         }
     };
     let mut look = Look::new(project, (&args.column, contract.as_ref()), &schemas, known)?;
+    if !args.no_cache {
+        look.memory = kept::load(project);
+    }
     look.asked = Asked::of(ctx, out, project, args, (contract.as_ref(), &schemas, &look.subjects))?;
     if args.capture {
         let captures = capture::run(ctx, out, project, args, &look)?;
@@ -352,9 +362,10 @@ fn show_uses(out: &mut Output, uses: &[Use]) {
     }
     let count = |n: usize, word: &str| format!("{n} {word}{}", if n == 1 { "" } else { "s" });
     out.status(&format!(
-        "the compiler sees {} of the table in {}; `--verbose` lists them",
+        "the compiler sees {} of the table in {}{}",
         count(uses.len(), "use"),
-        count(files.len(), "file")
+        count(files.len(), "file"),
+        if out.is_verbose() { "" } else { "; `--verbose` lists them" }
     ));
 }
 

@@ -38,6 +38,8 @@ pub fn examine_objects(
         Backend::Sqlite => sqlite::examine(&mut catalog, &mut objects)?,
     }
     objects.found.sort_by_key(|finding| (finding.place.to_string(), finding.rule.id));
+    // What holds on to a table may hold on to its heirs, too.
+    objects.found.dedup_by(|one, other| one.place == other.place && one.rule == other.rule);
     Ok(objects.found)
 }
 

@@ -66,6 +66,8 @@ impl Check<'_> {
             .map_err(|source| ProbeError::Start { program: self.probe.cargo.clone(), source })?;
         let mut outcome = Outcome::default();
         let (mut told, mut built) = (String::new(), false);
+        // A package has many targets, and each comes with its tests.
+        let mut packages = BTreeSet::new();
         while let Some(line) = running.line() {
             let mut event = Event::Waiting;
             match line {
@@ -74,7 +76,15 @@ impl Check<'_> {
                 Line::Out(line) => match serde_json::from_str(&line) {
                     Ok(Message::Finished {}) => built = true,
                     Ok(message) => {
-                        if let Some(package) = outcome.take(message, &self.members) {
+                        if let (Some(target), Message::Told(told)) = (&set.target, &message)
+                            && told.message.lacks_standard_library()
+                        {
+                            running.stop();
+                            return Err(ProbeError::Target { target: target.clone() });
+                        }
+                        if let Some(package) = outcome.take(message, &self.members)
+                            && packages.insert(package.clone())
+                        {
                             event = Event::Compiled { tree: tree.to_owned(), package };
                         }
                     }

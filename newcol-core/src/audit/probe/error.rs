@@ -23,6 +23,12 @@ pub enum ProbeError {
         /// What it said.
         told: String,
     },
+    /// There is no standard library for a target.
+    #[error("the target `{target}` is not installed")]
+    Target {
+        /// The triple.
+        target: String,
+    },
     /// Another probe uses the copy.
     #[error("another audit uses {dir}")]
     Busy {
@@ -70,6 +76,7 @@ impl ProbeError {
         match self {
             Self::Start { .. } => Some("install Rust with rustup: https://rustup.rs"),
             Self::Cargo { told } => Some(way_out(told)),
+            Self::Target { .. } => Some("install it: `rustup target add <TARGET>`"),
             Self::Busy { .. } => Some("wait until it is done"),
             Self::TooLarge { .. } => Some("name what no build needs in .gitignore"),
             Self::Io { .. } => None,
@@ -84,8 +91,8 @@ fn way_out(told: &str) -> &'static str {
     let says = |words: &[&str]| words.iter().any(|word| told.contains(word));
     if says(&["toolchain"]) && says(&["is not installed"]) {
         "install the toolchain that the project pins: `rustup toolchain install`"
-    } else if says(&["may not be installed", "target may not"]) {
-        "install it: `rustup target add <TARGET>`"
+    } else if says(&["could not find specification for target", "target specification"]) {
+        "`rustc --print target-list` lists the targets that there are"
     } else if says(&["--locked was passed", "--frozen"]) {
         "bring Cargo.lock up to date with `cargo update --workspace`, or run without `--locked`"
     } else if says(&["--offline", "offline mode", "CARGO_NET_OFFLINE"]) {

@@ -79,6 +79,12 @@ impl Diagnostic {
         self.level.starts_with("error")
     }
 
+    /// Reports whether nothing can be compiled for the target that is compiled for.
+    pub(super) fn lacks_standard_library(&self) -> bool {
+        self.code() == Some("E0463")
+            && ["`core`", "`std`"].iter().any(|name| self.message.ends_with(name))
+    }
+
     pub(super) fn code(&self) -> Option<&str> {
         self.code.as_ref().map(|code| code.code.as_str())
     }

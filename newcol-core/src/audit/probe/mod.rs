@@ -45,7 +45,7 @@ pub enum Event {
         /// Files in all.
         of: usize,
     },
-    /// A package is compiled.
+    /// The first of a package's targets is compiled.
     Compiled {
         /// `the project`, or `stage expand`.
         tree: String,

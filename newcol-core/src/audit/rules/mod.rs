@@ -94,6 +94,8 @@ rules! {
     TYPE_IN_PLACE NC119 "type-in-place" Runtime,
     LABEL_IN_TRANSACTION NC120 "label-in-transaction" Runtime,
     STALE_SQLX_CACHE NC121 "stale-sqlx-cache" Compile,
+    REWRITE_RULE NC122 "rewrite-rule" Silent,
+    HEIR_HAS_COLUMN NC123 "heir-has-column" Silent,
     // What could not be looked at.
     UNREADABLE_RUST NC201 "unreadable-rust" Unknown,
     BUILT_SQL NC202 "built-sql" Unknown,

@@ -6,19 +6,22 @@
 
 mod facts;
 mod literals;
+mod memory;
 mod names;
 mod query;
 mod read;
 mod rules;
+mod structs;
 
-use std::{collections::HashMap, ops::Range};
+use std::{collections::HashMap, ops::Range, sync::Arc};
 
 use camino::Utf8Path;
 use rayon::prelude::*;
 
 pub(super) use self::literals::{Literal, Literals, literals};
+pub use self::memory::Memory;
 use self::{
-    facts::{FileFacts, GapKind, Struct},
+    facts::{FileFacts, GapKind},
     names::Names,
 };
 use super::{
@@ -35,7 +38,9 @@ const STACK: usize = 256 << 20;
 /// A file, and what it tells.
 struct SourceFacts<'a> {
     source: &'a SourceFile,
-    facts: FileFacts,
+    /// The directory of its package, where that is known.
+    package: Option<&'a Utf8Path>,
+    facts: Arc<FileFacts>,
 }
 
 /// All files, and the column.
@@ -43,17 +48,22 @@ struct Project<'a> {
     subject: &'a Subject,
     files: &'a [SourceFacts<'a>],
     /// Structs by name, with their files.
-    structs: HashMap<&'a str, Vec<(&'a SourceFacts<'a>, &'a Struct)>>,
+    structs: HashMap<&'a str, Vec<structs::Found<'a>>>,
 }
 
-/// Returns what Rust files tell of the column; other files are passed over.
-pub fn examine(subject: &Subject, files: &[SourceFile]) -> Vec<Finding> {
+/// Returns what Rust files tell of the column; other files are passed over. What is known of their
+/// texts is taken from the memory, and the rest is kept there.
+pub fn examine(subject: &Subject, files: &[SourceFile], memory: &Memory) -> Vec<Finding> {
     let rust = |file: &&SourceFile| file.path.extension() == Some("rs");
     let files: Vec<&SourceFile> = files.iter().filter(rust).collect();
     let read = || -> Vec<SourceFacts<'_>> {
         files
             .par_iter()
-            .map(|source| SourceFacts { source, facts: read::read(&source.text) })
+            .map(|source| SourceFacts {
+                source,
+                package: structs::package(&source.path),
+                facts: memory.facts(&source.text),
+            })
             .collect()
     };
     let files = with_stack(read);
@@ -90,17 +100,6 @@ impl<'a> Project<'a> {
         'a: 'f,
     {
         Names { facts: &file.facts, subject: self.subject }
-    }
-
-    /// Finds the structs that a name in a file may stand for: its own, else all of that name.
-    fn structs_named(
-        &self,
-        file: &'a SourceFacts<'a>,
-        name: &str,
-    ) -> Vec<(&'a SourceFacts<'a>, &'a Struct)> {
-        let own = file.facts.structs.iter().filter(|item| item.name == name);
-        let own: Vec<_> = own.map(|item| (file, item)).collect();
-        if own.is_empty() { self.structs.get(name).cloned().unwrap_or_default() } else { own }
     }
 
     /// Returns what could not be looked into, where it may matter.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::examine;
+use super::{Memory, examine};
 use crate::{
     audit::{Finding, SourceFile, Subject, Where},
     backend::Backend,
@@ -37,7 +37,7 @@ fn found(subject: &Subject, files: &[(&str, &str)]) -> Vec<Finding> {
         .iter()
         .map(|(path, text)| SourceFile { path: (*path).into(), text: (*text).to_owned() })
         .collect();
-    examine(subject, &files)
+    examine(subject, &files, &Memory::default())
 }
 
 /// Compares what is found with the marks.
@@ -129,6 +129,41 @@ fn names_are_followed_through_imports() {
         mod elsewhere { pub mod users { pub fn load<T>(_: i32) {} } fn f() { users::load::<super::User>(1); } }
         ",
     );
+}
+
+/// Packages of one workspace have structs of one name.
+#[test]
+fn a_struct_is_looked_for_in_the_package_that_its_import_names() {
+    const ROW: &str =
+        "#[derive(Queryable)] pub struct User { id: i32, name: String, email: Option<String> }";
+    const KNOWN: &str =
+        "#[derive(Queryable, Selectable)] #[diesel(table_name = crate::schema::users)]
+        pub struct User { id: i32, name: String, nick: Option<String>, email: Option<String> }";
+    let ask = |import: &str| {
+        let text = format!(
+            "use diesel::prelude::*; use schema::users; {import}
+            fn all(c: &mut C) -> QueryResult<Vec<User>> {{ users::table.load(c) }}"
+        );
+        let files = [
+            ("a-row/src/models.rs", ROW),
+            ("known/src/models.rs", KNOWN),
+            ("known/src/queries.rs", text.as_str()),
+            ("none/src/queries.rs", text.as_str()),
+        ];
+        let found = found(&subject(OPTIONAL, SCHEMA), &files);
+        let said = found.iter().map(|f| {
+            let in_row = f.help.as_deref().unwrap_or_default().ends_with("a-row/src/models.rs");
+            (f.place.to_string(), in_row)
+        });
+        said.collect::<Vec<_>>()
+    };
+    let at = |dir: &str| (format!("{dir}/src/queries.rs:2:72"), true);
+    assert_eq!(ask("use crate::models::User;"), [at("none")]);
+    assert_eq!(ask("use super::models::*;"), [at("none")]);
+    assert_eq!(ask("use a_row::models::User;"), [at("known"), at("none")]);
+    assert_eq!(ask("use a_row::models::*;"), [at("known"), at("none")]);
+    assert_eq!(ask("use known::models::User;"), []);
+    assert_eq!(ask("use facade::User as User;").len(), 2);
 }
 
 #[test]
