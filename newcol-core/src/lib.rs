@@ -27,4 +27,6 @@ pub mod scaffold;
 #[cfg(feature = "audit")]
 pub mod audit;
 
+pub mod watch;
+
 mod sql;

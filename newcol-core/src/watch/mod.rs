@@ -1,0 +1,6 @@
+//! The watch: what queries of a table cost before and after its new column, and whether the column's
+//! index pays.
+//!
+//! Reads statistics that the server keeps anyway; never resets, never creates anything.
+
+pub mod series;
