@@ -3,4 +3,5 @@
 //!
 //! Reads statistics that the server keeps anyway; never resets, never creates anything.
 
+pub mod moments;
 pub mod series;

@@ -44,13 +44,17 @@ pub struct Window {
     pub from: f64,
     /// Seconds since the epoch, by the server's clock.
     pub to: f64,
+    /// Executions.
     pub calls: u64,
+    /// Their times together.
     pub total_ms: f64,
     /// Of one execution, in this window; `None` where the server does not say it.
     pub sd_ms: Option<f64>,
+    /// Rows returned or changed.
     pub rows: u64,
     /// Shared blocks hit and read.
     pub blocks: u64,
+    /// Bytes of log written; `None` where the server does not say it.
     pub wal_bytes: Option<u64>,
 }
 
@@ -64,7 +68,10 @@ impl Window {
 /// One statement over time; windows are in order and do not overlap, but may have gaps.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Series {
+    /// Whose series it is.
     pub id: QueryId,
+    /// How the statement uses the column.
     pub role: Role,
+    /// What happened, window by window.
     pub windows: Vec<Window>,
 }
