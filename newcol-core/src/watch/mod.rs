@@ -3,5 +3,6 @@
 //!
 //! Reads statistics that the server keeps anyway; never resets, never creates anything.
 
+pub mod effect;
 pub mod moments;
 pub mod series;
