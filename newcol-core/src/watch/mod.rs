@@ -3,6 +3,7 @@
 //!
 //! Reads statistics that the server keeps anyway; never resets, never creates anything.
 
+pub mod cost;
 pub mod effect;
 pub mod moments;
 pub mod series;
