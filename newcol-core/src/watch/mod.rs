@@ -3,7 +3,10 @@
 //!
 //! Reads statistics that the server keeps anyway; never resets, never creates anything.
 
+pub mod benefit;
 pub mod cost;
 pub mod effect;
+pub mod gate;
 pub mod moments;
 pub mod series;
+pub mod verdict;
