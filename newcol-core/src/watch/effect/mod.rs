@@ -338,10 +338,10 @@ pub fn compare(
     let reference = placebo::Reference::new(&theirs, &layout, thresholds);
     let single: Vec<_> = ours.rows.iter().map(|row| reference.estimate(row)).collect();
     let weights: Vec<f64> = ours.rows.iter().map(|row| row.weight()).collect();
-    let group = (single.len() > 1)
-        .then(|| reference.group(&single, &weights, thresholds.groups, &mut random));
+    let group =
+        (single.len() > 1).then(|| reference.group(&single, &weights, thresholds, &mut random));
     let mut raw: Vec<f64> = single.iter().map(|estimate| reference.p(estimate)).collect();
-    raw.extend(group.iter().map(|(_, p)| *p));
+    raw.extend(group.iter().map(|(_, p, _)| *p));
     let mut shares = vec![1.0; single.len()];
     shares.extend(group.iter().map(|_| single.len() as f64));
     let adjusted = placebo::holm(&raw, &shares);
@@ -373,10 +373,8 @@ pub fn compare(
         Compared { id: row.id, role: row.role, before, after, calls: row.calls, effect }
     });
     let queries = queries.collect();
-    let group = group.map(|(estimate, _)| {
-        let reach = reference.group_reach(single.len(), &weights, thresholds, &mut random);
-        effect(single.len(), estimate, reach, intervals.group)
-    });
+    let group =
+        group.map(|(estimate, _, reach)| effect(single.len(), estimate, reach, intervals.group));
     let (placebos, drift) = (reference.placebos(), reference.drift);
     Ok(Comparison { signal, queries, group, thin: ours.thin, placebos, drift })
 }

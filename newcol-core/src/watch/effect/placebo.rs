@@ -129,27 +129,19 @@ impl Reference {
         reach(&self.statistics, alpha)
     }
 
-    /// Returns the effect of a group, and how often groups of controls show as much.
+    /// Returns the effect of a group, how often groups of controls show as much, and how many errors
+    /// away these stay, but for a share `alpha`.
     pub(super) fn group(
         &self,
         members: &[Estimate],
         weights: &[f64],
-        groups: u32,
-        random: &mut fastrand::Rng,
-    ) -> (Estimate, f64) {
-        let estimate = together(members.iter().copied().zip(weights.iter().copied()));
-        let statistics = self.draw_groups(members.len(), weights, groups, random);
-        (estimate, p(&statistics, estimate.statistic()))
-    }
-
-    pub(super) fn group_reach(
-        &self,
-        members: usize,
-        weights: &[f64],
         thresholds: &Thresholds,
         random: &mut fastrand::Rng,
-    ) -> f64 {
-        reach(&self.draw_groups(members, weights, thresholds.groups, random), thresholds.alpha)
+    ) -> (Estimate, f64, f64) {
+        let estimate = together(members.iter().copied().zip(weights.iter().copied()));
+        let statistics = self.draw_groups(members.len(), weights, thresholds.groups, random);
+        let reach = reach(&statistics, thresholds.alpha);
+        (estimate, p(&statistics, estimate.statistic()), reach)
     }
 
     /// Returns the statistics of random groups of controls, ascending.

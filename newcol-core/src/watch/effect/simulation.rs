@@ -185,7 +185,7 @@ impl Tally {
 
 fn tally(server: Server, factor: f64, runs: u32, seed: u64) -> Tally {
     let mut random = fastrand::Rng::with_seed(seed);
-    let thresholds = Thresholds { samples: 100, ..Thresholds::default() };
+    let thresholds = Thresholds { samples: 100, groups: 499, ..Thresholds::default() };
     let mut tally = Tally { runs, ..Tally::default() };
     for _ in 0..runs {
         let run = server.run(factor, &mut random);
@@ -249,7 +249,7 @@ fn odd_servers_raise_no_more_alarms() {
         ("long memory", Server { memory: 0.9, ..USUAL }),
         ("20 controls", Server { controls: 20, ..USUAL }),
     ] {
-        let same = tally(server, 1.0, 200, 11);
+        let same = tally(server, 1.0, 150, 11);
         println!(
             "{name}: {:.1} % false alarms, cover {:.1} %",
             100.0 * same.share(same.alarms),
