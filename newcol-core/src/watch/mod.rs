@@ -8,5 +8,7 @@ pub mod cost;
 pub mod effect;
 pub mod gate;
 pub mod moments;
+#[cfg(feature = "report")]
+pub mod page;
 pub mod series;
 pub mod verdict;
