@@ -134,7 +134,7 @@ const TYPES: [(&str, &str); 4] = [
 
 fn cells(major: u32) {
     let mut server = Server::start(major);
-    println!(
+    eprintln!(
         "| PostgreSQL {major}: keys | type | entries | since checkpoint | log B/entry \
         | model | | most of it | IWO |\n|-|-|-:|-:|-:|-:|-:|-|-:|"
     );
@@ -151,7 +151,7 @@ fn cells(major: u32) {
             share * 100.0,
             truth.ratio
         );
-        println!("{line}");
+        eprintln!("{line}");
         if off.abs() > 15.0 {
             wrong.push(line);
         }
