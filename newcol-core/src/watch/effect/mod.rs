@@ -28,8 +28,9 @@
 //! - *Noisy statements beside quiet ones.* A statement that runs ten times an hour varies more than one
 //!   that runs a thousand times, and would look like an effect among quiet placebos. So effects are
 //!   divided by their own error before they are compared. That error comes from a handful of blocks, so
-//!   it is itself unsure; it is drawn towards the median of the controls' errors, as if that were
-//!   known from [`Thresholds::prior`] blocks (Smyth, *Linear Models and Empirical Bayes Methods*, 2004).
+//!   it is itself unsure; where it is small, it is drawn towards the median of the controls' errors, as
+//!   if that were known from [`Thresholds::prior`] blocks (after Smyth, *Linear Models and Empirical
+//!   Bayes Methods*, 2004). Where it is large, it is believed: a noisy statement is not made quiet.
 //! - *Minutes that resemble each other.* Windows are gathered in blocks of [`Thresholds::block`]
 //!   seconds, and only blocks are taken for independent (Künsch, *The Jackknife and the Bootstrap for
 //!   General Stationary Observations*, 1989). The interval resamples blocks, the same for a statement

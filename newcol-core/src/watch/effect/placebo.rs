@@ -108,9 +108,10 @@ impl Reference {
         sides.fold((0.0, 0.0), |sum, side| (sum.0 + side.0, sum.1 + side.1))
     }
 
+    /// Returns an error: a statement's own, but no smaller than what is usual here would make it.
     fn error(&self, (square, known): (f64, f64)) -> f64 {
         let drawn = (self.prior * self.usual + known * square) / (self.prior + known);
-        (drawn + self.floor * self.floor).sqrt()
+        (drawn.max(square) + self.floor * self.floor).sqrt()
     }
 
     pub(super) fn estimate(&self, row: &Row) -> Estimate {

@@ -95,7 +95,7 @@ pub(super) fn time_ticks(from: f64, to: f64) -> Vec<f64> {
 
 /// Returns how often chance gives as much.
 pub(super) fn chance(p: f64) -> String {
-    if p < 0.001 { "p < 0.001".into() } else { format!("p = {p:.3}") }
+    if p < 0.001 { "p\u{a0}<\u{a0}0.001".into() } else { format!("p\u{a0}=\u{a0}{p:.3}") }
 }
 
 #[cfg(test)]

@@ -12,9 +12,12 @@ for (const table of document.querySelectorAll("table")) {
       const value = (row) => row.cells[at].dataset.sort ?? row.cells[at].textContent;
       const order = (a, b) => {
         const [x, y] = [value(a), value(b)];
-        return x !== "" && y !== "" && !isNaN(x) && !isNaN(y) ? x - y : x.localeCompare(y);
+        // What is no number comes last, whichever way.
+        if (x === "NaN" || y === "NaN") return (x === "NaN") - (y === "NaN");
+        const plain = x !== "" && y !== "" && !isNaN(x) && !isNaN(y) ? x - y : x.localeCompare(y);
+        return up ? plain : -plain;
       };
-      const rows = [...body.rows].sort((a, b) => (up ? order(a, b) : order(b, a)));
+      const rows = [...body.rows].sort(order);
       body.append(...rows);
     });
   });

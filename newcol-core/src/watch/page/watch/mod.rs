@@ -151,8 +151,8 @@ impl Watched<'_> {
         let detectable =
             times.group.as_ref().or(single).map_or(f64::NAN, |effect| effect.detectable);
         said.push(format!(
-            "A change of all of them by {:.0} % would have been found in eight of ten cases; {} \
-             statements had too few calls to be compared.",
+            "A change of all of them by {:.0} % would have been found in eight of ten cases; too few \
+             calls to be compared: {}.",
             percent(detectable),
             times.thin.len()
         ));
