@@ -9,14 +9,17 @@
 use super::*;
 use crate::watch::series::Window;
 
-const MINUTE: f64 = 60.0;
-
 /// How a server behaves.
 #[derive(Clone, Copy)]
 struct Server {
     treated: usize,
     controls: usize,
-    minutes: usize,
+    /// Windows of each side.
+    windows: usize,
+    /// Seconds of a window.
+    length: f64,
+    /// How far each statement's own time of the day moves it.
+    daily: f64,
     /// How far load moves everyone.
     drift: f64,
     /// The standard deviation of a minute's mean.
@@ -40,7 +43,9 @@ enum Tails {
 const USUAL: Server = Server {
     treated: 5,
     controls: 40,
-    minutes: 60,
+    windows: 60,
+    length: 60.0,
+    daily: 0.0,
     drift: 0.25,
     noise: 0.12,
     memory: 0.6,
@@ -82,26 +87,29 @@ impl Server {
             .flat_map(|_| {
                 let level = 1.0 + self.drift * (2.0 * random.f64() - 1.0);
                 let swing = std::f64::consts::TAU * random.f64();
-                let minutes = self.minutes as f64;
-                (0..self.minutes)
-                    .map(move |at| level * (1.0 + 0.05 * (swing + at as f64 / minutes).sin()))
+                let windows = self.windows as f64;
+                (0..self.windows)
+                    .map(move |at| level * (1.0 + 0.05 * (swing + at as f64 / windows).sin()))
             })
             .collect();
         let mut id = 0;
         let mut series = |role, factor: f64, noise: f64, calls: f64, random: &mut fastrand::Rng| {
             id += 1;
-            let base = (4.0 * normal(random) / 2.0).exp();
+            let base = (2.0 * normal(random)).exp();
+            let phase = std::f64::consts::TAU * random.f64();
             let mut state = self.tails.draw(random);
             let fresh = (1.0 - self.memory * self.memory).sqrt();
             let windows = load.iter().enumerate().map(|(at, load)| {
                 state = self.memory * state + fresh * self.tails.draw(random);
-                let from = SPLIT + (at as f64 - self.minutes as f64) * MINUTE;
+                let from = SPLIT + (at as f64 - self.windows as f64) * self.length;
                 let after = if from >= SPLIT { factor } else { 1.0 };
+                let day = std::f64::consts::TAU * from / DAY + phase;
+                let day = 1.0 + self.daily * day.sin();
                 let calls = (calls * load * (0.9 + 0.2 * random.f64())).max(1.0) as u64;
-                let mean = base * load * after * (noise * state).exp();
+                let mean = base * load * day * after * (noise * state).exp();
                 Window {
                     from,
-                    to: from + MINUTE,
+                    to: from + self.length,
                     calls,
                     total_ms: mean * calls as f64,
                     sd_ms: None,
@@ -248,8 +256,13 @@ fn odd_servers_raise_no_more_alarms() {
         ),
         ("long memory", Server { memory: 0.9, ..USUAL }),
         ("20 controls", Server { controls: 20, ..USUAL }),
+        (
+            "eight days, by the hour",
+            Server { windows: 8 * 24, length: 3600.0, daily: 0.5, ..USUAL },
+        ),
     ] {
-        let same = tally(server, 1.0, 150, 11);
+        let runs = if server.windows > 60 { 60 } else { 150 };
+        let same = tally(server, 1.0, runs, 11);
         println!(
             "{name}: {:.1} % false alarms, cover {:.1} %",
             100.0 * same.share(same.alarms),
@@ -258,6 +271,27 @@ fn odd_servers_raise_no_more_alarms() {
         assert_eq!(same.refused, 0, "{name}");
         assert!(same.share(same.alarms) <= 0.07, "{name}: {}", same.alarms);
     }
+}
+
+/// The planted are named, and nothing else is, seed after seed.
+#[test]
+fn three_of_twelve_are_named_and_nothing_else() {
+    let server = Server { treated: 12, ..USUAL };
+    let mut named = Vec::new();
+    for seed in 0..10 {
+        let mut run = server.run(1.0, &mut fastrand::Rng::with_seed(seed));
+        for planted in &mut run.treated[..3] {
+            let after = planted.windows.iter_mut().filter(|window| window.from >= SPLIT);
+            after.for_each(|window| window.total_ms *= 2.0);
+        }
+        let split = Split::at(SPLIT);
+        let thresholds = Thresholds::default();
+        let found =
+            compare(&run.treated, &run.controls, split, Signal::Time, &thresholds, seed).unwrap();
+        named.push(found.findings().map(|query| query.id.0).collect::<Vec<_>>());
+    }
+    println!("{named:?}");
+    assert!(named.iter().all(|ids| ids == &[1, 2, 3]), "{named:?}");
 }
 
 /// It is one placebo of many: it moves no effect, and only a change smaller than its own is hidden.
@@ -274,10 +308,10 @@ fn a_dominating_control_hides_no_large_change() {
 #[test]
 fn power_falls_with_noise_and_rises_with_time() {
     let mut found = Vec::new();
-    for (noise, minutes) in [(0.08, 60), (0.15, 60), (0.25, 60), (0.25, 240)] {
-        let slower = tally(Server { noise, minutes, ..USUAL }, 1.1, 60, 14);
+    for (noise, windows) in [(0.08, 60), (0.15, 60), (0.25, 60), (0.25, 240)] {
+        let slower = tally(Server { noise, windows, ..USUAL }, 1.1, 60, 14);
         println!(
-            "noise {noise}, {minutes} minutes, +10 %: found {:.0} %",
+            "noise {noise}, {windows} minutes, +10 %: found {:.0} %",
             100.0 * slower.share(slower.group)
         );
         found.push(slower.group);
