@@ -23,18 +23,22 @@ pub const GAPS: f64 = 0.25;
 pub const SHORTEST: f64 = 2700.0;
 
 /// Which server it is; any difference makes all counters another's.
-#[derive(Debug, Clone, PartialEq, Eq)]
+///
+/// What a role may not read is `None`, and differs from nothing.
+#[derive(Debug, Clone, PartialEq)]
 pub struct ServerIdentity {
     /// `pg_control_system().system_identifier`.
-    pub system: String,
+    pub system: Option<String>,
     /// The timeline: another one after a failover.
-    pub timeline: u32,
-    /// When it started, in microseconds since the epoch.
-    pub started: i64,
+    pub timeline: Option<u32>,
+    /// The number of the database.
+    pub database: String,
+    /// When it was started, in seconds since the epoch.
+    pub started: f64,
     /// `server_version_num`.
     pub version: u32,
     /// The version of `pg_stat_statements`.
-    pub extension: String,
+    pub extension: Option<String>,
 }
 
 /// What both ends of the time to be judged say of the server.
@@ -42,8 +46,8 @@ pub struct ServerIdentity {
 pub struct Surroundings {
     /// The server at the first and at the last snapshot.
     pub identity: (ServerIdentity, ServerIdentity),
-    /// When its statistics were last reset, in microseconds since the epoch, at both.
-    pub stats_reset: (Option<i64>, Option<i64>),
+    /// When its statistics were last reset, in seconds since the epoch, at both.
+    pub stats_reset: (Option<f64>, Option<f64>),
     /// Times that statements were evicted, at both (`pg_stat_statements_info.dealloc`).
     pub dealloc: (u64, u64),
     /// Calls of statements that both snapshots have.
@@ -252,17 +256,28 @@ fn at_most(value: f64, limit: f64) -> bool {
 
 fn identity(first: &ServerIdentity, last: &ServerIdentity) -> Option<Reason> {
     let version = |identity: &ServerIdentity| {
-        format!("PostgreSQL {} with extension {}", identity.version / 10_000, identity.extension)
+        let server = format!("PostgreSQL {}", identity.version / 10_000);
+        match &identity.extension {
+            Some(extension) => format!("{server} with pg_stat_statements {extension}"),
+            None => server,
+        }
     };
-    let (from, to) = (version(first), version(last));
-    if from != to {
-        Some(Reason::Upgraded { from, to })
-    } else if (&first.system, first.timeline) != (&last.system, last.timeline) {
+    let major = |identity: &ServerIdentity| identity.version / 10_000;
+    let other_server = differ(first.system.as_ref(), last.system.as_ref())
+        || differ(first.timeline.as_ref(), last.timeline.as_ref())
+        || first.database != last.database;
+    if major(first) != major(last) || differ(first.extension.as_ref(), last.extension.as_ref()) {
+        Some(Reason::Upgraded { from: version(first), to: version(last) })
+    } else if other_server {
         Some(Reason::OtherServer)
     } else {
         ((first.started, first.version) != (last.started, last.version))
             .then_some(Reason::Restarted)
     }
+}
+
+fn differ<T: PartialEq>(first: Option<&T>, last: Option<&T>) -> bool {
+    matches!((first, last), (Some(first), Some(last)) if first != last)
 }
 
 #[cfg(test)]
@@ -271,18 +286,19 @@ mod tests {
 
     fn identity() -> ServerIdentity {
         ServerIdentity {
-            system: "7".into(),
-            timeline: 1,
-            started: 5,
+            system: Some("7".into()),
+            timeline: Some(1),
+            database: "5".into(),
+            started: 5.0,
             version: 150_018,
-            extension: "1.10".into(),
+            extension: Some("1.10".into()),
         }
     }
 
     fn sound() -> Surroundings {
         Surroundings {
             identity: (identity(), identity()),
-            stats_reset: (Some(1), Some(1)),
+            stats_reset: (Some(1.0), Some(1.0)),
             dealloc: (3, 3),
             matched_calls: 1000,
             all_calls: 1000,
@@ -304,20 +320,22 @@ mod tests {
             let lines = closed(&seen).into_iter().map(|r| format!("{r}: {}\n", r.way_out()));
             lines.collect::<String>()
         };
-        let cases: [fn(&mut Surroundings); 22] = [
+        let cases: [fn(&mut Surroundings); 24] = [
             |_| {},
-            |s| s.stats_reset.1 = Some(2),
+            |s| s.stats_reset.1 = Some(2.0),
             |s| s.stats_reset.1 = None,
             |s| s.dealloc.1 = 0,
             |s| (s.dealloc.1, s.matched_calls) = (9, 950),
             |s| (s.dealloc.1, s.matched_calls) = (9, 899),
             |s| (s.dealloc.1, s.matched_calls, s.all_calls) = (9, 0, 0),
-            |s| s.identity.1.started = 6,
+            |s| s.identity.1.started = 6.0,
             |s| s.identity.1.version = 150_019,
-            |s| s.identity.1.timeline = 2,
-            |s| s.identity.1.system = "8".into(),
+            |s| s.identity.1.timeline = Some(2),
+            |s| s.identity.1.system = Some("8".into()),
+            |s| s.identity.1.database = "6".into(),
+            |s| (s.identity.1.system, s.identity.1.timeline) = (None, None),
             |s| s.identity.1.version = 180_000,
-            |s| s.identity.1.extension = "1.11".into(),
+            |s| s.identity.1.extension = Some("1.11".into()),
             |s| s.index = Some(IndexState::Invalid),
             |s| s.index = Some(IndexState::Building),
             |s| s.backfilled = Some(0.499),
@@ -350,9 +368,12 @@ mod tests {
         --
         this is another server than the one of the baseline: take a new baseline
         --
-        the server went from PostgreSQL 15 with extension 1.10 to PostgreSQL 18 with extension 1.10, which numbers statements anew: take a new baseline
+        this is another server than the one of the baseline: take a new baseline
         --
-        the server went from PostgreSQL 15 with extension 1.10 to PostgreSQL 15 with extension 1.11, which numbers statements anew: take a new baseline
+        --
+        the server went from PostgreSQL 15 with pg_stat_statements 1.10 to PostgreSQL 18 with pg_stat_statements 1.10, which numbers statements anew: take a new baseline
+        --
+        the server went from PostgreSQL 15 with pg_stat_statements 1.10 to PostgreSQL 15 with pg_stat_statements 1.11, which numbers statements anew: take a new baseline
         --
         the index is invalid: its build failed: run `cargo newcol apply`, which drops the rest and builds it again
         --
@@ -377,7 +398,7 @@ mod tests {
     #[test]
     fn several_gates_are_all_named() {
         let seen = Surroundings {
-            stats_reset: (Some(1), Some(2)),
+            stats_reset: (Some(1.0), Some(2.0)),
             index: Some(IndexState::Building),
             sides: (0.0, 0.0),
             ..sound()
