@@ -5,7 +5,7 @@
 
 use newcol_core::{
     db::{DatabaseUrl, OpenOptions, Session},
-    watch::cost::{Age, ColumnStatistics, Keys, Traffic, Tree, iwo},
+    watch::cost::{Age, ColumnStatistics, Keys, Predicate, Traffic, Tree, iwo},
 };
 use newcol_testkit::{ScratchDb, Want};
 
@@ -23,8 +23,21 @@ struct Server {
 struct Truth {
     bytes: f64,
     tree: Tree,
+    /// Share of the rows that are in the index.
+    selectivity: f64,
     ratio: f64,
 }
+
+/// What there is in an index, and how it came there.
+#[derive(Clone, Copy)]
+struct Kind {
+    age: Age,
+    predicate: Predicate,
+}
+
+const BUILT: Kind = Kind { age: Age::Built, predicate: Predicate::Everything };
+const GROWN: Kind = Kind { age: Age::Grown, ..BUILT };
+const PARTIAL: Kind = Kind { predicate: Predicate::NotNull, ..BUILT };
 
 impl Server {
     fn start(major: u32) -> Self {
@@ -47,14 +60,18 @@ impl Server {
     }
 
     /// Makes a table of one indexed column, filled with keys 1 to [`ROWS`], and a checkpoint.
-    fn make(&mut self, ty: &str, key: &str) {
+    fn make(&mut self, ty: &str, key: &str, kind: Kind) {
+        let filter = match kind.predicate {
+            Predicate::NotNull => "WHERE c IS NOT NULL",
+            _ => "",
+        };
         for sql in [
             "DROP TABLE IF EXISTS t",
             &format!(
                 "CREATE TABLE t (id bigserial, c {ty}, pad text) WITH (autovacuum_enabled = off)"
             ),
             &insert(key, 0, ROWS),
-            "CREATE INDEX t_c ON t (c)",
+            &format!("CREATE INDEX t_c ON t (c) {filter}"),
             "VACUUM (FREEZE, ANALYZE) t",
             "CHECKPOINT",
         ] {
@@ -63,7 +80,7 @@ impl Server {
     }
 
     /// Returns what the model may know before anything is written.
-    fn tree(&mut self, age: Age) -> (Tree, f64) {
+    fn known(&mut self, kind: Kind) -> Truth {
         let of_column = self.texts(
             "SELECT null_frac, n_distinct, correlation, avg_width, \
              array_to_string(most_common_freqs, ' ') FROM pg_stats WHERE tablename = 't' \
@@ -84,14 +101,18 @@ impl Server {
             "SELECT pg_relation_size('t_c') / 8192, reltuples FROM pg_class WHERE relname = 't_c'",
         );
         let key_width = number(3).unwrap();
-        let keys = Keys::from_statistics(&statistics, f64::from(ROWS));
-        let tree = Tree { pages: index[0], entries: index[1], key_width, keys, age };
-        (tree, iwo(&[key_width], &[8.0, key_width, PAD], 1.0))
+        let rows = f64::from(ROWS);
+        let selectivity = kind.predicate.selectivity(&statistics, rows);
+        let inside = kind.predicate.narrow(&statistics);
+        let keys = Keys::from_statistics(&inside, rows * selectivity);
+        let tree = Tree { pages: index[0], entries: index[1], key_width, keys, age: kind.age };
+        let ratio = iwo(&[key_width], &[8.0, key_width, PAD], selectivity);
+        Truth { bytes: 0.0, tree, selectivity, ratio }
     }
 
     /// Inserts keys and counts the index's part of the log.
-    fn truth(&mut self, key: &str, from: u32, count: u32, age: Age) -> Truth {
-        let (tree, ratio) = self.tree(age);
+    fn truth(&mut self, key: &str, from: u32, count: u32, kind: Kind) -> Truth {
+        let known = self.known(kind);
         let file = self.texts("SELECT pg_relation_filenode('t_c')")[0].clone().unwrap();
         let place = "SELECT pg_current_wal_insert_lsn()";
         let start = self.texts(place)[0].clone().unwrap();
@@ -101,7 +122,7 @@ impl Server {
             "SELECT sum(record_length) FROM pg_get_wal_records_info('{start}', '{end}') \
              WHERE block_ref ~ 'rel \\d+/\\d+/{file} '"
         ))[0];
-        Truth { bytes, tree, ratio }
+        Truth { bytes, ..known }
     }
 }
 
@@ -140,9 +161,9 @@ fn cells(major: u32) {
     );
     let mut wrong = Vec::new();
     let mut check = |order: &str, ty: &str, already: u32, count: u32, truth: &Truth| {
-        let traffic = Traffic { already: already.into(), entries: count.into() };
-        let cost = truth.tree.cost(traffic);
-        let (measured, model) = (truth.bytes / f64::from(count), cost.per_entry());
+        let entries = |rows: u32| f64::from(rows) * truth.selectivity;
+        let cost = truth.tree.cost(Traffic { already: entries(already), entries: entries(count) });
+        let (measured, model) = (truth.bytes / entries(count), cost.per_entry());
         let off = (model / measured - 1.0) * 100.0;
         let (term, share) = cost.dominating();
         let line = format!(
@@ -160,22 +181,32 @@ fn cells(major: u32) {
         for (to, (ty, expression)) in TYPES.into_iter().enumerate() {
             let count = if (at + to) % 2 == 0 { 500 } else { 4000 };
             let key = expression.replace("{}", key);
-            server.make(ty, &key);
+            server.make(ty, &key, BUILT);
             for already in [0, count] {
-                let truth = server.truth(&key, ROWS + already, count, Age::Built);
+                let truth = server.truth(&key, ROWS + already, count, BUILT);
                 check(order, ty, already, count, &truth);
             }
         }
     }
     // An index that grew to four times its size, so that its pages are of any fill.
-    server.make("int", "hashint8(n)");
+    server.make("int", "hashint8(n)", GROWN);
     for sql in [&insert("hashint8(n)", ROWS, 3 * ROWS), "VACUUM (FREEZE, ANALYZE) t", "CHECKPOINT"]
     {
         server.session.batch(sql).unwrap();
     }
     for (already, count) in [(0, 500), (500, 20_000)] {
-        let truth = server.truth("hashint8(n)", 4 * ROWS + already, count, Age::Grown);
+        let truth = server.truth("hashint8(n)", 4 * ROWS + already, count, GROWN);
         check("each once, random, grown", "int", already, count, &truth);
+    }
+    // The 30 % of rows that have a value.
+    for (ty, expression) in TYPES {
+        let (_, key) = ORDERS[4];
+        let key = expression.replace("{}", key);
+        server.make(ty, &key, PARTIAL);
+        for already in [0, 2000] {
+            let truth = server.truth(&key, ROWS + already, 2000, PARTIAL);
+            check("50 values, partial: not NULL", ty, already, 2000, &truth);
+        }
     }
     assert!(wrong.is_empty(), "more than 15 % off:\n{}", wrong.join("\n"));
 }

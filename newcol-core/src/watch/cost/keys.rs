@@ -149,4 +149,34 @@ impl Predicate {
         };
         share.clamp(0.0, 1.0)
     }
+
+    /// Returns the statistics of the rows that it holds for.
+    #[must_use]
+    pub fn narrow(self, statistics: &ColumnStatistics) -> ColumnStatistics {
+        let one = |null_frac, most_common| ColumnStatistics {
+            null_frac,
+            n_distinct: 1.0,
+            correlation: None,
+            most_common,
+        };
+        match self {
+            Self::Everything => statistics.clone(),
+            Self::NotNull => {
+                let filled = (1.0 - statistics.null_frac).max(f64::MIN_POSITIVE);
+                let given = statistics.n_distinct;
+                ColumnStatistics {
+                    null_frac: 0.0,
+                    n_distinct: if given < 0.0 { (given / filled).max(-1.0) } else { given },
+                    correlation: statistics.correlation,
+                    most_common: statistics
+                        .most_common
+                        .iter()
+                        .map(|share| share / filled)
+                        .collect(),
+                }
+            }
+            Self::Null => one(1.0, Vec::new()),
+            Self::Common(_) | Self::Uncommon => one(0.0, vec![1.0]),
+        }
+    }
 }

@@ -31,7 +31,9 @@ pub(super) fn splits(tree: &Tree, traffic: Traffic) -> Splits {
     for (place, pages) in &places {
         let pages = *pages;
         let number = |entries| count(tree, place, pages, entries);
-        let (before, after) = (number(traffic.already), number(until));
+        let before = number(traffic.already);
+        // What differs by rounding alone is no split taken back.
+        let after = number(until).max(before);
         let parent = BUILT_INNER * PAGE;
         let (half, parents, parent) = match place.end {
             // Above, too, the last page is half full.

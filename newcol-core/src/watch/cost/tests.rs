@@ -78,6 +78,14 @@ fn a_partial_index_has_the_rows_that_statistics_say() {
     assert!(near(of(Predicate::Everything), 1.0) && near(of(Predicate::NotNull), 0.4));
     assert!(near(of(Predicate::Null), 0.6) && near(of(Predicate::Common(1)), 0.1));
     assert!(near(of(Predicate::Common(2)), 0.0) && near(of(Predicate::Uncommon), 0.01));
+    let filled = Predicate::NotNull.narrow(&statistics);
+    assert!(near(filled.null_frac, 0.0) && near(filled.most_common[0], 0.5), "{filled:?}");
+    for predicate in [Predicate::Null, Predicate::Common(0), Predicate::Uncommon] {
+        let keys = Keys::from_statistics(&predicate.narrow(&statistics), 1e6);
+        assert!(keys.places.len() == 1 && near(keys.places[0].share, 1.0), "{keys:?}");
+    }
+    let sparse = ColumnStatistics { n_distinct: -0.4, most_common: vec![], ..statistics };
+    assert_eq!(Keys::from_statistics(&Predicate::NotNull.narrow(&sparse), 1e6), Keys::random());
 }
 
 fn keys() -> impl Strategy<Value = Keys> {
@@ -85,6 +93,7 @@ fn keys() -> impl Strategy<Value = Keys> {
         Just(Keys::random()),
         Just(Keys::ascending()),
         (1.0..1e6_f64).prop_map(Keys::repeated),
+        (1.0..1e6_f64).prop_map(|distinct| Keys::repeated(distinct).unmerged()),
         (0.0..1.0_f64, 1.0..1e5_f64).prop_map(|(null_frac, n_distinct)| {
             let most_common = vec![(1.0 - null_frac) / 2.0];
             let statistics =
