@@ -29,4 +29,6 @@ pub mod scaffold;
 #[cfg(feature = "audit")]
 pub mod audit;
 
+pub mod watch;
+
 mod sql;
