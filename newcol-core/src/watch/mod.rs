@@ -3,5 +3,6 @@
 //!
 //! Reads statistics that the server keeps anyway; never resets, never creates anything.
 
+pub mod involve;
 pub mod moments;
 pub mod series;
