@@ -39,6 +39,7 @@ mod sqlite_rebuild;
 mod tour;
 mod triggers;
 mod verbs;
+mod watch;
 
 /// Fails when a file of this directory is not a module: its tests would never run.
 #[test]

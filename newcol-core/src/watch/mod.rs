@@ -3,6 +3,11 @@
 //!
 //! Reads statistics that the server keeps anyway; never resets, never creates anything.
 
+pub mod collect;
+pub mod identity;
 pub mod involve;
 pub mod moments;
 pub mod series;
+pub mod session;
+pub mod snapshot;
+pub mod store;

@@ -100,6 +100,30 @@ impl Involvement {
     }
 }
 
+/// Every use with its name.
+const ROLES: [(Role, &str); 10] = [
+    (Role::Filter, "filter"),
+    (Role::Join, "join"),
+    (Role::Order, "order"),
+    (Role::Assigned, "assigned"),
+    (Role::Inserted, "inserted"),
+    (Role::Projected, "projected"),
+    (Role::Star, "star"),
+    (Role::Writes, "writes"),
+    (Role::Control, "control"),
+    (Role::Unknown, "unknown"),
+];
+
+/// Returns a use's name in files and reports.
+pub fn role_name(role: Role) -> &'static str {
+    ROLES.iter().find(|(of, _)| *of == role).map_or("unknown", |(_, name)| name)
+}
+
+/// Reads what [`role_name`] has written; what it does not know is [`Role::Unknown`].
+pub fn role_of(name: &str) -> Role {
+    ROLES.iter().find(|(_, of)| *of == name).map_or(Role::Unknown, |(role, _)| *role)
+}
+
 /// Says how a statement uses the column.
 pub fn involve(text: Option<&str>, proof: Proof, catalog: &Catalog) -> Involvement {
     let Some(text) = text else {

@@ -662,6 +662,7 @@ impl Walk<'_> {
             && self.catalog.triggered.contains(name)
             && !is_target
         {
+            self.found.on_table = true;
             self.found.hidden =
                 Some(format!("triggers of `{name}` run functions that name the table"));
         }
