@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     identity::{Gap, Identity, compare},
-    involve::{Catalog, Involvement, Proof, involve, role_name},
+    involve::{Catalog, Involvement, Proof, fingerprint, involve, role_name},
     moments::{Change, Cumulative, Moments, change},
     series::{QueryId, Role, Window},
     session::{MARK, Sight, Watcher},
@@ -65,7 +65,7 @@ pub struct Taken {
 #[derive(Debug, thiserror::Error)]
 pub enum WatchError {
     /// The engine keeps no statistics that this can read.
-    #[error("{0} cannot be watched")]
+    #[error("{}", engine_sentence(*.0))]
     Engine(Backend),
     /// The file.
     #[error(transparent)]
@@ -73,6 +73,35 @@ pub enum WatchError {
     /// The server.
     #[error(transparent)]
     Db(#[from] DbError),
+}
+
+fn engine_sentence(backend: Backend) -> &'static str {
+    match backend {
+        Backend::Postgres => "PostgreSQL is watched",
+        Backend::Mysql => {
+            "only PostgreSQL is watched so far: nothing is read of performance_schema or userstat"
+        }
+        Backend::Sqlite => {
+            "SQLite runs inside of the application and keeps no statistics that another program could read"
+        }
+    }
+}
+
+impl WatchError {
+    /// Returns the way out where there is one.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Engine(Backend::Postgres) => None,
+            Self::Engine(Backend::Mysql) => Some(
+                "compare `events_statements_summary_by_digest` before and after by hand".to_owned(),
+            ),
+            Self::Engine(Backend::Sqlite) => Some(
+                "time the queries in the application, with Diesel's `Instrumentation`".to_owned(),
+            ),
+            Self::Store(error) => error.hint(),
+            Self::Db(error) => error.hint(),
+        }
+    }
 }
 
 /// Takes a snapshot over a connection of its own, at a time by our clock.
@@ -237,6 +266,7 @@ fn noted(
                 track: Track::Unread,
                 judged: None,
                 is_of_old: identity.column.is_none(),
+                lineage: None,
             }
         });
     }
@@ -289,6 +319,10 @@ impl Delta {
                 None if is_new => (&Cumulative::NONE, true),
                 None => continue,
             };
+            // As many calls as before, in another time: of another life.
+            let is_same = is_same
+                && !(from.calls == counters.times.calls
+                    && from.total_ms != counters.times.total_ms);
             match change(from, &counters.times) {
                 Change::Ran(moments) if is_same => {
                     add(&mut delta.windows, counters.id, span, moments, (counters, before));
@@ -399,6 +433,10 @@ fn judge(
         known.is_of_old = column.is_none() || known.first_column != column || is_older;
         let text = texts.get(&id).or(known.text.as_ref()).cloned();
         let (track, involvement) = weigh(text.as_deref(), known, catalog, &mut spare);
+        known.lineage = text
+            .as_deref()
+            .filter(|_| track == Track::Table)
+            .and_then(|text| fingerprint(text, catalog));
         known.text = text.filter(|_| track.is_kept());
         known.track = track;
         let found = (role_name(involvement.role()).to_owned(), involvement.layer.name().to_owned());

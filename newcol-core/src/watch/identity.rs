@@ -233,12 +233,11 @@ pub fn compare((before, then): (&Identity, Taken), (after, now): (&Identity, Tak
         #[expect(clippy::cast_possible_truncation, reason = "seconds, for a sentence")]
         gaps.push(Gap::ClockJump { seconds: apart.round() as i64 });
     }
-    // A start time is computed from the clock: what jumps with it is no start.
-    if (after.started - before.started).abs() > 1.0 {
+    let differ = |a: f64, b: f64| (a - b).abs() > 1e-3;
+    if differ(before.started, after.started) {
         gaps.push(Gap::ServerStarted);
     }
-    let is_reset = |(a, b): (f64, f64)| (a - b).abs() > 1e-3;
-    if before.stats_reset.zip(after.stats_reset).is_some_and(is_reset) {
+    if before.stats_reset.zip(after.stats_reset).is_some_and(|(a, b)| differ(a, b)) {
         gaps.push(Gap::StatsReset);
     } else if let Some((before, after)) = before.evictions.zip(after.evictions)
         && after > before

@@ -4,9 +4,11 @@
 //! Reads statistics that the server keeps anyway; never resets, never creates anything.
 
 pub mod collect;
+pub mod doctor;
 pub mod identity;
 pub mod involve;
 pub mod moments;
+pub mod report;
 pub mod series;
 pub mod session;
 pub mod snapshot;

@@ -275,9 +275,7 @@ impl Reading<'_> {
         // The table, its parts, the views that read any of them, and namesakes.
         let rows = self.rows(&format!(
             "SELECT n.nspname, c.relname, c.oid = {oid}, \
-             c.oid IN (WITH RECURSIVE part AS (SELECT inhrelid FROM pg_catalog.pg_inherits \
-             WHERE inhparent = {oid} UNION SELECT i.inhrelid FROM pg_catalog.pg_inherits i \
-             JOIN part p ON p.inhrelid = i.inhparent) SELECT inhrelid FROM part), \
+             c.oid IN ({parts}), \
              v.oid IS NOT NULL, \
              EXISTS (SELECT FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid \
              AND a.attname = {name} AND NOT a.attisdropped), c.oid \
@@ -293,7 +291,8 @@ impl Reading<'_> {
              JOIN pg_catalog.pg_rewrite r ON r.oid = d.objid AND r.ev_class <> b.oid) \
              SELECT oid FROM reads) v ON v.oid = c.oid \
              WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') \
-             AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname !~ '^pg_t'"
+             AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname !~ '^pg_t'",
+            parts = parts(oid)
         ))?;
         let mut views = Vec::new();
         for row in rows {
@@ -335,14 +334,13 @@ impl Reading<'_> {
             .map(|c| if c.is_alphanumeric() || c == '_' { c.to_string() } else { format!("\\{c}") })
             .collect();
         let word = literal(Backend::Postgres, &format!("\\m{word}\\M"));
-        let function_source = "p.prosrc ~* ";
         let rows = self.rows(&format!(
             "SELECT p.proname, (SELECT string_agg(DISTINCT c.relname, E'\\n') \
              FROM pg_catalog.pg_trigger t JOIN pg_catalog.pg_class c ON c.oid = t.tgrelid \
              WHERE t.tgfoid = p.oid) FROM pg_catalog.pg_proc p \
              JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace \
              JOIN pg_catalog.pg_language l ON l.oid = p.prolang AND l.lanname NOT IN ('internal', 'c') \
-             WHERE n.nspname NOT IN ('pg_catalog', 'information_schema') AND {function_source}{word}"
+             WHERE n.nspname NOT IN ('pg_catalog', 'information_schema') AND p.prosrc ~* {word}"
         ))?;
         for row in rows {
             let mut fields = Fields::from(row);
@@ -481,7 +479,7 @@ impl Reading<'_> {
     fn sizes(&mut self, oid: &str, measures: &mut Vec<Measure>) -> Result<(), DbError> {
         let rows = self.rows_if_free(&format!(
             "SELECT c.relname, c.relkind IN ('i', 'I'), pg_relation_size(c.oid) \
-             FROM pg_catalog.pg_class c WHERE c.oid IN ({parts} UNION ALL SELECT indexrelid \
+             FROM pg_catalog.pg_class c WHERE c.oid IN (({parts}) UNION ALL SELECT indexrelid \
              FROM pg_catalog.pg_index WHERE indrelid IN ({parts})) AND NOT EXISTS (SELECT \
              FROM pg_catalog.pg_locks l LEFT JOIN pg_catalog.pg_index x ON x.indexrelid = c.oid \
              WHERE l.mode = 'AccessExclusiveLock' AND l.relation IN (c.oid, x.indrelid))",
@@ -518,11 +516,11 @@ impl Reading<'_> {
     }
 }
 
-/// Returns a query for the relations that hold the table's rows.
+/// Returns a query for the table and its partitions and heirs; asking takes no lock on them.
 fn parts(oid: &str) -> String {
     format!(
-        "SELECT {oid}::oid UNION SELECT relid::oid FROM pg_partition_tree({oid}::oid::regclass) \
-         WHERE isleaf"
+        "WITH RECURSIVE part AS (SELECT {oid}::oid AS oid UNION SELECT i.inhrelid \
+         FROM part p JOIN pg_catalog.pg_inherits i ON i.inhparent = p.oid) SELECT oid FROM part"
     )
 }
 

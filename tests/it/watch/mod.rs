@@ -1,7 +1,12 @@
 //! The watch on real servers of several majors, each with a server of its own: counters of statements
 //! are of the whole server.
 
+mod cli;
+mod faults;
+mod files;
+mod harmless;
 mod involvement;
+mod lineage;
 
 use std::time::Duration;
 
@@ -56,6 +61,11 @@ impl World {
         world
     }
 
+    /// Opens the application's session again, after its server has died.
+    fn reconnect(&mut self) {
+        self.app = Session::open(&self.url(), &OpenOptions::write()).unwrap();
+    }
+
     fn run(&mut self, statements: &[&str]) {
         for sql in statements {
             self.app.query(sql).unwrap_or_else(|error| panic!("{sql}: {error:?}"));
@@ -87,7 +97,6 @@ impl World {
         self.try_take(&self.url(), purpose).unwrap()
     }
 
-    /// Finds the statement of a text that did something since a snapshot.
     fn statements(&self) -> Vec<Statement> {
         self.store().statements().unwrap()
     }

@@ -55,11 +55,13 @@ impl Without<'_> {
     fn note(&mut self, table: &TableWithJoins) {
         let joined = table.joins.iter().map(|join| &join.relation);
         for factor in std::iter::once(&table.relation).chain(joined) {
-            if let TableFactor::Table { name, alias, .. } = factor
-                && self.is_table(name)
-            {
-                let own = name.0.last().and_then(|part| part.as_ident()).map(fold);
-                self.names.extend(alias.as_ref().map(|alias| fold(&alias.name)).or(own));
+            match factor {
+                TableFactor::Table { name, alias, .. } if self.is_table(name) => {
+                    let own = name.0.last().and_then(|part| part.as_ident()).map(fold);
+                    self.names.extend(alias.as_ref().map(|alias| fold(&alias.name)).or(own));
+                }
+                TableFactor::NestedJoin { table_with_joins, .. } => self.note(table_with_joins),
+                _ => {}
             }
         }
     }

@@ -88,6 +88,8 @@ pub struct Statement {
     pub is_of_old: bool,
     /// How it uses the column, and which evidence decided; `None` while its text is not read.
     pub involvement: Option<Involvement>,
+    /// What it has in common with those that differ only in the column's place in lists.
+    pub lineage: Option<String>,
     /// What its counters held when it was first seen.
     pub history: Window,
 }
@@ -201,8 +203,8 @@ impl Store {
     /// Where the file cannot be read.
     pub fn statements(&mut self) -> Result<Vec<Statement>, StoreError> {
         let rows = self.rows(
-            "SELECT id, text, of_old, role, layer, uses, why, on_table, history_from, \
-             history_to, history_calls, history_total, history_sd, history_rows, history_blocks, \
+            "SELECT id, text, of_old, role, layer, uses, why, on_table, lineage, \
+             history_from, history_to, history_calls, history_total, history_sd, history_rows, history_blocks, \
              history_wal FROM statement WHERE epoch = (SELECT max(epoch) FROM snapshot) \
              AND track IN ('table', 'control', 'unread') ORDER BY id",
         )?;
@@ -461,7 +463,7 @@ impl Store {
         let uses: Vec<&str> = uses.iter().map(|role| role_name(*role)).collect();
         self.batch(&format!(
             "UPDATE statement SET text = {}, track = {}, of_old = {}, role = {}, layer = {}, \
-             uses = {}, why = {}, on_table = {} WHERE epoch = {epoch} AND id = {id}",
+             uses = {}, why = {}, on_table = {}, lineage = {} WHERE epoch = {epoch} AND id = {id}",
             maybe(known.text.as_deref().map(text)),
             text(known.track.name()),
             i32::from(known.is_of_old),
@@ -470,6 +472,7 @@ impl Store {
             text(&uses.join(" ")),
             maybe(why.as_deref().map(text)),
             i32::from(*on_table),
+            maybe(known.lineage.as_deref().map(text)),
         ))
     }
 

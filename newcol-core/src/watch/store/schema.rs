@@ -31,7 +31,7 @@ CREATE TABLE statement (
     epoch INTEGER NOT NULL, id INTEGER NOT NULL, first_snapshot INTEGER NOT NULL,
     first_column INTEGER, is_first_absent INTEGER NOT NULL, track TEXT NOT NULL, text TEXT,
     of_old INTEGER NOT NULL DEFAULT 0, role TEXT, layer TEXT, uses TEXT, why TEXT,
-    on_table INTEGER NOT NULL DEFAULT 0, history_from REAL, history_to REAL,
+    on_table INTEGER NOT NULL DEFAULT 0, lineage TEXT, history_from REAL, history_to REAL,
     history_calls INTEGER, history_total REAL, history_sd REAL, history_rows INTEGER,
     history_blocks INTEGER, history_wal INTEGER, PRIMARY KEY (epoch, id)
 );

@@ -65,6 +65,8 @@ pub(in crate::watch) struct Known {
     /// What was found of it: its use and the evidence.
     pub(in crate::watch) judged: Option<(String, String)>,
     pub(in crate::watch) is_of_old: bool,
+    /// Its fingerprint, set where it is judged.
+    pub(in crate::watch) lineage: Option<String>,
 }
 
 /// A counter's statement, caller and level.
@@ -144,6 +146,7 @@ pub(super) fn known(row: Row) -> (QueryId, Known) {
         text,
         track,
         is_of_old: of_old != 0,
+        lineage: None,
         judged: fields.maybe().map(|role| (role, fields.text())),
     };
     (id, known)
@@ -157,6 +160,7 @@ pub(super) fn statement(row: Row) -> Statement {
     let role = fields.maybe();
     let (layer, uses, why) = (fields.text(), fields.text(), fields.maybe());
     let on_table = fields.number::<i32>() != 0;
+    let lineage = fields.maybe();
     let involvement = role.map(|_| Involvement {
         uses: uses.split_whitespace().map(role_of).collect::<BTreeSet<Role>>(),
         layer: layer_of(&layer),
@@ -164,7 +168,7 @@ pub(super) fn statement(row: Row) -> Statement {
         is_command: false,
         why,
     });
-    Statement { id, text, is_of_old, involvement, history: window(&mut fields) }
+    Statement { id, text, is_of_old, involvement, lineage, history: window(&mut fields) }
 }
 
 pub(super) fn window(fields: &mut Fields) -> Window {
