@@ -1,8 +1,8 @@
 //! The watch from the command line, in a project.
 
-use newcol_testkit::project::Project;
+use newcol_testkit::{Want, project::Project};
 
-use super::{ADD, World};
+use super::{ADD, USERS, World};
 use crate::desk::{self, Tree, newcol, said};
 
 const COLUMN: &str = "users.locale";
@@ -198,4 +198,54 @@ fn a_column_without_contract_and_a_damaged_file() {
       --> newcol/.watch/users.locale.db
     help: put a backup in its place, or move it away and begin anew: what was seen before the column came is lost then (`mv newcol/.watch/users.locale.db newcol/.watch/users.locale.db.damaged`)
     ");
+}
+
+/// `apply` takes the baseline by itself, and goes on where it cannot.
+#[test]
+fn apply_begins_with_a_baseline() {
+    let world = World::with(Want::postgres().private(), &USERS[..1]);
+    let project = desk::one_crate("postgres").build().unwrap();
+    drop(newcol(&project, &[&["add", COLUMN], desk::GOOD].concat()).success());
+    let url = ["--yes", "--database-url", world.db.url()];
+    let apply = |args: &[&str]| newcol(&project, &[&["apply", COLUMN], args, &url].concat());
+    let run = apply(&[]).success();
+    let line = "baseline for `cargo newcol watch`: newcol/.watch/users.locale.db";
+    assert!(run.stderr.lines().any(|found| found == line), "{run}");
+    let report = newcol(&project, &["watch", "report", COLUMN]).success();
+    assert!(report.stdout.contains("1 snapshots from"), "{report}");
+    assert!(report.stdout.contains("the column is not there yet"), "{report}");
+}
+
+#[test]
+fn apply_goes_on_without_a_baseline() {
+    for (setup, prepare, why) in [
+        (
+            &[][..],
+            None,
+            "no baseline for `cargo newcol watch`: pg_stat_statements is loaded, but not",
+        ),
+        (
+            &USERS[..1],
+            Some("newcol/.watch"),
+            "no baseline for `cargo newcol watch`: could not write",
+        ),
+    ] {
+        let world = World::with(Want::postgres().private(), setup);
+        let project = desk::one_crate("postgres").build().unwrap();
+        drop(newcol(&project, &[&["add", COLUMN], desk::GOOD].concat()).success());
+        if let Some(file) = prepare {
+            std::fs::write(project.root().join(file), "in the way").unwrap();
+        }
+        let url = ["--yes", "--database-url", world.db.url()];
+        let run = newcol(&project, &[&["apply", COLUMN], &url[..]].concat()).success();
+        assert!(run.stderr.contains(why), "{run}");
+        let there = "SELECT 1 FROM pg_attribute WHERE attname = 'locale'";
+        assert_eq!(world.db.rows(there).unwrap().len(), 1);
+    }
+    let world = World::with(Want::postgres().private(), &USERS[..1]);
+    let project = desk::one_crate("postgres").build().unwrap();
+    drop(newcol(&project, &[&["add", COLUMN], desk::GOOD].concat()).success());
+    let url = ["--yes", "--no-baseline", "--database-url", world.db.url()];
+    drop(newcol(&project, &[&["apply", COLUMN], &url[..]].concat()).success());
+    assert!(!project.root().join("newcol/.watch").exists());
 }

@@ -4,6 +4,7 @@ mod doctor;
 mod report;
 mod take;
 
+pub(super) use self::take::before_expand;
 use camino::Utf8PathBuf;
 use clap::{Args, Subcommand};
 use newcol_core::{

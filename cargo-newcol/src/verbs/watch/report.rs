@@ -3,6 +3,7 @@
 use newcol_core::watch::{
     involve::role_name,
     report::{IndexUse, Line, Report, Spell, TableUse},
+    series::Role,
     store::Store,
 };
 use serde::Serialize;
@@ -225,8 +226,10 @@ fn human(out: &mut Output, column: &str, report: &Report) {
         let of = gap.statement.map(|id| format!("statement {id}: ")).unwrap_or_default();
         out.say(&format!("  gap from {} to {}: {of}{}", at(gap.span.0), at(gap.span.1), gap.gap));
     }
-    let share =
-        report.own.share().map(|share| format!(", {:.4} % of all statements", share * 100.0));
+    let share = report
+        .own
+        .share()
+        .map(|share| format!(", {:.4} % of what all statements took", share * 100.0));
     out.say(&format!(
         "  watching took at most {:.0} ms of the server's time in {:.0} s{}",
         report.own.busy_ms,
@@ -254,13 +257,14 @@ fn statement(out: &mut Output, line: &Line) {
     let before = if line.is_history { "counted before" } else { "before" };
     for (label, spell) in [(before, &line.before), ("after", &line.after)] {
         if let Some(spell) = spell {
-            out.say(&format!("    {label:<14} {}", figures(spell)));
+            let writes = line.uses.contains(&Role::Writes);
+            out.say(&format!("    {label:<14} {}", figures(spell, writes)));
         }
     }
 }
 
-/// Returns the figures of a statement in a line.
-fn figures(spell: &Spell) -> String {
+/// Returns the figures of a statement in a line; what reading logs is chance.
+fn figures(spell: &Spell, writes: bool) -> String {
     let mut parts = Vec::new();
     parts.extend(spell.per_hour().map(|calls| format!("{calls:.1} calls/h")));
     parts.push(match spell.sd_ms {
@@ -268,7 +272,8 @@ fn figures(spell: &Spell) -> String {
         None => format!("{:.3} ms", spell.mean_ms),
     });
     parts.extend(spell.blocks_per_call().map(|blocks| format!("{blocks:.1} blocks/call")));
-    parts.extend(spell.wal_per_row().map(|bytes| format!("{bytes:.0} B of WAL/row")));
+    let wal = spell.wal_per_row().filter(|_| writes);
+    parts.extend(wal.map(|bytes| format!("{bytes:.0} B of WAL/row")));
     parts.join(", ")
 }
 

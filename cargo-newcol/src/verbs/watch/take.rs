@@ -1,10 +1,17 @@
 //! `watch baseline` and `watch snap`.
 
-use newcol_core::watch::{
-    collect::{Purpose, Settings, Taken, take},
-    doctor::{State, needs},
-    identity::Gap,
-    store::Store,
+use camino::Utf8PathBuf;
+use newcol_core::{
+    backend::Backend,
+    db::{Access, DatabaseUrl},
+    ident::ColumnPath,
+    watch::{
+        collect::{Purpose, Settings, Taken, take},
+        doctor::{State, needs},
+        identity::Gap,
+        session::Watcher,
+        store::Store,
+    },
 };
 use serde::Serialize;
 
@@ -96,6 +103,53 @@ pub(super) fn run(
         ));
     }
     Ok(Exit::Done)
+}
+
+/// Takes a baseline before the column comes, if one can be had: never fails, and says why not.
+pub(in crate::verbs) fn before_expand(
+    ctx: &Context,
+    out: &mut Output,
+    project: &Project,
+    column: &ColumnPath,
+    url: &DatabaseUrl,
+) {
+    match url.backend() {
+        Backend::Postgres => {}
+        // Nothing is watched there.
+        Backend::Mysql | Backend::Sqlite => return,
+    }
+    match unasked(ctx, project, column, url) {
+        Ok(Some(file)) => out.status(&format!("baseline for `cargo newcol watch`: {file}")),
+        Ok(None) => {}
+        Err(why) => out.status(&format!("no baseline for `cargo newcol watch`: {why}")),
+    }
+}
+
+/// Takes a baseline and returns its file; nothing where the column is there already.
+fn unasked(
+    ctx: &Context,
+    project: &Project,
+    column: &ColumnPath,
+    url: &DatabaseUrl,
+) -> Result<Option<Utf8PathBuf>, String> {
+    let in_words = |error: CliError| [vec![error.message], error.causes].concat().join(": ");
+    let options = ctx.open_options(Access::Read);
+    let mut watcher = Watcher::open(url, &options).map_err(|error| in_words(error.into()))?;
+    let sight = watcher.sight(column).map_err(|error| in_words(error.into()))?;
+    drop(watcher);
+    if sight.has_column {
+        return Ok(None);
+    }
+    let missing = needs(&sight, column).into_iter().find(|need| need.state == State::Missing);
+    if let Some(need) = missing {
+        return Err(need.sentence);
+    }
+    let path = file(project, column).map_err(in_words)?;
+    let mut store = Store::write(&path, column).map_err(|error| in_words(error.into()))?;
+    let wanted = (Purpose::Baseline, now(ctx));
+    take((url, &options), &mut store, column, wanted, Settings::default())
+        .map_err(|error| in_words(error.into()))?;
+    Ok(Some(project.relative(&path)))
 }
 
 #[expect(clippy::cast_precision_loss, reason = "microseconds fit for centuries")]
