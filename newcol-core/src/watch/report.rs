@@ -204,8 +204,7 @@ impl Report {
             store.series()?.into_iter().map(|series| (series.id, series.windows)).collect();
         let statements = store.statements()?;
         let lines = lines(&statements, &windows, &intervals, &gaps);
-        let own =
-            snapshots.windows(2).zip(&intervals).filter(|(_, i)| i.side.is_some() || i.is_whole);
+        let own = snapshots.windows(2).zip(&intervals).filter(|(_, interval)| interval.is_whole);
         let mut cost = OwnCost {
             busy_ms: snapshots.iter().map(|s| s.busy_ms).sum(),
             seconds: last.taken.server - first.taken.server,

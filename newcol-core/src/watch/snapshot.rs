@@ -354,11 +354,11 @@ impl Reading<'_> {
 
     fn search_paths(&mut self, catalog: &mut Catalog) -> Result<(), DbError> {
         let rows = self.rows(
-            "SELECT DISTINCT coalesce(substr(s.setting, length('search_path=') + 1), d.reset_val) \
-             FROM pg_catalog.pg_settings d LEFT JOIN (SELECT unnest(setconfig) AS setting \
-             FROM pg_catalog.pg_db_role_setting WHERE setdatabase IN (0, (SELECT oid \
-             FROM pg_catalog.pg_database WHERE datname = current_database()))) s \
-             ON s.setting LIKE 'search\\_path=%' WHERE d.name = 'search_path'",
+            "SELECT path FROM (SELECT reset_val FROM pg_catalog.pg_settings \
+             WHERE name = 'search_path' UNION SELECT substr(setting, length('search_path=') + 1) \
+             FROM (SELECT unnest(setconfig) AS setting FROM pg_catalog.pg_db_role_setting \
+             WHERE setdatabase IN (0, (SELECT oid FROM pg_catalog.pg_database \
+             WHERE datname = current_database()))) s WHERE setting LIKE 'search\\_path=%') p (path)",
         )?;
         let path = |row| {
             let listed = Fields::from(row).text();

@@ -4,7 +4,9 @@ use newcol_core::watch::{
     collect::Purpose,
     involve::{Layer, role_name},
     series::QueryId,
+    store::Measured,
 };
+use newcol_testkit::Want;
 
 use super::{ADD, World};
 
@@ -212,4 +214,44 @@ fn normal(sql: &str) -> String {
     }
     // 18 squeezes lists.
     text.replace("? /*, ... */", "?, ?, ?").trim().to_owned()
+}
+
+/// Partitions are the table, and a bare name is what the stored search paths make of it.
+#[test]
+fn partitions_and_schemas() {
+    const SETUP: &[&str] = &[
+        "CREATE EXTENSION pg_stat_statements",
+        "CREATE TABLE users (id integer, name text) PARTITION BY RANGE (id)",
+        "CREATE TABLE low PARTITION OF users FOR VALUES FROM (0) TO (100) PARTITION BY RANGE (id)",
+        "CREATE TABLE lowest PARTITION OF low FOR VALUES FROM (0) TO (10)",
+        "CREATE SCHEMA tenant",
+        "CREATE TABLE tenant.users (id integer, locale text)",
+    ];
+    let mut world = World::with(Want::postgres().version(15).private(), SETUP);
+    world.take(Purpose::Baseline);
+    let bare = "SELECT id FROM users WHERE locale = 'en'";
+    let part = "SELECT id FROM lowest WHERE locale = 'en'";
+    world.run(&[ADD, bare, part, "INSERT INTO users (id) VALUES (1), (2)"]);
+    world.run(&["SELECT pg_stat_force_next_flush()"]);
+    let role = |world: &mut World, sql: &str| {
+        world.take(Purpose::Snap);
+        let text = normal(sql);
+        let all = world.statements();
+        let found = all.iter().find(|s| s.text.as_deref().is_some_and(|t| normal(t) == text));
+        let involvement = found.unwrap().involvement.clone().unwrap();
+        (role_name(involvement.role()), involvement.layer)
+    };
+    assert_eq!(role(&mut world, bare), ("filter", Layer::Text));
+    assert_eq!(role(&mut world, part), ("filter", Layer::Catalog));
+    let inserted = |m: &Measured| m.measure.name == "n_tup_ins" && m.measure.object.is_empty();
+    // Of a partitioned table itself, nothing is counted.
+    let measures = world.store().measures().unwrap();
+    assert_eq!(measures.iter().rfind(|m| inserted(m)).unwrap().measure.value, 2.0);
+    world.run(&["ALTER DATABASE postgres SET search_path = tenant"]);
+    world.run(&["SELECT id FROM public.users WHERE locale = 'en'"]);
+    assert_eq!(role(&mut world, bare), ("filter", Layer::Text));
+    // One role of this database means another table by it.
+    world.run(&["CREATE ROLE tenant SUPERUSER", "ALTER ROLE tenant SET search_path = tenant"]);
+    assert_eq!(role(&mut world, bare), ("unknown", Layer::Catalog));
+    assert_eq!(role(&mut world, part), ("filter", Layer::Catalog));
 }

@@ -106,13 +106,12 @@ impl Catalog {
         if let Some(schema) = before.last() {
             return of(schema).map_or(Meaning::Nothing, Meaning::One);
         }
+        // Where a path leads nowhere, the statement would have failed: it was sent with another one.
         let first = |path: &Vec<String>| path.iter().find_map(|schema| of(schema));
-        let mut meant: Vec<Option<&Named>> = self.search_paths.iter().map(first).collect();
-        meant.dedup();
+        let meant: Vec<&Named> = self.search_paths.iter().filter_map(first).collect();
         match (meant.as_slice(), all.as_slice()) {
-            ([Some(one)], _) => Meaning::One(one),
-            // A session has set a path of its own, and there is only one relation it can lead to.
-            ([None] | [], [(_, one)]) => Meaning::One(one),
+            ([one, others @ ..], _) if others.iter().all(|other| other == one) => Meaning::One(one),
+            ([], [(_, one)]) => Meaning::One(one),
             _ => Meaning::Several,
         }
     }

@@ -4,15 +4,16 @@
 use std::ops::ControlFlow;
 
 use sqlparser::ast::{
-    Assignment, AssignmentTarget, Expr, Ident, Insert, ObjectName, OnConflictAction, OnInsert,
-    Query, Select, SelectItem, SetExpr, Statement, TableFactor, TableObject, TableWithJoins,
-    Update, Value, VisitMut, VisitorMut,
+    Assignment, AssignmentTarget, Expr, Insert, ObjectName, OnConflictAction, OnInsert, Query,
+    Select, SelectItem, SetExpr, Statement, TableFactor, TableObject, TableWithJoins, Update,
+    Value, VisitMut, VisitorMut,
 };
 use sqlparser::keywords::Keyword;
 use sqlparser::tokenizer::{Token, Tokenizer};
 
 use super::{
     catalog::{Catalog, Meaning, Named},
+    names::{fold, parts},
     text,
 };
 use crate::{backend::Backend, contract::fragment::dialect};
@@ -48,8 +49,7 @@ struct Without<'c> {
 
 impl Without<'_> {
     fn is_table(&self, name: &ObjectName) -> bool {
-        let parts: Vec<String> = name.0.iter().filter_map(|p| p.as_ident()).map(fold).collect();
-        matches!(self.catalog.meaning(&parts), Meaning::One(Named::Table | Named::Part))
+        matches!(self.catalog.meaning(&parts(name)), Meaning::One(Named::Table | Named::Part))
     }
 
     fn note(&mut self, table: &TableWithJoins) {
@@ -212,8 +212,4 @@ impl VisitorMut for Without<'_> {
         }
         ControlFlow::Continue(())
     }
-}
-
-fn fold(ident: &Ident) -> String {
-    if ident.quote_style.is_some() { ident.value.clone() } else { ident.value.to_lowercase() }
 }

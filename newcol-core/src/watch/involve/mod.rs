@@ -12,10 +12,13 @@
 
 mod catalog;
 mod copy;
+mod expr;
 mod lineage;
+mod names;
 mod scope;
 mod text;
 mod walk;
+mod write;
 
 use std::{collections::BTreeSet, fmt};
 

@@ -1,23 +1,28 @@
 //! Walks through a statement, with names resolved.
 
-use std::{collections::BTreeSet, ops::ControlFlow};
+use std::collections::BTreeSet;
 
-use sqlparser::ast::{
-    AccessExpr, Assignment, AssignmentTarget, ConflictTarget, Delete, Distinct, Expr, FromTable,
-    FunctionArg, FunctionArgExpr, FunctionArguments, GroupByExpr, Ident, Insert, JoinConstraint,
-    JoinOperator, LimitClause, Merge, MergeAction, MergeInsertKind, MergeUpdateKind, ObjectName,
-    OnConflictAction, OnInsert, OrderByExpr, OrderByKind, Query, Select, SelectItem,
-    SelectItemQualifiedWildcardKind, SetExpr, SetOperator, SetQuantifier, Statement, TableAlias,
-    TableFactor, TableObject, TableWithJoins, Update, UpdateTableFromKind, Value, Visit, Visitor,
+use sqlparser::{
+    ast::{
+        Distinct, Expr, GroupByExpr, JoinConstraint, JoinOperator, LimitClause, OrderByExpr,
+        OrderByKind, Query, Select, SelectItem, SelectItemQualifiedWildcardKind, SetExpr,
+        SetOperator, SetQuantifier, Statement, TableAlias, TableFactor, TableWithJoins, Value,
+    },
+    tokenizer::Token,
 };
 
 use super::{
     catalog::{Catalog, Meaning, Named},
     copy,
-    scope::{Bare, Carries, Columns, Out, Relation, Scope},
+    expr::bare_root,
+    names::{fold, own_name, parts},
+    scope::{Carries, Columns, Out, Relation, Scope},
     text,
 };
-use crate::{sql::is, watch::series::Role};
+use crate::{
+    sql::{Placed, is},
+    watch::series::Role,
+};
 
 /// Views within views are followed so far.
 const DEEPEST_VIEW: usize = 16;
@@ -102,16 +107,15 @@ pub(super) fn read(text: &str, catalog: &Catalog) -> Option<Found> {
     Some(walk.found)
 }
 
-fn is_statement(first: &sqlparser::tokenizer::Token) -> bool {
+fn is_statement(first: &Token) -> bool {
     ["SELECT", "WITH", "INSERT", "UPDATE", "DELETE", "VALUES", "MERGE", "TABLE", "CALL"]
         .iter()
         .any(|word| is(first, word))
-        || *first == sqlparser::tokenizer::Token::LParen
+        || *first == Token::LParen
 }
 
 /// Returns where the bracket closes that stood before these tokens.
-fn closing(tokens: &[crate::sql::Placed]) -> Option<usize> {
-    use sqlparser::tokenizer::Token;
+fn closing(tokens: &[Placed]) -> Option<usize> {
     let mut depth = 1_usize;
     tokens.iter().position(|placed| {
         match placed.token {
@@ -123,9 +127,9 @@ fn closing(tokens: &[crate::sql::Placed]) -> Option<usize> {
     })
 }
 
-struct Walk<'c> {
-    catalog: &'c Catalog,
-    found: Found,
+pub(super) struct Walk<'c> {
+    pub(super) catalog: &'c Catalog,
+    pub(super) found: Found,
     /// Above zero where the statement's number does not show what is read: commands, views.
     outside: usize,
     views: usize,
@@ -154,7 +158,7 @@ impl Walk<'_> {
         self.sent(&columns);
     }
 
-    fn sent(&mut self, columns: &Columns) {
+    pub(super) fn sent(&mut self, columns: &Columns) {
         if let Columns::Known(outs) = columns {
             for out in outs {
                 let role = if out.carries.star { Role::Star } else { Role::Projected };
@@ -163,7 +167,7 @@ impl Walk<'_> {
         }
     }
 
-    fn add(&mut self, role: Role, carries: Carries) {
+    pub(super) fn add(&mut self, role: Role, carries: Carries) {
         if carries.beyond || (carries.tree && self.outside > 0) {
             self.found.beyond.insert(role);
         } else if carries.tree {
@@ -182,7 +186,7 @@ impl Walk<'_> {
         }
     }
 
-    fn query(&mut self, query: &Query, outer: &Scope<'_>) -> Columns {
+    pub(super) fn query(&mut self, query: &Query, outer: &Scope<'_>) -> Columns {
         let mut scope = Scope::within(outer);
         for cte in query.with.iter().flat_map(|with| &with.cte_tables) {
             let name = fold(&cte.alias.name);
@@ -205,7 +209,12 @@ impl Walk<'_> {
         self.set_expr(&query.body, &scope, Some(query))
     }
 
-    fn set_expr(&mut self, body: &SetExpr, outer: &Scope<'_>, tail: Option<&Query>) -> Columns {
+    pub(super) fn set_expr(
+        &mut self,
+        body: &SetExpr,
+        outer: &Scope<'_>,
+        tail: Option<&Query>,
+    ) -> Columns {
         match body {
             SetExpr::Select(select) => self.select(select, outer, tail),
             SetExpr::Query(query) => self.query(query, outer),
@@ -320,7 +329,7 @@ impl Walk<'_> {
         }
     }
 
-    fn projection(&mut self, items: &[SelectItem], scope: &Scope<'_>) -> Columns {
+    pub(super) fn projection(&mut self, items: &[SelectItem], scope: &Scope<'_>) -> Columns {
         let mut outs = Vec::new();
         let mut is_known = true;
         let mut extend = |columns: Columns| match columns {
@@ -370,7 +379,7 @@ impl Walk<'_> {
         carries
     }
 
-    fn table_with_joins(
+    pub(super) fn table_with_joins(
         &mut self,
         table: &TableWithJoins,
         scope: &mut Scope<'_>,
@@ -410,7 +419,12 @@ impl Walk<'_> {
         }
     }
 
-    fn table_factor(&mut self, factor: &TableFactor, scope: &mut Scope<'_>, outer: &Scope<'_>) {
+    pub(super) fn table_factor(
+        &mut self,
+        factor: &TableFactor,
+        scope: &mut Scope<'_>,
+        outer: &Scope<'_>,
+    ) {
         match factor {
             TableFactor::Table { name, alias, args: None, .. } => {
                 let parts = parts(name);
@@ -473,7 +487,7 @@ impl Walk<'_> {
         self.named(parts)
     }
 
-    fn named(&mut self, parts: &[String]) -> (Columns, bool) {
+    pub(super) fn named(&mut self, parts: &[String]) -> (Columns, bool) {
         match self.catalog.meaning(parts) {
             Meaning::Nothing => (Columns::unknown(), false),
             Meaning::Several => {
@@ -516,319 +530,11 @@ impl Walk<'_> {
         }
     }
 
-    fn insert(&mut self, insert: &Insert, outer: &Scope<'_>) -> Columns {
-        let TableObject::TableName(name) = &insert.table else {
-            self.found.unclear = Some("what it writes could not be read".to_owned());
-            return Columns::unknown();
-        };
-        let parts = parts(name);
-        let (columns, is_target) = self.target(&parts);
-        let source = insert.source.as_ref().map(|source| self.query(source, outer));
-        if let Some(source) = &source {
-            // Rows that are only moved have been read all the same.
-            self.sent(source);
-        }
-        if is_target {
-            let carries = self.inserted(&insert.columns, source.as_ref(), &columns);
-            self.add(Role::Inserted, carries);
-        }
-        let own = insert
-            .table_alias
-            .as_ref()
-            .map_or_else(|| parts.last().cloned().unwrap_or_default(), |alias| fold(&alias.alias));
-        let mut scope = Scope::within(outer);
-        scope.relations.push(Relation { name: own, columns: columns.clone() });
-        if let Some(OnInsert::OnConflict(conflict)) = &insert.on {
-            if let Some(ConflictTarget::Columns(keys)) = &conflict.conflict_target {
-                for key in keys {
-                    let carries = scope
-                        .relations
-                        .first()
-                        .map(|relation| scope.qualified(&relation.name, &fold(key)));
-                    self.add(Role::Filter, carries.unwrap_or_default());
-                }
-            }
-            if let OnConflictAction::DoUpdate(change) = &conflict.action {
-                let excluded = Relation { name: "excluded".to_owned(), columns };
-                scope.relations.push(excluded);
-                self.assignments(&change.assignments, &scope);
-                self.clause(Role::Filter, &change.selection, &scope);
-                scope.relations.pop();
-            }
-        }
-        self.returning(insert.returning.as_deref(), &scope)
-    }
-
-    /// Says whether an `INSERT` gives the column a value.
-    fn inserted(
-        &mut self,
-        list: &[ObjectName],
-        source: Option<&Columns>,
-        columns: &Columns,
-    ) -> Carries {
-        let Columns::Known(outs) = columns else { return Carries::default() };
-        if !list.is_empty() {
-            let names: Vec<String> = list.iter().filter_map(|name| parts(name).pop()).collect();
-            let listed = |out: &&Out| out.name.as_ref().is_some_and(|name| names.contains(name));
-            return outs.iter().filter(listed).fold(Carries::default(), |all, o| all.or(o.carries));
-        }
-        match source {
-            // DEFAULT VALUES
-            None => Carries::default(),
-            Some(Columns::Known(given)) if !given.iter().any(Out::is_of_star) => {
-                let taken = outs.iter().take(given.len());
-                taken.fold(Carries::default(), |all, out| all.or(out.carries))
-            }
-            Some(_) => {
-                self.found.unclear =
-                    Some("how many columns it inserts is not in its text".to_owned());
-                Carries::default()
-            }
-        }
-    }
-
-    fn update(&mut self, update: &Update, outer: &Scope<'_>) -> Columns {
-        let mut scope = Scope::within(outer);
-        self.written(&update.table.relation);
-        self.table_with_joins(&update.table, &mut scope, outer);
-        if let Some(UpdateTableFromKind::AfterSet(from) | UpdateTableFromKind::BeforeSet(from)) =
-            &update.from
-        {
-            for table in from {
-                self.table_with_joins(table, &mut scope, outer);
-            }
-        }
-        self.assignments(&update.assignments, &scope);
-        self.clause(Role::Filter, &update.selection, &scope);
-        self.returning(update.returning.as_deref(), &scope)
-    }
-
-    fn delete(&mut self, delete: &Delete, outer: &Scope<'_>) -> Columns {
-        let mut scope = Scope::within(outer);
-        let (FromTable::WithFromKeyword(from) | FromTable::WithoutKeyword(from)) = &delete.from;
-        for table in from {
-            self.written(&table.relation);
-        }
-        for table in from.iter().chain(delete.using.iter().flatten()) {
-            self.table_with_joins(table, &mut scope, outer);
-        }
-        self.clause(Role::Filter, &delete.selection, &scope);
-        self.returning(delete.returning.as_deref(), &scope)
-    }
-
-    fn merge(&mut self, merge: &Merge, outer: &Scope<'_>) -> Columns {
-        let mut scope = Scope::within(outer);
-        self.written(&merge.table);
-        self.table_factor(&merge.table, &mut scope, outer);
-        self.table_factor(&merge.source, &mut scope, outer);
-        self.clause(Role::Join, &*merge.on, &scope);
-        let target = scope.relations.first().map(|relation| relation.columns.clone());
-        for clause in &merge.clauses {
-            self.clause(Role::Filter, &clause.predicate, &scope);
-            match &clause.action {
-                MergeAction::Insert(insert) => {
-                    let source = match &insert.kind {
-                        MergeInsertKind::Values(values) => {
-                            let values = Box::new(SetExpr::Values(values.clone()));
-                            Some(self.set_expr(&values, &scope, None))
-                        }
-                        MergeInsertKind::Row | MergeInsertKind::Wildcard => None,
-                    };
-                    let columns = target.clone().unwrap_or_else(Columns::unknown);
-                    let carries = self.inserted(&insert.columns, source.as_ref(), &columns);
-                    self.add(Role::Inserted, carries);
-                }
-                MergeAction::Update(update) => match &update.kind {
-                    MergeUpdateKind::Set(assignments) => self.assignments(assignments, &scope),
-                    MergeUpdateKind::Wildcard => {}
-                },
-                MergeAction::Delete { .. } | MergeAction::DoNothing { .. } => {}
-            }
-        }
-        Columns::Known(Vec::new())
-    }
-
-    /// Notes that a relation is written.
-    fn written(&mut self, factor: &TableFactor) {
-        if let TableFactor::Table { name, .. } = factor {
-            drop(self.target(&parts(name)));
-        }
-    }
-
-    fn target(&mut self, parts: &[String]) -> (Columns, bool) {
-        let (columns, is_target) = self.named(parts);
-        self.found.writes |= is_target;
-        if let Some(name) = parts.last()
-            && self.catalog.triggered.contains(name)
-            && !is_target
-        {
-            self.found.on_table = true;
-            self.found.hidden =
-                Some(format!("triggers of `{name}` run functions that name the table"));
-        }
-        (columns, is_target)
-    }
-
-    fn assignments(&mut self, assignments: &[Assignment], scope: &Scope<'_>) {
-        for Assignment { target, value } in assignments {
-            let names: &[ObjectName] = match target {
-                AssignmentTarget::ColumnName(name) => std::slice::from_ref(name),
-                AssignmentTarget::Tuple(names) => names,
-            };
-            for name in names.iter().filter_map(|name| parts(name).pop()) {
-                if let Some(relation) = scope.relations.first() {
-                    let carries = scope.qualified(&relation.name, &name);
-                    self.add(Role::Assigned, carries);
-                }
-            }
-            let carries = self.expressions(value, scope);
-            self.add(Role::Projected, carries);
-        }
-    }
-
-    fn returning(&mut self, items: Option<&[SelectItem]>, scope: &Scope<'_>) -> Columns {
-        items.map_or(Columns::Known(Vec::new()), |items| self.projection(items, scope))
-    }
-
-    fn called(&mut self, function: String) {
+    pub(super) fn called(&mut self, function: String) {
         if self.catalog.functions.contains(&function) {
             self.found.on_table = true;
             self.found.hidden = Some(format!("it calls `{function}`, which names the table"));
         }
-    }
-
-    fn clause(&mut self, role: Role, node: &impl Visit, scope: &Scope<'_>) {
-        let carries = self.expressions(node, scope);
-        self.add(role, carries);
-    }
-
-    /// Walks through the expressions of a node and says what reading them means.
-    fn expressions(&mut self, node: &impl Visit, scope: &Scope<'_>) -> Carries {
-        let mut names = InExpression {
-            walk: self,
-            scope,
-            depth: 0,
-            carries: Carries::default(),
-            passed: Vec::new(),
-        };
-        // Nothing breaks it off.
-        let _: ControlFlow<()> = node.visit(&mut names);
-        names.carries
-    }
-}
-
-/// The expressions of one scope; subqueries have scopes of their own.
-struct InExpression<'x, 'c> {
-    walk: &'x mut Walk<'c>,
-    scope: &'x Scope<'x>,
-    depth: usize,
-    carries: Carries,
-    /// Names that were weighed with what is around them.
-    passed: Vec<*const Expr>,
-}
-
-impl InExpression<'_, '_> {
-    fn read(&mut self, carries: Carries) {
-        self.carries = self.carries.or(carries);
-    }
-
-    fn function(&mut self, function: &sqlparser::ast::Function) {
-        let name = parts(&function.name).pop().unwrap_or_default();
-        let FunctionArguments::List(list) = &function.args else { return };
-        for arg in &list.args {
-            let (FunctionArg::Unnamed(arg)
-            | FunctionArg::Named { arg, .. }
-            | FunctionArg::ExprNamed { arg, .. }) = arg;
-            if let FunctionArgExpr::QualifiedWildcard(relation) = arg {
-                let kind = SelectItemQualifiedWildcardKind::ObjectName(relation.clone());
-                let all = qualified_star(&kind, self.scope).all();
-                // `ROW(t.*)` is written out by the parser, `f(t.*)` passes the row.
-                self.read(match name.as_str() {
-                    "row" => all,
-                    _ => Carries { tree: false, beyond: all.any(), star: all.any() },
-                });
-            }
-        }
-        self.walk.called(name);
-    }
-}
-
-impl Visitor for InExpression<'_, '_> {
-    type Break = ();
-
-    fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<()> {
-        if self.depth == 0 {
-            let columns = self.walk.query(query, self.scope);
-            self.read(columns.all());
-        }
-        self.depth += 1;
-        ControlFlow::Continue(())
-    }
-
-    fn post_visit_query(&mut self, _: &Query) -> ControlFlow<()> {
-        self.depth -= 1;
-        ControlFlow::Continue(())
-    }
-
-    fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
-        if self.depth > 0 || self.passed.iter().any(|passed| std::ptr::eq(*passed, expr)) {
-            return ControlFlow::Continue(());
-        }
-        match expr {
-            Expr::Identifier(ident) => {
-                if let Bare::Column(carries) =
-                    self.scope.bare(&fold(ident), &self.walk.catalog.column)
-                {
-                    self.read(carries);
-                }
-            }
-            Expr::CompoundIdentifier(idents) => {
-                if let [.., relation, name] = idents.as_slice() {
-                    let carries = self.scope.qualified(&fold(relation), &fold(name));
-                    self.read(carries);
-                }
-            }
-            Expr::CompoundFieldAccess { root, access_chain } => {
-                // `(t).name` is `t.name`.
-                let inner = bare_root(root);
-                if let (Expr::Identifier(relation), Some(AccessExpr::Dot(field))) =
-                    (inner, access_chain.first())
-                    && let Expr::Identifier(name) = field
-                    && self.scope.relation(&fold(relation)).is_some()
-                {
-                    let carries = self.scope.qualified(&fold(relation), &fold(name));
-                    self.read(carries);
-                    self.passed.extend([std::ptr::from_ref(inner), std::ptr::from_ref(field)]);
-                }
-            }
-            Expr::Function(function) => self.function(function),
-            _ => {}
-        }
-        ControlFlow::Continue(())
-    }
-}
-
-fn bare_root(mut expr: &Expr) -> &Expr {
-    while let Expr::Nested(inner) = expr {
-        expr = inner;
-    }
-    expr
-}
-
-fn fold(ident: &Ident) -> String {
-    if ident.quote_style.is_some() { ident.value.clone() } else { ident.value.to_lowercase() }
-}
-
-fn parts(name: &ObjectName) -> Vec<String> {
-    name.0.iter().filter_map(|part| part.as_ident()).map(fold).collect()
-}
-
-fn own_name(expr: &Expr) -> Option<String> {
-    match expr {
-        Expr::Identifier(ident) => Some(fold(ident)),
-        Expr::CompoundIdentifier(idents) => idents.last().map(fold),
-        Expr::Cast { expr, .. } => own_name(expr),
-        _ => None,
     }
 }
 
@@ -853,7 +559,7 @@ fn starred(columns: Columns) -> Columns {
     }
 }
 
-fn qualified_star(kind: &SelectItemQualifiedWildcardKind, scope: &Scope<'_>) -> Columns {
+pub(super) fn qualified_star(kind: &SelectItemQualifiedWildcardKind, scope: &Scope<'_>) -> Columns {
     let name = match kind {
         SelectItemQualifiedWildcardKind::ObjectName(name) => parts(name).pop(),
         SelectItemQualifiedWildcardKind::Expr(expr) => match bare_root(expr) {
