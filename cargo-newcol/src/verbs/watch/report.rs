@@ -18,6 +18,9 @@ use crate::{
 /// Characters of a statement that are shown to people.
 const SHOWN: usize = 100;
 
+/// Statements that are shown to people; programs get all of them.
+const LINES: usize = 40;
+
 #[derive(Debug, Serialize)]
 struct StatementJson<'a> {
     column: &'a str,
@@ -210,10 +213,13 @@ fn human(out: &mut Output, column: &str, report: &Report) {
     if !report.has_statements {
         out.say("  there are no statistics of statements; `cargo newcol watch doctor` says why");
     }
-    for line in &report.lines {
+    for line in report.lines.iter().take(LINES) {
         statement(out, line);
     }
     out.say("");
+    if let Some(more) = report.lines.len().checked_sub(LINES + 1) {
+        out.say(&format!("  {} more with `--message-format json`", more + 1));
+    }
     out.say(&format!("  {} statements of other tables to compare with", report.controls));
     if report.hidden > 0 {
         out.say(&format!("  {} statements of others are hidden from the role", report.hidden));

@@ -75,9 +75,12 @@ pub(super) fn run(
     ));
     out.detail(&format!("the server worked for it for {:.1} ms", stored.busy_ms));
     if *unread > 0 {
-        out.status(&format!(
-            "{unread} statements are new: their texts are read with the next snapshot that is due"
-        ));
+        let (are, whose) = if *unread == 1 {
+            ("statement is", "its text is")
+        } else {
+            ("statements are", "their texts are")
+        };
+        out.status(&format!("{unread} {are} new: {whose} read ten minutes after the last ones"));
     }
     for gap in whole {
         match gap {
