@@ -6,6 +6,10 @@ use sqlparser::tokenizer::{Location, Span, Token, TokenWithSpan, Tokenizer};
 
 use crate::{backend::Backend, contract::fragment::dialect};
 
+/// How many tokens may follow each other without a comma, and how many queries one another by
+/// `UNION`: what is read becomes a tree as deep, and a tree without bound a stack without bound.
+const DEEPEST: usize = 1000;
+
 /// A token and where it stands.
 #[derive(Debug, Clone)]
 pub(crate) struct Placed {
@@ -259,6 +263,28 @@ impl Statement {
 pub(crate) fn is(token: &Token, wanted: &str) -> bool {
     matches!(token, Token::Word(word)
         if word.quote_style.is_none() && word.value.eq_ignore_ascii_case(wanted))
+}
+
+/// Reports whether what a parser makes of tokens would be too deep a tree to walk through.
+pub(crate) fn is_too_deep<'t>(tokens: impl Iterator<Item = &'t Token>) -> bool {
+    let mut runs = vec![(0_usize, 0_usize)];
+    let mut deepest = 0;
+    for token in tokens {
+        match token {
+            Token::LParen => runs.push((0, 0)),
+            Token::RParen if runs.len() > 1 => drop(runs.pop()),
+            Token::Comma => runs.last_mut().into_iter().for_each(|run| run.0 = 0),
+            token => {
+                let unites = ["UNION", "INTERSECT", "EXCEPT"].iter().any(|word| is(token, word));
+                if let Some(run) = runs.last_mut() {
+                    run.0 += 1;
+                    run.1 += usize::from(unites) * 10;
+                }
+            }
+        }
+        deepest = deepest.max(runs.last().map_or(0, |run| run.0.max(run.1)));
+    }
+    deepest > DEEPEST
 }
 
 #[cfg(test)]

@@ -41,6 +41,7 @@ mod sqlite_rebuild;
 mod tour;
 mod triggers;
 mod verbs;
+mod watch;
 mod watch_cost;
 
 /// Fails when a file of this directory is not a module: its tests would never run.

@@ -24,15 +24,15 @@ use crate::{
     desk::{self, newcol},
 };
 
-struct Pooler {
+pub(crate) struct Pooler {
     program: Child,
-    url: String,
+    pub(crate) url: String,
     _files: TempDir,
 }
 
 impl Pooler {
     /// Puts a pool before a server of ours.
-    fn before(db: &ScratchDb, settings: &str) -> Self {
+    pub(crate) fn before(db: &ScratchDb, settings: &str) -> Self {
         let (_, database) = db.url().rsplit_once('/').unwrap();
         let sockets = db.rows("SHOW unix_socket_directories").unwrap().concat().remove(0).unwrap();
         let files = TempDir::new().unwrap();

@@ -28,6 +28,9 @@ fn the_reference_is_what_help_says() {
     page(&mut text, &mut command);
     for verb in command.get_subcommands_mut().filter(|c| c.get_name() != "help") {
         page(&mut text, verb);
+        for part in verb.get_subcommands_mut().filter(|c| c.get_name() != "help") {
+            page(&mut text, part);
+        }
     }
     check("cli.md", &text);
 }

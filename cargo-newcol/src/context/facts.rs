@@ -235,6 +235,7 @@ impl Context {
             access,
             application_name: Some("cargo newcol".to_owned()),
             pg_env: self.pg_env(),
+            ..OpenOptions::default()
         }
     }
 

@@ -20,7 +20,7 @@ pub(super) use self::{
     pending::proofs,
     shown::{Shown, Way},
 };
-use super::{ask, waiting::Waiting, when};
+use super::{ask, waiting::Waiting, watch, when};
 use crate::{
     context::{Column, Context, GateState, Intent, Project, Step, Witness, Word},
     error::{CliError, Exit},
@@ -67,6 +67,9 @@ pub(crate) struct ApplyArgs {
     /// Keep the report beside the contract, in `newcol/<table>.<column>.applied.jsonl`
     #[arg(long)]
     record: bool,
+    /// Take no baseline for `watch` before a column comes
+    #[arg(long)]
+    no_baseline: bool,
     #[command(flatten)]
     waiting: Waiting,
 }
@@ -116,6 +119,9 @@ pub(crate) fn run(ctx: &Context, out: &mut Output, args: &ApplyArgs) -> Result<E
             let vouched = gates.iter().any(GateState::is_of_programs);
             if let Some(reason) = args.confirm_release.as_ref().filter(|_| vouched) {
                 confirm(ctx, out, &project, column, kind, reason)?;
+            }
+            if kind == StageKind::Expand && !args.no_baseline {
+                watch::before_expand(ctx, out, &project, column.contract.path(), &url);
             }
         }
         let done = Mutex::new(Vec::new());

@@ -18,4 +18,5 @@ pub(crate) mod tour;
 pub(crate) mod undo;
 pub(crate) mod verify;
 mod waiting;
+pub(crate) mod watch;
 mod when;

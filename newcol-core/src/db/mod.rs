@@ -85,6 +85,19 @@ pub struct OpenOptions {
     pub application_name: Option<String>,
     /// What libpq would take from the environment where the URL is silent (PostgreSQL).
     pub pg_env: PgEnv,
+    /// What the session sets of itself when it is opened (PostgreSQL).
+    pub settings: Settings,
+}
+
+/// What a session sets of itself when it is opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Settings {
+    /// Time zone, encoding, and what its access says.
+    #[default]
+    Usual,
+    /// Nothing: behind a pooler in transaction mode it would reach others. Each transaction says by
+    /// itself what it may do.
+    None,
 }
 
 impl OpenOptions {

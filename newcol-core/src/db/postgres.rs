@@ -18,7 +18,8 @@ use tokio_postgres::{
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::{
-    Access, BoxError, DatabaseUrl, DbError, Failure, MigrationFolder, OpenOptions, Row, migrations,
+    Access, BoxError, DatabaseUrl, DbError, Failure, MigrationFolder, OpenOptions, Row, Settings,
+    migrations,
     tls::{self, Check, Identity, Roots},
     url::ServerUrl,
 };
@@ -85,6 +86,9 @@ impl PostgresDriver {
         let (client, connection) = runtime.block_on(target.connect()).map_err(failed)?;
         let link = runtime.spawn(connection);
         let mut driver = Self { client: Some(client), link: Some(link), runtime };
+        if options.settings == Settings::None {
+            return Ok(driver);
+        }
         let mut settings = "SET TIME ZONE 'UTC'; SET client_encoding TO 'UTF8';".to_owned();
         if options.access == Access::Read {
             settings += super::READING;

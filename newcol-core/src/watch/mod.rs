@@ -3,12 +3,21 @@
 //!
 //! Reads statistics that the server keeps anyway; never resets, never creates anything.
 
+pub mod assess;
 pub mod benefit;
+pub mod collect;
 pub mod cost;
+pub mod doctor;
 pub mod effect;
 pub mod gate;
+pub mod identity;
+pub mod involve;
 pub mod moments;
 #[cfg(feature = "report")]
 pub mod page;
+pub mod report;
 pub mod series;
+pub mod session;
+pub mod snapshot;
+pub mod store;
 pub mod verdict;

@@ -10,12 +10,8 @@ use sqlparser::{
 use crate::{
     backend::Backend,
     contract::fragment::dialect,
-    sql::{Placed, is},
+    sql::{Placed, is, is_too_deep},
 };
-
-/// How many tokens may follow each other without a comma, and how many queries one another by
-/// `UNION`: what is read becomes a tree as deep, and a tree without bound a stack without bound.
-const DEEPEST: usize = 1000;
 
 /// Where the text of a piece stands in the text that was given.
 #[derive(Debug, Clone)]
@@ -55,7 +51,7 @@ impl<'a> Source<'a> {
         &self,
         read: impl FnOnce(&mut Parser<'a>) -> Result<T, ParserError>,
     ) -> Option<T> {
-        if self.is_too_deep() {
+        if is_too_deep(self.tokens.iter().map(|placed| &placed.token)) {
             return None;
         }
         let token =
@@ -165,25 +161,5 @@ impl<'a> Source<'a> {
         }
         parts.push(self.part(start..self.tokens.len()));
         parts
-    }
-
-    fn is_too_deep(&self) -> bool {
-        let mut runs = vec![(0_usize, 0_usize)];
-        self.tokens.iter().any(|placed| {
-            match &placed.token {
-                Token::LParen => runs.push((0, 0)),
-                Token::RParen if runs.len() > 1 => drop(runs.pop()),
-                Token::Comma => runs.last_mut().into_iter().for_each(|run| run.0 = 0),
-                token => {
-                    let unites =
-                        ["UNION", "INTERSECT", "EXCEPT"].iter().any(|word| is(token, word));
-                    if let Some(run) = runs.last_mut() {
-                        run.0 += 1;
-                        run.1 += usize::from(unites) * 10;
-                    }
-                }
-            }
-            runs.last().is_some_and(|run| run.0.max(run.1) > DEEPEST)
-        })
     }
 }

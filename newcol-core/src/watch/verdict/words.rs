@@ -23,9 +23,9 @@ impl fmt::Display for Refusal {
             Self::Expression => {
                 f.write_str("the planner's statistics of its expression would go with it")
             }
-            Self::ReplicasUnlisted => f.write_str(
-                "a replica may use it: name them with `--replica`, or say `--no-replicas`",
-            ),
+            Self::ReplicasUnlisted => {
+                f.write_str("a replica may use it, and nobody said that there is none")
+            }
             Self::ReplicaSilent { name } => write!(f, "the replica {name} could not be asked"),
             Self::ReplicaUses { name, scans } => {
                 write!(f, "the replica {name} scanned it {scans} times")
@@ -114,8 +114,8 @@ impl fmt::Display for Why {
             ),
             Self::NoBefore { share } => write!(
                 f,
-                "{:.0} % of its uses are of statements that never ran without it: `cargo newcol bench` \
-                 says what they would take",
+                "{:.0} % of its uses are of statements that never ran without it, so nobody knows what \
+                 they would take",
                 ((1.0 - share) * 100.0).floor()
             ),
             Self::NotDropped(refusals) => {

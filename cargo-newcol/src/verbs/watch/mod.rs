@@ -1,0 +1,139 @@
+//! `cargo newcol watch`: what a column costs and brings in production.
+
+mod doctor;
+mod report;
+mod take;
+mod verdict;
+
+pub(super) use self::take::before_expand;
+use camino::Utf8PathBuf;
+use clap::{Args, Subcommand};
+use newcol_core::{
+    backend::Backend,
+    db::{Access, DatabaseUrl, OpenOptions},
+    ident::ColumnPath,
+    watch::{
+        collect::{Purpose, WatchError},
+        store::{self, StoreError},
+    },
+};
+
+use crate::{
+    context::{Context, Intent, Project},
+    error::{CliError, Exit},
+    output::Output,
+};
+
+/// Watch in production what a column costs and brings, and change nothing there
+///
+/// Reads the statistics that PostgreSQL keeps anyway, over one connection and in short read-only
+/// transactions, and keeps the differences from one snapshot to the next in a file beside the
+/// contract. Nothing is reset, created or written on the server. Statements that were there before
+/// the column cannot touch it: so a baseline belongs before the stage `expand`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    cargo newcol watch doctor users.locale --database-url postgres://db/app\n  \
+    cargo newcol watch baseline users.locale --database-url postgres://db/app\n  \
+    cargo newcol watch snap users.locale --database-url postgres://db/app\n  \
+    cargo newcol watch report users.locale\n  \
+    cargo newcol watch verdict users.locale --fail-on regression --html watch.html")]
+pub(crate) struct WatchArgs {
+    #[command(subcommand)]
+    verb: WatchVerb,
+}
+
+#[derive(Debug, Subcommand)]
+enum WatchVerb {
+    /// Take the snapshot that proves later which statements cannot touch the column
+    ///
+    /// To be taken before the column is there. What the server has counted by then is what
+    /// statements cost without it.
+    Baseline(Asked),
+    /// Take a snapshot: what happened since the last one; every minute to every hour, from cron
+    Snap(Asked),
+    /// Show each statement before and after the column, the table, its indexes, and the watch's own
+    /// cost
+    ///
+    /// Reads only the file of the snapshots.
+    Report(Column),
+    /// Say in one word what became of the statements and of the column's index
+    ///
+    /// Compares the time before the column with the time since, against statements that provably do not
+    /// touch it, and says UNKNOWN with the reason where that is no comparison. Reads only the file of the
+    /// snapshots.
+    Verdict(verdict::VerdictArgs),
+    /// Say what the role can see of the server, and what can therefore be said
+    ///
+    /// Exit code 100 where nothing can be said of statements.
+    Doctor(Asked),
+}
+
+#[derive(Debug, Args)]
+struct Column {
+    /// Column to watch, as `table.column`
+    column: ColumnPath,
+}
+
+#[derive(Debug, Args)]
+struct Asked {
+    #[command(flatten)]
+    of: Column,
+    /// Database whose statistics are read; a pooler in any mode will do
+    #[arg(long, value_name = "URL")]
+    database_url: String,
+}
+
+pub(crate) fn run(ctx: &Context, out: &mut Output, args: &WatchArgs) -> Result<Exit, CliError> {
+    let project = ctx.project(out, Intent::Read)?;
+    match &args.verb {
+        WatchVerb::Baseline(asked) => take::run(ctx, out, &project, asked, Purpose::Baseline),
+        WatchVerb::Snap(asked) => take::run(ctx, out, &project, asked, Purpose::Snap),
+        WatchVerb::Report(of) => report::run(out, &project, of),
+        WatchVerb::Verdict(args) => verdict::run(ctx, out, &project, args),
+        WatchVerb::Doctor(asked) => doctor::run(ctx, out, &project, asked),
+    }
+}
+
+/// Returns where the snapshots of a column are; a column without contract is misspelt.
+fn file(project: &Project, column: &ColumnPath) -> Result<Utf8PathBuf, CliError> {
+    let contract = project.contract_path(column);
+    if project.read(&contract)?.is_none() {
+        return Err(CliError::usage(format!("`{column}` has no contract"))
+            .at(&contract)
+            .hint(format!("write one with `cargo newcol add {column} ...`")));
+    }
+    let contract = project.root.join(contract);
+    Ok(store::path(contract.parent().unwrap_or(&project.root), column))
+}
+
+/// Parses the URL, which must be of an engine that can be watched.
+fn watched(
+    ctx: &Context,
+    project: &Project,
+    url: &str,
+) -> Result<(DatabaseUrl, OpenOptions), CliError> {
+    let url = project.url(url)?;
+    match url.backend() {
+        Backend::Postgres => Ok((url, ctx.open_options(Access::Read))),
+        other @ (Backend::Mysql | Backend::Sqlite) => Err(WatchError::Engine(other).into()),
+    }
+}
+
+impl From<WatchError> for CliError {
+    fn from(error: WatchError) -> Self {
+        let hint = error.hint();
+        match error {
+            WatchError::Engine(_) => {
+                Self::of(Exit::Usage, &error).at("--database-url").hint_maybe(hint)
+            }
+            WatchError::Store(error) => error.into(),
+            WatchError::Db(error) => Self::from(error).at("--database-url"),
+        }
+    }
+}
+
+impl From<StoreError> for CliError {
+    fn from(error: StoreError) -> Self {
+        Self::of(Exit::Failed, &error).at(error.path()).hint_maybe(error.hint())
+    }
+}

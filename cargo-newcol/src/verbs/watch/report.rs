@@ -1,0 +1,320 @@
+//! `watch report`.
+
+use newcol_core::watch::{
+    involve::role_name,
+    report::{IndexUse, Line, Report, Spell, TableUse},
+    series::Role,
+    store::Store,
+};
+use serde::Serialize;
+
+use super::{Column, file};
+use crate::{
+    context::Project,
+    error::{CliError, Exit},
+    output::Output,
+};
+
+/// Characters of a statement that are shown to people.
+const SHOWN: usize = 100;
+
+/// Statements that are shown to people; programs get all of them.
+const LINES: usize = 40;
+
+#[derive(Debug, Serialize)]
+struct StatementJson<'a> {
+    column: &'a str,
+    /// As a text: numbers of this size lose digits in many readers of JSON.
+    id: String,
+    role: &'static str,
+    uses: Vec<&'static str>,
+    layer: &'static str,
+    why: Option<&'a str>,
+    older_than_column: bool,
+    continues: Vec<String>,
+    before: Option<SpellJson>,
+    before_is_history: bool,
+    after: Option<SpellJson>,
+    text: Option<&'a str>,
+}
+
+#[derive(Debug, Clone, Copy, Serialize)]
+struct SpellJson {
+    seconds: f64,
+    calls: u64,
+    calls_per_hour: Option<f64>,
+    mean_ms: f64,
+    sd_ms: Option<f64>,
+    rows: u64,
+    blocks_per_call: Option<f64>,
+    wal_per_row: Option<f64>,
+}
+
+#[derive(Debug, Serialize)]
+struct ReportJson<'a> {
+    column: &'a str,
+    snapshots: usize,
+    from: f64,
+    to: f64,
+    column_absent_until: Option<f64>,
+    column_present_since: Option<f64>,
+    seconds_before: f64,
+    seconds_after: f64,
+    controls: usize,
+    hidden: u64,
+    hot_share_before: Option<f64>,
+    hot_share_after: Option<f64>,
+    indexes: Vec<IndexJson<'a>>,
+    gaps: Vec<GapJson>,
+    own_busy_ms: f64,
+    own_share: Option<f64>,
+}
+
+#[derive(Debug, Serialize)]
+struct IndexJson<'a> {
+    name: &'a str,
+    has_column: bool,
+    valid: bool,
+    unique: bool,
+    bytes: Option<f64>,
+    scans: Option<f64>,
+}
+
+#[derive(Debug, Serialize)]
+struct GapJson {
+    from: f64,
+    to: f64,
+    statement: Option<String>,
+    gap: &'static str,
+    sentence: String,
+}
+
+pub(super) fn run(out: &mut Output, project: &Project, of: &Column) -> Result<Exit, CliError> {
+    let column = &of.column;
+    let path = file(project, column)?;
+    let report = match Store::read(&path, column)? {
+        Some(mut store) => Report::of(&mut store)?,
+        None => None,
+    };
+    let Some(report) = report else {
+        out.status(&format!(
+            "`{column}` has no snapshot yet; begin with `cargo newcol watch baseline {column} --database-url <URL>`"
+        ));
+        return Ok(Exit::Nothing);
+    };
+    let column = column.to_string();
+    if out.is_json() {
+        json(out, &column, &report);
+    } else {
+        human(out, &column, &report);
+    }
+    Ok(Exit::Done)
+}
+
+fn json(out: &mut Output, column: &str, report: &Report) {
+    for line in &report.lines {
+        out.json(
+            "newcol-watch-statement",
+            &StatementJson {
+                column,
+                id: line.id.to_string(),
+                role: role_name(line.role),
+                uses: line.uses.iter().map(|role| role_name(*role)).collect(),
+                layer: line.layer.name(),
+                why: line.why.as_deref(),
+                older_than_column: line.is_of_old,
+                continues: line.heirs_of.iter().map(ToString::to_string).collect(),
+                before: line.before.as_ref().map(SpellJson::of),
+                before_is_history: line.is_history,
+                after: line.after.as_ref().map(SpellJson::of),
+                text: line.text.as_deref(),
+            },
+        );
+    }
+    out.json(
+        "newcol-watch-report",
+        &ReportJson {
+            column,
+            snapshots: report.snapshots,
+            from: report.span.0,
+            to: report.span.1,
+            column_absent_until: report.absent_until,
+            column_present_since: report.present_since,
+            seconds_before: report.covered.0,
+            seconds_after: report.covered.1,
+            controls: report.controls,
+            hidden: report.hidden,
+            hot_share_before: report.table.0.hot_share(),
+            hot_share_after: report.table.1.hot_share(),
+            indexes: report.indexes.iter().map(IndexJson::of).collect(),
+            gaps: report
+                .gaps
+                .iter()
+                .map(|gap| GapJson {
+                    from: gap.span.0,
+                    to: gap.span.1,
+                    statement: gap.statement.map(|id| id.to_string()),
+                    gap: gap.gap.stored().0,
+                    sentence: gap.gap.to_string(),
+                })
+                .collect(),
+            own_busy_ms: report.own.busy_ms,
+            own_share: report.own.share(),
+        },
+    );
+}
+
+impl<'a> IndexJson<'a> {
+    fn of(index: &'a IndexUse) -> Self {
+        let IndexUse { name, has_column, is_valid, is_unique, bytes, scans } = index;
+        Self {
+            name,
+            has_column: *has_column,
+            valid: *is_valid,
+            unique: *is_unique,
+            bytes: *bytes,
+            scans: *scans,
+        }
+    }
+}
+
+impl SpellJson {
+    fn of(spell: &Spell) -> Self {
+        Self {
+            seconds: spell.seconds,
+            calls: spell.calls,
+            calls_per_hour: spell.per_hour(),
+            mean_ms: spell.mean_ms,
+            sd_ms: spell.sd_ms,
+            rows: spell.rows,
+            blocks_per_call: spell.blocks_per_call(),
+            wal_per_row: spell.wal_per_row(),
+        }
+    }
+}
+
+fn human(out: &mut Output, column: &str, report: &Report) {
+    out.heading(
+        column,
+        &format!(
+            "{} snapshots from {} to {}",
+            report.snapshots,
+            at(report.span.0),
+            at(report.span.1)
+        ),
+    );
+    out.say(&match (report.absent_until, report.present_since) {
+        (Some(from), Some(to)) => format!("  the column came between {} and {}", at(from), at(to)),
+        (None, Some(_)) => {
+            "  the column was there at the first snapshot: nothing proves what is older".to_owned()
+        }
+        (_, None) => "  the column is not there yet".to_owned(),
+    });
+    if !report.has_statements {
+        out.say("  there are no statistics of statements; `cargo newcol watch doctor` says why");
+    }
+    for line in report.lines.iter().take(LINES) {
+        statement(out, line);
+    }
+    out.say("");
+    if let Some(more) = report.lines.len().checked_sub(LINES + 1) {
+        out.say(&format!("  {} more with `--message-format json`", more + 1));
+    }
+    out.say(&format!("  {} statements of other tables to compare with", report.controls));
+    if report.hidden > 0 {
+        out.say(&format!("  {} statements of others are hidden from the role", report.hidden));
+    }
+    table(out, &report.table);
+    for index in &report.indexes {
+        out.say(&format!("  index {}", described(index)));
+    }
+    for gap in &report.gaps {
+        let of = gap.statement.map(|id| format!("statement {id}: ")).unwrap_or_default();
+        out.say(&format!("  gap from {} to {}: {of}{}", at(gap.span.0), at(gap.span.1), gap.gap));
+    }
+    let share = report
+        .own
+        .share()
+        .map(|share| format!(", {:.4} % of what all statements took", share * 100.0));
+    out.say(&format!(
+        "  watching took at most {:.0} ms of the server's time in {:.0} s{}",
+        report.own.busy_ms,
+        report.own.seconds,
+        share.unwrap_or_default()
+    ));
+}
+
+fn statement(out: &mut Output, line: &Line) {
+    let text = line.text.as_deref().unwrap_or("(its text is not known)");
+    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let shown: String = match words.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}...", &words[..end]),
+        None => words,
+    };
+    out.say("");
+    out.heading(role_name(line.role), &shown);
+    let why = line.why.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+    let heirs: Vec<String> = line.heirs_of.iter().map(ToString::to_string).collect();
+    let heirs = match heirs.as_slice() {
+        [] => String::new(),
+        all => format!("; continues {}", all.join(", ")),
+    };
+    out.say(&format!("  {} (by {}{why}{heirs})", line.id, line.layer));
+    let before = if line.is_history { "counted before" } else { "before" };
+    for (label, spell) in [(before, &line.before), ("after", &line.after)] {
+        if let Some(spell) = spell {
+            let writes = line.uses.contains(&Role::Writes);
+            out.say(&format!("    {label:<14} {}", figures(spell, writes)));
+        }
+    }
+}
+
+/// Returns the figures of a statement in a line; what reading logs is chance.
+fn figures(spell: &Spell, writes: bool) -> String {
+    let mut parts = Vec::new();
+    parts.extend(spell.per_hour().map(|calls| format!("{calls:.1} calls/h")));
+    parts.push(match spell.sd_ms {
+        Some(sd) => format!("{:.3} ± {sd:.3} ms", spell.mean_ms),
+        None => format!("{:.3} ms", spell.mean_ms),
+    });
+    parts.extend(spell.blocks_per_call().map(|blocks| format!("{blocks:.1} blocks/call")));
+    let wal = spell.wal_per_row().filter(|_| writes);
+    parts.extend(wal.map(|bytes| format!("{bytes:.0} B of WAL/row")));
+    parts.join(", ")
+}
+
+fn table(out: &mut Output, (before, after): &(TableUse, TableUse)) {
+    for (label, of) in [("before", before), ("after", after)] {
+        if let Some(share) = of.hot_share() {
+            out.say(&format!(
+                "  {label}: {:.0} % of {:.0} updates were HOT",
+                share * 100.0,
+                of.updated.unwrap_or_default()
+            ));
+        }
+    }
+}
+
+fn described(index: &IndexUse) -> String {
+    let mut parts = vec![index.name.clone()];
+    if index.has_column {
+        parts.push("on the column".to_owned());
+    }
+    if !index.is_valid {
+        parts.push("not valid".to_owned());
+    }
+    parts.push(match index.bytes {
+        Some(bytes) => format!("{:.0} kB", bytes / 1024.0),
+        None => "size unknown: it was locked".to_owned(),
+    });
+    parts.extend(index.scans.map(|scans| format!("{scans:.0} scans since")));
+    parts.join(", ")
+}
+
+/// Returns a time in seconds since the epoch as people write it, in UTC.
+fn at(seconds: f64) -> String {
+    #[expect(clippy::cast_possible_truncation, reason = "seconds")]
+    let second = seconds as i64;
+    jiff::Timestamp::from_second(second)
+        .map_or_else(|_| seconds.to_string(), |at| at.strftime("%Y-%m-%d %H:%M:%S").to_string())
+}

@@ -1,0 +1,161 @@
+//! `watch baseline` and `watch snap`.
+
+use camino::Utf8PathBuf;
+use newcol_core::{
+    backend::Backend,
+    db::{Access, DatabaseUrl},
+    ident::ColumnPath,
+    watch::{
+        collect::{Purpose, Settings, Taken, take},
+        doctor::{State, needs},
+        identity::Gap,
+        session::Watcher,
+        store::Store,
+    },
+};
+use serde::Serialize;
+
+use super::{Asked, file, watched};
+use crate::{
+    context::{Context, Project},
+    error::{CliError, Exit},
+    output::Output,
+};
+
+#[derive(Debug, Serialize)]
+struct TakenJson<'a> {
+    column: &'a str,
+    database: String,
+    purpose: &'static str,
+    file: String,
+    on_table: usize,
+    unread: usize,
+    has_baseline: bool,
+    gaps: Vec<String>,
+    busy_ms: f64,
+}
+
+pub(super) fn run(
+    ctx: &Context,
+    out: &mut Output,
+    project: &Project,
+    asked: &Asked,
+    purpose: Purpose,
+) -> Result<Exit, CliError> {
+    let column = &asked.of.column;
+    let path = file(project, column)?;
+    let (url, options) = watched(ctx, project, &asked.database_url)?;
+    let mut store = Store::write(&path, column)?;
+    let taken =
+        take((&url, &options), &mut store, column, (purpose, now(ctx)), Settings::default())?;
+    let what = match purpose {
+        Purpose::Baseline => "baseline",
+        Purpose::Snap => "snapshot",
+    };
+    let Taken { stored, gaps, on_table, unread, has_baseline, sight } = &taken;
+    let whole: Vec<&Gap> = gaps.iter().filter(|(id, _)| id.is_none()).map(|(_, gap)| gap).collect();
+    out.json(
+        "newcol-watch-snapshot",
+        &TakenJson {
+            column: &column.to_string(),
+            database: url.describe(),
+            purpose: what,
+            file: project.relative(&path).to_string(),
+            on_table: *on_table,
+            unread: *unread,
+            has_baseline: *has_baseline,
+            gaps: whole.iter().map(ToString::to_string).collect(),
+            busy_ms: stored.busy_ms,
+        },
+    );
+    let statements = if *on_table == 1 { "statement" } else { "statements" };
+    out.say(&format!(
+        "{what} of {column} in {}: {on_table} {statements} on the table",
+        url.describe()
+    ));
+    out.detail(&format!("the server worked for it for {:.1} ms", stored.busy_ms));
+    if *unread > 0 {
+        let (are, whose) = if *unread == 1 {
+            ("statement is", "its text is")
+        } else {
+            ("statements are", "their texts are")
+        };
+        out.status(&format!("{unread} {are} new: {whose} read ten minutes after the last ones"));
+    }
+    for gap in whole {
+        match gap {
+            // What is missing now is said below.
+            Gap::NoStatements | Gap::NoTable => {}
+            gap if gap.hides_all() => {
+                out.warn(&format!("{gap}: nothing is said of the time since the last snapshot"));
+            }
+            gap => out.warn(&gap.to_string()),
+        }
+    }
+    for need in needs(sight, column).into_iter().filter(|need| need.state > State::Met) {
+        out.warn(&need.sentence);
+    }
+    if !has_baseline && sight.has_table {
+        let lost = if sight.version >= 170_000 {
+            "only statements that the server counts since before it are known not to touch it"
+        } else {
+            "no statement is known for certain not to touch it"
+        };
+        out.warn(&format!(
+            "there is no baseline from before `{column}`: {lost}, the others are judged by their texts, and nothing is known of what they cost without it"
+        ));
+    }
+    Ok(Exit::Done)
+}
+
+/// Takes a baseline before the column comes, if one can be had: never fails, and says why not.
+pub(in crate::verbs) fn before_expand(
+    ctx: &Context,
+    out: &mut Output,
+    project: &Project,
+    column: &ColumnPath,
+    url: &DatabaseUrl,
+) {
+    match url.backend() {
+        Backend::Postgres => {}
+        // Nothing is watched there.
+        Backend::Mysql | Backend::Sqlite => return,
+    }
+    match unasked(ctx, project, column, url) {
+        Ok(Some(file)) => out.status(&format!("baseline for `cargo newcol watch`: {file}")),
+        Ok(None) => {}
+        Err(why) => out.status(&format!("no baseline for `cargo newcol watch`: {why}")),
+    }
+}
+
+/// Takes a baseline and returns its file; nothing where the column is there already.
+fn unasked(
+    ctx: &Context,
+    project: &Project,
+    column: &ColumnPath,
+    url: &DatabaseUrl,
+) -> Result<Option<Utf8PathBuf>, String> {
+    let in_words = |error: CliError| [vec![error.message], error.causes].concat().join(": ");
+    let options = ctx.open_options(Access::Read);
+    let mut watcher = Watcher::open(url, &options).map_err(|error| in_words(error.into()))?;
+    let sight = watcher.sight(column).map_err(|error| in_words(error.into()))?;
+    drop(watcher);
+    if sight.has_column {
+        return Ok(None);
+    }
+    let missing = needs(&sight, column).into_iter().find(|need| need.state == State::Missing);
+    if let Some(need) = missing {
+        return Err(need.sentence);
+    }
+    let path = file(project, column).map_err(in_words)?;
+    let mut store = Store::write(&path, column).map_err(|error| in_words(error.into()))?;
+    let wanted = (Purpose::Baseline, now(ctx));
+    take((url, &options), &mut store, column, wanted, Settings::default())
+        .map_err(|error| in_words(error.into()))?;
+    Ok(Some(project.relative(&path)))
+}
+
+#[expect(clippy::cast_precision_loss, reason = "microseconds fit for centuries")]
+fn now(ctx: &Context) -> f64 {
+    ctx.now().as_microsecond() as f64 / 1e6
+}

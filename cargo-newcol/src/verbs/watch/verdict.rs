@@ -1,0 +1,229 @@
+//! `watch verdict`, and the same as a page.
+
+use std::fs;
+
+use camino::Utf8PathBuf;
+use clap::{Args, ValueEnum};
+use newcol_core::watch::{
+    assess::{Assessment, assess},
+    effect::{Compared, Comparison, Finding, Refusal, Signal},
+    page::watch::Watched,
+    store::Store,
+};
+use serde::Serialize;
+
+use super::{Column, file};
+use crate::{
+    context::{Context, Project},
+    error::{CliError, Exit},
+    output::Output,
+};
+
+/// Characters of a statement that are shown to people.
+const SHOWN: usize = 100;
+
+#[derive(Debug, Args)]
+pub(super) struct VerdictArgs {
+    #[command(flatten)]
+    of: Column,
+    /// Words for which the exit code is 100
+    #[arg(long, value_enum, value_name = "WORD", value_delimiter = ',')]
+    fail_on: Vec<Word>,
+    /// Write a page for people too: one file, which loads nothing
+    #[arg(long, value_name = "FILE")]
+    html: Option<Utf8PathBuf>,
+}
+
+/// The words of a verdict.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Word {
+    /// A statement became slower, or its plan worse
+    Regression,
+    /// Nothing uses the index
+    Drop,
+    /// Another index would do the same for less
+    Change,
+    /// Too early, or too close, to tell
+    Wait,
+    /// Not to be told like this
+    Unknown,
+}
+
+impl Word {
+    fn text(self) -> &'static str {
+        match self {
+            Self::Regression => "REGRESSION",
+            Self::Drop => "DROP?",
+            Self::Change => "CHANGE",
+            Self::Wait => "WAIT",
+            Self::Unknown => "UNKNOWN",
+        }
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct VerdictJson<'a> {
+    column: &'a str,
+    verdict: &'static str,
+    sentence: String,
+    level: String,
+    from: f64,
+    to: f64,
+    controls: usize,
+    /// Signals of which nothing could be compared, with the reason.
+    not_compared: Vec<(String, String)>,
+    statements: Vec<ComparedJson<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct ComparedJson<'a> {
+    /// As a text: numbers of this size lose digits in many readers of JSON.
+    id: String,
+    signal: String,
+    before: f64,
+    after: f64,
+    calls_before: u64,
+    calls_after: u64,
+    percent: f64,
+    percent_from: f64,
+    percent_to: f64,
+    adjusted_p: f64,
+    finding: &'static str,
+    text: Option<&'a str>,
+}
+
+pub(super) fn run(
+    ctx: &Context,
+    out: &mut Output,
+    project: &Project,
+    args: &VerdictArgs,
+) -> Result<Exit, CliError> {
+    let column = &args.of.column;
+    let path = file(project, column)?;
+    let assessment = match Store::read(&path, column)? {
+        Some(mut store) => assess(&mut store)?,
+        None => None,
+    };
+    let Some(assessment) = assessment else {
+        out.status(&format!(
+            "`{column}` has no snapshot yet; begin with `cargo newcol watch baseline {column} --database-url <URL>`"
+        ));
+        return Ok(Exit::Nothing);
+    };
+    let column = column.to_string();
+    if out.is_json() {
+        json(out, &column, &assessment);
+    } else {
+        human(out, &column, &assessment);
+    }
+    if let Some(html) = &args.html {
+        let page = page(ctx, &column, &assessment);
+        fs::write(ctx.cwd().join(html), page).map_err(|error| {
+            CliError::of(Exit::Failed, &error).saying("could not write the page").at(html)
+        })?;
+        out.status(&format!("wrote {html}"));
+    }
+    let word = assessment.judgement.verdict.word();
+    let fails = args.fail_on.iter().any(|wanted| wanted.text() == word);
+    Ok(if fails { Exit::Findings } else { Exit::Done })
+}
+
+fn human(out: &mut Output, column: &str, assessment: &Assessment) {
+    out.heading(column, &assessment.judgement.to_string());
+    if let newcol_core::watch::verdict::Verdict::Unknown(reasons) = &assessment.judgement.verdict {
+        for reason in reasons {
+            out.say(&format!("  {reason}: {}", reason.way_out()));
+        }
+    }
+    for (signal, comparison) in assessment.comparisons.iter().map(|one| (one.signal, one)) {
+        for query in comparison.findings() {
+            let text = assessment.texts.get(&query.id).map_or("", String::as_str);
+            let words: Vec<&str> = text.split_whitespace().collect();
+            let text: String = words.join(" ").chars().take(SHOWN).collect();
+            out.say(&format!(
+                "  {signal} {:+.0} %, {:.3} -> {:.3}: {text}",
+                query.effect.percent(),
+                query.before,
+                query.after
+            ));
+        }
+    }
+    for (signal, refusal) in &assessment.refused {
+        out.detail(&format!("{signal}: {refusal}"));
+    }
+}
+
+fn json(out: &mut Output, column: &str, assessment: &Assessment) {
+    let of = |comparison: &'_ Comparison| {
+        let signal = comparison.signal;
+        comparison.queries.iter().map(move |query| (signal, query.clone())).collect::<Vec<_>>()
+    };
+    let statements = assessment
+        .comparisons
+        .iter()
+        .flat_map(of)
+        .map(|(signal, query)| ComparedJson::of(assessment, signal, &query));
+    let refused = |(signal, refusal): &(Signal, Refusal)| (signal.to_string(), refusal.to_string());
+    let judgement = &assessment.judgement;
+    out.json(
+        "newcol-watch-verdict",
+        &VerdictJson {
+            column,
+            verdict: judgement.verdict.word(),
+            sentence: judgement.verdict.to_string(),
+            level: judgement.level.to_string(),
+            from: judgement.window.0,
+            to: judgement.window.1,
+            controls: assessment.controls.len(),
+            not_compared: assessment.refused.iter().map(refused).collect(),
+            statements: statements.collect(),
+        },
+    );
+}
+
+impl<'a> ComparedJson<'a> {
+    fn of(assessment: &'a Assessment, signal: Signal, query: &Compared) -> Self {
+        let percent = |log: f64| log.exp_m1() * 100.0;
+        Self {
+            id: query.id.to_string(),
+            signal: signal.to_string(),
+            before: query.before,
+            after: query.after,
+            calls_before: query.calls.0,
+            calls_after: query.calls.1,
+            percent: query.effect.percent(),
+            percent_from: percent(query.effect.interval.0),
+            percent_to: percent(query.effect.interval.1),
+            adjusted_p: query.effect.adjusted_p,
+            finding: match query.effect.finding {
+                Finding::Changed => "changed",
+                Finding::Small => "small",
+                Finding::Chance => "chance",
+            },
+            text: assessment.texts.get(&query.id).map(String::as_str),
+        }
+    }
+}
+
+fn page(ctx: &Context, column: &str, assessment: &Assessment) -> String {
+    let origin =
+        format!("written by cargo newcol {} on {}", env!("CARGO_PKG_VERSION"), ctx.today());
+    let end = assessment.judgement.window.1;
+    Watched {
+        column,
+        origin: &origin,
+        judgement: &assessment.judgement,
+        comparisons: &assessment.comparisons,
+        series: &assessment.series,
+        controls: &assessment.controls,
+        names: &assessment.texts,
+        // Without a column all is before.
+        split: assessment.split.unwrap_or(newcol_core::watch::effect::Split::at(end)),
+        marks: &[],
+        table: &[],
+        scans: &[],
+        balance: None,
+    }
+    .report()
+    .to_html()
+}

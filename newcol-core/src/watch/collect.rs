@@ -1,0 +1,481 @@
+//! Takes a snapshot, holds it against the last one, and keeps what happened in between.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use super::{
+    identity::{Gap, Identity, compare},
+    involve::{Catalog, Involvement, Proof, fingerprint, involve, role_name},
+    moments::{Change, Cumulative, Moments, change},
+    series::{QueryId, Role, Window},
+    session::{MARK, Sight, Watcher},
+    snapshot::{Counters, Depth, Snapshot},
+    store::{Known, Last, Store, StoreError, Stored, Track},
+};
+use crate::{
+    backend::Backend,
+    db::{DatabaseUrl, DbError, OpenOptions},
+    ident::ColumnPath,
+};
+
+/// How a snapshot is taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Settings {
+    /// Texts, which lie in one file of the server, are read again for new statements this often.
+    pub texts_every: Duration,
+    /// How many statements of other tables are kept to compare with.
+    pub controls: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { texts_every: Duration::from_secs(600), controls: 200 }
+    }
+}
+
+/// What a snapshot is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// To prove later which statements are older than the column.
+    Baseline,
+    /// To see what happened since the last one.
+    Snap,
+}
+
+/// What a snapshot has brought.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Taken {
+    /// The snapshot.
+    pub stored: Stored,
+    /// What stands between it and the last one.
+    pub gaps: Vec<(Option<QueryId>, Gap)>,
+    /// Statements on the table that are known by now.
+    pub on_table: usize,
+    /// Statements whose text is not read yet.
+    pub unread: usize,
+    /// Whether an earlier snapshot, or this one, knew the table without the column.
+    pub has_baseline: bool,
+    /// What the role may see.
+    pub sight: Sight,
+}
+
+/// Why no snapshot was taken.
+#[derive(Debug, thiserror::Error)]
+pub enum WatchError {
+    /// The engine keeps no statistics that this can read.
+    #[error("{}", engine_sentence(*.0))]
+    Engine(Backend),
+    /// The file.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The server.
+    #[error(transparent)]
+    Db(#[from] DbError),
+}
+
+fn engine_sentence(backend: Backend) -> &'static str {
+    match backend {
+        Backend::Postgres => "PostgreSQL is watched",
+        Backend::Mysql => {
+            "only PostgreSQL is watched so far: nothing is read of performance_schema or userstat"
+        }
+        Backend::Sqlite => {
+            "SQLite runs inside of the application and keeps no statistics that another program could read"
+        }
+    }
+}
+
+impl WatchError {
+    /// Returns the way out where there is one.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Engine(Backend::Postgres) => None,
+            Self::Engine(Backend::Mysql) => Some(
+                "compare `events_statements_summary_by_digest` before and after by hand".to_owned(),
+            ),
+            Self::Engine(Backend::Sqlite) => Some(
+                "time the queries in the application, with Diesel's `Instrumentation`".to_owned(),
+            ),
+            Self::Store(error) => error.hint(),
+            Self::Db(error) => error.hint(),
+        }
+    }
+}
+
+/// Takes a snapshot over a connection of its own, at a time by our clock.
+///
+/// Whatever the server says of permissions, a snapshot holds what can be seen and names the rest.
+///
+/// # Errors
+///
+/// Where the server does not answer, or the file cannot be written: then it is as it was.
+pub fn take(
+    (url, options): (&DatabaseUrl, &OpenOptions),
+    store: &mut Store,
+    column: &ColumnPath,
+    (purpose, local): (Purpose, f64),
+    settings: Settings,
+) -> Result<Taken, WatchError> {
+    match url.backend() {
+        Backend::Postgres => {}
+        other @ (Backend::Mysql | Backend::Sqlite) => return Err(WatchError::Engine(other)),
+    }
+    let mut watcher = Watcher::open(url, options)?;
+    // Nobody else writes between what was last seen and what is seen now.
+    store.change(|store| {
+        let last = store.last()?;
+        let wants = |identity: &Identity, now: f64, counters: &[Counters]| {
+            depth(last.as_ref(), (purpose, now), settings, identity, counters)
+        };
+        let snapshot = watcher.read(|reading| reading.snapshot(column, local, wants))?;
+        let busy_ms = watcher.busy().as_secs_f64() * 1000.0;
+        keep(store, last.as_ref(), &snapshot, (purpose, busy_ms), settings)
+    })
+}
+
+/// Says whether texts are wanted, too.
+fn depth(
+    last: Option<&Last>,
+    (purpose, now): (Purpose, f64),
+    settings: Settings,
+    identity: &Identity,
+    counters: &[Counters],
+) -> Depth {
+    let Some(last) = last else { return Depth::Texts };
+    let was = &last.stored.identity;
+    let is_other = was.column != identity.column
+        || was.table != identity.table
+        || was.system != identity.system
+        || was.database != identity.database
+        || last.texts_at.is_none();
+    let is_new = |counters: &Counters| {
+        last.statements.get(&counters.id).is_none_or(|known| known.track == Track::Unread)
+    };
+    let is_due = last.texts_at.is_some_and(|at| now - at >= settings.texts_every.as_secs_f64());
+    if purpose == Purpose::Baseline || is_other || (is_due && counters.iter().any(is_new)) {
+        Depth::Texts
+    } else {
+        Depth::Counters
+    }
+}
+
+fn keep(
+    store: &mut Store,
+    last: Option<&Last>,
+    snapshot: &Snapshot,
+    (purpose, busy_ms): (Purpose, f64),
+    settings: Settings,
+) -> Result<Taken, WatchError> {
+    let Snapshot { identity, taken, .. } = snapshot;
+    let between =
+        last.map(|last| compare((&last.stored.identity, last.stored.taken), (identity, *taken)));
+    let mut gaps = between.unwrap_or_default();
+    let ended = gaps.iter().any(Gap::ends_epoch);
+    let epoch = last.map_or(1, |last| last.stored.epoch + i64::from(ended));
+    let last = last.filter(|_| !ended);
+    if snapshot.statements.is_none() {
+        gaps.push(Gap::NoStatements);
+    }
+    if identity.table.is_none() {
+        gaps.push(Gap::NoTable);
+    }
+    let now = snapshot.statements.as_deref().unwrap_or_default();
+    let mut statements = last.map(|last| last.statements.clone()).unwrap_or_default();
+    let fresh = noted(&mut statements, now, identity);
+    let mut delta = Delta::default();
+    if let Some(last) = last.filter(|last| last.stored.has_statements)
+        && snapshot.statements.is_some()
+    {
+        delta = Delta::between(last, snapshot, &statements);
+        if identity.evictions.is_none() {
+            gaps.extend(delta.guessed(last));
+        }
+    }
+    if gaps.iter().any(Gap::hides_all) {
+        delta = Delta::default();
+    }
+    let judged = judge(&mut statements, snapshot, last, settings);
+    let own = |counters: &&Counters| {
+        statements.get(&counters.id).is_some_and(|known| known.track == Track::Own)
+    };
+    let sum = |all: &mut dyn Iterator<Item = &Counters>| -> f64 {
+        all.filter(|counters| counters.is_top).map(|counters| counters.times.total_ms).sum()
+    };
+    let mut stored = Stored {
+        id: 0,
+        epoch,
+        identity: identity.clone(),
+        taken: *taken,
+        is_baseline: purpose == Purpose::Baseline,
+        busy_ms,
+        all_ms: sum(&mut now.iter()),
+        own_ms: sum(&mut now.iter().filter(own)),
+        hidden: snapshot.hidden,
+        has_statements: snapshot.statements.is_some(),
+    };
+    let gaps: Vec<(Option<QueryId>, Gap)> = gaps
+        .into_iter()
+        .map(|gap| (None, gap))
+        .chain(delta.restarted.iter().map(|id| (Some(*id), Gap::Restarted)))
+        .collect();
+    stored.id = store.add_snapshot(&stored, snapshot.texts.is_some(), &snapshot.measures)?;
+    store.add_gaps(stored.id, &gaps)?;
+    let history = history(now, snapshot);
+    let fresh = fresh.iter().filter_map(|id| Some((*id, history.get(id)?)));
+    store.add_statements((epoch, stored.id), identity.column, fresh)?;
+    for (id, involvement) in &judged {
+        if let Some(known) = statements.get(id) {
+            store.judge(epoch, *id, known, involvement)?;
+        }
+    }
+    store.add_windows(stored.id, delta.windows.iter().map(|(id, window)| (*id, window)))?;
+    let is_kept = |counters: &&Counters| {
+        statements.get(&counters.id).is_none_or(|known| known.track.is_kept())
+    };
+    store.replace_counters(epoch, now.iter().filter(is_kept))?;
+    if !judged.is_empty() {
+        store.forget_ignored()?;
+    }
+    let count = |track: Track| statements.values().filter(|known| known.track == track).count();
+    Ok(Taken {
+        gaps,
+        on_table: count(Track::Table),
+        unread: count(Track::Unread),
+        has_baseline: (identity.column.is_none() && identity.table.is_some())
+            || last.is_some_and(|last| last.absent_at.is_some()),
+        sight: snapshot.sight.clone(),
+        stored,
+    })
+}
+
+/// Adds statements that were not seen before, and returns them.
+fn noted(
+    statements: &mut BTreeMap<QueryId, Known>,
+    now: &[Counters],
+    identity: &Identity,
+) -> BTreeSet<QueryId> {
+    let mut fresh = BTreeSet::new();
+    for counters in now {
+        statements.entry(counters.id).or_insert_with(|| {
+            fresh.insert(counters.id);
+            Known {
+                first_column: identity.column,
+                text: None,
+                track: Track::Unread,
+                judged: None,
+                is_of_old: identity.column.is_none(),
+                lineage: None,
+            }
+        });
+    }
+    fresh
+}
+
+/// Returns what counters hold, per statement, since the server began to count.
+fn history(now: &[Counters], snapshot: &Snapshot) -> BTreeMap<QueryId, Window> {
+    let mut windows = BTreeMap::new();
+    let begun = snapshot.identity.stats_reset.unwrap_or(snapshot.identity.started);
+    for counters in now {
+        if let Change::Ran(moments) = change(&Cumulative::NONE, &counters.times) {
+            let from = counters.since.unwrap_or(begun);
+            let span = (from, snapshot.taken.server);
+            add(&mut windows, counters.id, span, moments, (counters, None));
+        }
+    }
+    windows
+}
+
+/// What happened between two snapshots.
+#[derive(Debug, Default)]
+struct Delta {
+    windows: BTreeMap<QueryId, Window>,
+    /// Statements whose counters began anew or have gone.
+    restarted: BTreeSet<QueryId>,
+}
+
+impl Delta {
+    fn between(last: &Last, snapshot: &Snapshot, statements: &BTreeMap<QueryId, Known>) -> Self {
+        let mut delta = Self::default();
+        let span = (last.stored.taken.server, snapshot.taken.server);
+        let now = snapshot.statements.as_deref().unwrap_or_default();
+        // What was hidden is not new when it comes to light.
+        let saw_all = last.stored.hidden <= snapshot.hidden;
+        let mut seen = BTreeSet::new();
+        for counters in now {
+            if !statements.get(&counters.id).is_none_or(|known| known.track.is_kept()) {
+                continue;
+            }
+            let key = (counters.id, counters.caller.clone(), counters.is_top);
+            let before = last.counters.get(&key);
+            seen.insert(key);
+            let is_new = counters.since.map_or(saw_all, |since| since >= span.0);
+            let (from, is_same) = match before {
+                Some(before) => {
+                    let apart = |(a, b): (f64, f64)| (a - b).abs() > 1e-3;
+                    (&before.times, !before.since.zip(counters.since).is_some_and(apart))
+                }
+                None if is_new => (&Cumulative::NONE, true),
+                None => continue,
+            };
+            // As many calls as before, in another time: of another life.
+            let is_same = is_same
+                && !(from.calls == counters.times.calls
+                    && from.total_ms != counters.times.total_ms);
+            match change(from, &counters.times) {
+                Change::Ran(moments) if is_same => {
+                    add(&mut delta.windows, counters.id, span, moments, (counters, before));
+                }
+                Change::Idle if is_same => {}
+                Change::Ran(_) | Change::Idle | Change::Reset => {
+                    delta.restarted.insert(counters.id);
+                }
+            }
+        }
+        let gone = last.counters.keys().filter(|key| !seen.contains(*key)).map(|(id, ..)| *id);
+        delta.restarted.extend(gone);
+        // A part of what it did is lost.
+        delta.windows.retain(|id, _| !delta.restarted.contains(id));
+        delta
+    }
+
+    /// Says what has happened to counters that the server does not explain (13).
+    fn guessed(&self, last: &Last) -> Option<Gap> {
+        let ids: BTreeSet<QueryId> = last.counters.keys().map(|(id, ..)| *id).collect();
+        if self.restarted.is_empty() {
+            None
+        } else if ids.iter().all(|id| self.restarted.contains(id)) {
+            Some(Gap::StatsReset)
+        } else {
+            Some(Gap::Evicted { times: None })
+        }
+    }
+}
+
+/// Adds what one caller did to what the statement did.
+fn add(
+    windows: &mut BTreeMap<QueryId, Window>,
+    id: QueryId,
+    (from, to): (f64, f64),
+    moments: Moments,
+    (after, before): (&Counters, Option<&Counters>),
+) {
+    let rows = after.rows.saturating_sub(before.map_or(0, |before| before.rows));
+    let blocks = after.blocks.saturating_sub(before.map_or(0, |before| before.blocks));
+    let old_wal = before.map_or(Some(0), |before| before.wal_bytes);
+    let wal = after.wal_bytes.zip(old_wal).map(|(after, before)| after.saturating_sub(before));
+    let total = |moments: &Moments| moments.mean_ms * moments.calls as f64;
+    match windows.entry(id) {
+        std::collections::btree_map::Entry::Vacant(entry) => {
+            entry.insert(Window {
+                from,
+                to,
+                calls: moments.calls,
+                total_ms: total(&moments),
+                sd_ms: moments.sd_ms,
+                rows,
+                blocks,
+                wal_bytes: wal,
+            });
+        }
+        std::collections::btree_map::Entry::Occupied(mut entry) => {
+            let window = entry.get_mut();
+            let so_far = Moments {
+                calls: window.calls,
+                mean_ms: window.mean_ms().unwrap_or_default(),
+                sd_ms: window.sd_ms,
+            };
+            let both = so_far.merge(moments);
+            window.from = window.from.min(from);
+            window.calls = both.calls;
+            window.total_ms = total(&both);
+            window.sd_ms = both.sd_ms;
+            window.rows += rows;
+            window.blocks += blocks;
+            window.wal_bytes = window.wal_bytes.zip(wal).map(|(a, b)| a + b);
+        }
+    }
+}
+
+/// Finds out of every statement how it uses the column, and returns those of which something new is
+/// known.
+fn judge(
+    statements: &mut BTreeMap<QueryId, Known>,
+    snapshot: &Snapshot,
+    last: Option<&Last>,
+    settings: Settings,
+) -> Vec<(QueryId, Involvement)> {
+    let (Some(texts), Some(catalog)) = (&snapshot.texts, &snapshot.catalog) else {
+        return Vec::new();
+    };
+    let column = snapshot.identity.column;
+    let absent_at = last.and_then(|last| last.absent_at);
+    let mut totals: BTreeMap<QueryId, f64> = BTreeMap::new();
+    let mut since: BTreeMap<QueryId, f64> = BTreeMap::new();
+    for counters in snapshot.statements.iter().flatten() {
+        *totals.entry(counters.id).or_default() += counters.times.total_ms;
+        if let Some(at) = counters.since {
+            let first = since.entry(counters.id).or_insert(at);
+            *first = first.min(at);
+        }
+    }
+    let mut judged = Vec::new();
+    let mut spare = settings
+        .controls
+        .saturating_sub(statements.values().filter(|known| known.track == Track::Control).count());
+    let mut by_time: Vec<(QueryId, f64)> =
+        statements.keys().map(|id| (*id, totals.get(id).copied().unwrap_or_default())).collect();
+    by_time.sort_by(|a, b| b.1.total_cmp(&a.1));
+    for (id, _) in by_time {
+        let Some(known) = statements.get_mut(&id) else { continue };
+        let is_older = since.get(&id).zip(absent_at).is_some_and(|(since, at)| *since < at);
+        known.is_of_old = column.is_none() || known.first_column != column || is_older;
+        let text = texts.get(&id).or(known.text.as_ref()).cloned();
+        let (track, involvement) = weigh(text.as_deref(), known, catalog, &mut spare);
+        known.lineage = text
+            .as_deref()
+            .filter(|_| track == Track::Table)
+            .and_then(|text| fingerprint(text, catalog));
+        known.text = text.filter(|_| track.is_kept());
+        known.track = track;
+        let found = (role_name(involvement.role()).to_owned(), involvement.layer.name().to_owned());
+        let is_news = known.judged.as_ref() != Some(&found);
+        if is_news {
+            known.judged = Some(found);
+            judged.push((id, involvement));
+        }
+    }
+    judged
+}
+
+/// Says what is done with a statement, and how it uses the column.
+fn weigh(
+    text: Option<&str>,
+    known: &Known,
+    catalog: &Catalog,
+    spare: &mut usize,
+) -> (Track, Involvement) {
+    let proof = if known.is_of_old { Proof::Before } else { Proof::Open };
+    let involvement = involve(text, proof, catalog);
+    let track = match text {
+        None => Track::Unread,
+        Some(text) if text.contains(MARK) => Track::Own,
+        Some(_) if involvement.is_command => Track::Ignored,
+        Some(_) if involvement.on_table => Track::Table,
+        Some(_) if known.track == Track::Control => Track::Control,
+        Some(text) if *spare > 0 && is_query(text) && involvement.role() == Role::Control => {
+            *spare -= 1;
+            Track::Control
+        }
+        Some(_) => Track::Ignored,
+    };
+    (track, involvement)
+}
+
+fn is_query(text: &str) -> bool {
+    let first = text.split_whitespace().next().unwrap_or_default();
+    ["SELECT", "INSERT", "UPDATE", "DELETE", "WITH"]
+        .iter()
+        .any(|word| first.eq_ignore_ascii_case(word))
+}

@@ -1,0 +1,20 @@
+//! Written names as the server compares them.
+
+use sqlparser::ast::{Expr, Ident, ObjectName};
+
+pub(super) fn fold(ident: &Ident) -> String {
+    if ident.quote_style.is_some() { ident.value.clone() } else { ident.value.to_lowercase() }
+}
+
+pub(super) fn parts(name: &ObjectName) -> Vec<String> {
+    name.0.iter().filter_map(|part| part.as_ident()).map(fold).collect()
+}
+
+pub(super) fn own_name(expr: &Expr) -> Option<String> {
+    match expr {
+        Expr::Identifier(ident) => Some(fold(ident)),
+        Expr::CompoundIdentifier(idents) => idents.last().map(fold),
+        Expr::Cast { expr, .. } => own_name(expr),
+        _ => None,
+    }
+}

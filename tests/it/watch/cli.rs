@@ -1,0 +1,251 @@
+//! The watch from the command line, in a project.
+
+use newcol_testkit::{Want, project::Project};
+
+use super::{ADD, USERS, World};
+use crate::desk::{self, Tree, newcol, said};
+
+const COLUMN: &str = "users.locale";
+
+fn project(engine: &str) -> Project {
+    let contract = "format = 1\ntable = \"users\"\ncolumn = \"locale\"\nwhy = \"a test\"\n\
+        type = \"text\"\nrequired = false\n";
+    desk::one_crate(engine).file("newcol/users.locale.toml", contract).build().unwrap()
+}
+
+/// What does not change from run to run.
+fn told(world: &World, text: &str) -> String {
+    text.replace(&world.url().describe(), "[database]")
+}
+
+fn watch(project: &Project, world: &World, verb: &str) -> String {
+    let url = world.db.url();
+    told(world, &said(&newcol(project, &["watch", verb, COLUMN, "--database-url", url])))
+}
+
+#[test]
+fn from_the_baseline_to_the_report() {
+    let mut world = World::new(15);
+    let project = project("postgres");
+    insta::assert_snapshot!(said(&newcol(&project, &["watch", "report", COLUMN])), @"
+    exit code: 4
+    ----- stdout -----
+    ----- stderr -----
+    `users.locale` has no snapshot yet; begin with `cargo newcol watch baseline users.locale --database-url <URL>`
+    ");
+    insta::assert_snapshot!(watch(&project, &world, "doctor"), @"
+    exit code: 0
+    ----- stdout -----
+    table: `users.locale` is not there yet: a baseline can still be taken
+    statements: pg_stat_statements 1.10 counts up to 5000 statements; those of functions are hidden in the statement that calls them
+    others: `newcol` sees the statements of every role
+    values: `newcol` may read `users`, and so what ANALYZE knows of it
+    system: another server behind the same URL would be noticed
+    ----- stderr -----
+    ");
+    let files = Tree::of(project.root());
+    world
+        .run(&["SELECT id, name FROM users WHERE id = 1", "UPDATE users SET age = 3 WHERE id = 2"]);
+    insta::assert_snapshot!(watch(&project, &world, "baseline"), @"
+    exit code: 0
+    ----- stdout -----
+    baseline of users.locale in PostgreSQL database [DATABASE] on [SERVER] 3 statements on the table
+    ----- stderr -----
+    ");
+    world.run(&[ADD]);
+    let first = newcol(&project, &["watch", "snap", COLUMN, "--database-url", world.db.url()]);
+    assert_eq!(first.code(), Some(0));
+    world.run(&[
+        "CREATE INDEX users_locale ON users (locale)",
+        "UPDATE users SET age = 4 WHERE id = 2",
+        "SELECT id, name, locale FROM users WHERE id = 1",
+        "SELECT id FROM users WHERE locale = 'en'",
+    ]);
+    let json = ["--message-format", "json"];
+    let snap = ["watch", "snap", COLUMN, "--database-url", world.db.url()];
+    let taken = newcol(&project, &[&snap[..], &json].concat());
+    let taken: serde_json::Value = serde_json::from_str(taken.stdout.trim()).unwrap();
+    assert_eq!(taken["reason"], "newcol-watch-snapshot");
+    assert_eq!(taken["file"], "newcol/.watch/users.locale.db");
+    assert_eq!(taken["has_baseline"], true);
+    let report = newcol(&project, &[&["watch", "report", COLUMN], &json[..]].concat());
+    let lines: Vec<serde_json::Value> =
+        report.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let (last, statements) = lines.split_last().unwrap();
+    assert_eq!(
+        (last["reason"].as_str(), last["gaps"].as_array().unwrap().len()),
+        (Some("newcol-watch-report"), 0)
+    );
+    let index = last["indexes"].as_array().unwrap().iter().find(|i| i["name"] == "users_locale");
+    assert_eq!(index.unwrap()["has_column"], true);
+    assert!(last["own_busy_ms"].as_f64().unwrap() > 0.0);
+    let of = |text: &str| {
+        statements.iter().find(|s| s["text"] == text).unwrap_or_else(|| panic!("no {text}"))
+    };
+    // Newer than the baseline, and so judged by its text, at the second snapshot that saw it unread.
+    let unread = statements.iter().filter(|s| s["role"] == "unknown").count();
+    assert!(unread >= 2, "{statements:#?}");
+    let update = of("UPDATE users SET age = $1 WHERE id = $2");
+    assert_eq!(
+        (update["role"].as_str(), update["layer"].as_str()),
+        (Some("writes"), Some("number"))
+    );
+    assert_eq!(
+        (update["before"]["calls"].as_u64(), update["after"]["calls"].as_u64()),
+        (Some(1), Some(1))
+    );
+    assert_eq!(update["before_is_history"], true);
+    let human = newcol(&project, &["watch", "report", COLUMN]);
+    assert_eq!(human.code(), Some(0));
+    for part in [
+        "users.locale 3 snapshots from",
+        "the column came between",
+        "writes UPDATE users SET age",
+        "counted before",
+        "index users_locale, on the column",
+        "watching took at most",
+    ] {
+        assert!(human.stdout.contains(part), "{part}: {}", human.stdout);
+    }
+    // Git sees nothing new.
+    let changes = files.changes(&Tree::of(project.root()));
+    assert!(changes.lines().all(|line| line.contains("newcol/.watch")), "{changes}");
+}
+
+#[test]
+fn without_a_baseline_it_says_what_is_lost() {
+    let mut world = World::new(15);
+    world.run(&[ADD]);
+    insta::assert_snapshot!(watch(&project("postgres"), &world, "snap"), @"
+    exit code: 0
+    ----- stdout -----
+    snapshot of users.locale in PostgreSQL database [DATABASE] on [SERVER] 1 statement on the table
+    ----- stderr -----
+    warning: there is no baseline from before `users.locale`: no statement is known for certain not to touch it, the others are judged by their texts, and nothing is known of what they cost without it
+    ");
+}
+
+#[test]
+fn without_the_extension_it_says_what_cannot_be_said() {
+    let mut world = World::new(15);
+    world.run(&["DROP EXTENSION pg_stat_statements"]);
+    let project = project("postgres");
+    insta::assert_snapshot!(watch(&project, &world, "doctor"), @"
+    exit code: 100
+    ----- stdout -----
+    table: `users.locale` is not there yet: a baseline can still be taken
+    statements: pg_stat_statements is loaded, but not an extension of this database: nothing can be said of statements, only of the table and its indexes
+      let its owner run `CREATE EXTENSION pg_stat_statements`: the watch creates nothing
+    others: `newcol` sees the statements of every role
+    values: `newcol` may read `users`, and so what ANALYZE knows of it
+    system: another server behind the same URL would be noticed
+    ----- stderr -----
+    ");
+    insta::assert_snapshot!(watch(&project, &world, "baseline"), @"
+    exit code: 0
+    ----- stdout -----
+    baseline of users.locale in PostgreSQL database [DATABASE] on [SERVER] 0 statements on the table
+    ----- stderr -----
+    warning: pg_stat_statements is loaded, but not an extension of this database: nothing can be said of statements, only of the table and its indexes
+    ");
+}
+
+#[test]
+fn the_other_engines_say_why_not() {
+    for (engine, url) in [("sqlite", "app.db"), ("mysql", "mysql://root@localhost/app")] {
+        let project = project(engine);
+        let run = newcol(&project, &["watch", "baseline", COLUMN, "--database-url", url]);
+        match engine {
+            "sqlite" => insta::assert_snapshot!(said(&run), @"
+            exit code: 2
+            ----- stdout -----
+            ----- stderr -----
+            error: SQLite runs inside of the application and keeps no statistics that another program could read
+              --> --database-url
+            help: time the queries in the application, with Diesel's `Instrumentation`
+            "),
+            _ => insta::assert_snapshot!(said(&run), @"
+            exit code: 2
+            ----- stdout -----
+            ----- stderr -----
+            error: only PostgreSQL is watched so far: nothing is read of performance_schema or userstat
+              --> --database-url
+            help: compare `events_statements_summary_by_digest` before and after by hand
+            "),
+        }
+    }
+}
+
+#[test]
+fn a_column_without_contract_and_a_damaged_file() {
+    let project = project("postgres");
+    insta::assert_snapshot!(said(&newcol(&project, &["watch", "report", "users.lcoale"])), @"
+    exit code: 2
+    ----- stdout -----
+    ----- stderr -----
+    error: `users.lcoale` has no contract
+      --> newcol/users.lcoale.toml
+    help: write one with `cargo newcol add users.lcoale ...`
+    ");
+    let file = project.root().join("newcol/.watch/users.locale.db");
+    std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+    std::fs::write(&file, "something else".repeat(500)).unwrap();
+    insta::assert_snapshot!(said(&newcol(&project, &["watch", "report", COLUMN])), @"
+    exit code: 101
+    ----- stdout -----
+    ----- stderr -----
+    error: newcol/.watch/users.locale.db is damaged: file is not a database
+      --> newcol/.watch/users.locale.db
+    help: put a backup in its place, or move it away and begin anew: what was seen before the column came is lost then (`mv newcol/.watch/users.locale.db newcol/.watch/users.locale.db.damaged`)
+    ");
+}
+
+/// `apply` takes the baseline by itself, and goes on where it cannot.
+#[test]
+fn apply_begins_with_a_baseline() {
+    let world = World::with(Want::postgres().private(), &USERS[..1]);
+    let project = desk::one_crate("postgres").build().unwrap();
+    drop(newcol(&project, &[&["add", COLUMN], desk::GOOD].concat()).success());
+    let url = ["--yes", "--database-url", world.db.url()];
+    let apply = |args: &[&str]| newcol(&project, &[&["apply", COLUMN], args, &url].concat());
+    let run = apply(&[]).success();
+    let line = "baseline for `cargo newcol watch`: newcol/.watch/users.locale.db";
+    assert!(run.stderr.lines().any(|found| found == line), "{run}");
+    let report = newcol(&project, &["watch", "report", COLUMN]).success();
+    assert!(report.stdout.contains("1 snapshots from"), "{report}");
+    assert!(report.stdout.contains("the column is not there yet"), "{report}");
+}
+
+#[test]
+fn apply_goes_on_without_a_baseline() {
+    for (setup, prepare, why) in [
+        (
+            &[][..],
+            None,
+            "no baseline for `cargo newcol watch`: pg_stat_statements is loaded, but not",
+        ),
+        (
+            &USERS[..1],
+            Some("newcol/.watch"),
+            "no baseline for `cargo newcol watch`: could not write",
+        ),
+    ] {
+        let world = World::with(Want::postgres().private(), setup);
+        let project = desk::one_crate("postgres").build().unwrap();
+        drop(newcol(&project, &[&["add", COLUMN], desk::GOOD].concat()).success());
+        if let Some(file) = prepare {
+            std::fs::write(project.root().join(file), "in the way").unwrap();
+        }
+        let url = ["--yes", "--database-url", world.db.url()];
+        let run = newcol(&project, &[&["apply", COLUMN], &url[..]].concat()).success();
+        assert!(run.stderr.contains(why), "{run}");
+        let there = "SELECT 1 FROM pg_attribute WHERE attname = 'locale'";
+        assert_eq!(world.db.rows(there).unwrap().len(), 1);
+    }
+    let world = World::with(Want::postgres().private(), &USERS[..1]);
+    let project = desk::one_crate("postgres").build().unwrap();
+    drop(newcol(&project, &[&["add", COLUMN], desk::GOOD].concat()).success());
+    let url = ["--yes", "--no-baseline", "--database-url", world.db.url()];
+    drop(newcol(&project, &[&["apply", COLUMN], &url[..]].concat()).success());
+    assert!(!project.root().join("newcol/.watch").exists());
+}

@@ -1,0 +1,103 @@
+//! The watch on real servers of several majors, each with a server of its own: counters of statements
+//! are of the whole server.
+
+mod cli;
+mod faults;
+mod files;
+mod harmless;
+mod involvement;
+mod lineage;
+
+use std::time::Duration;
+
+use camino::Utf8PathBuf;
+use newcol_core::{
+    db::{Access, DatabaseUrl, OpenOptions, Session},
+    ident::ColumnPath,
+    watch::{
+        collect::{Purpose, Settings, Taken, WatchError, take},
+        store::{Statement, Store, path},
+    },
+};
+use newcol_testkit::{ScratchDb, Want};
+use tempfile::TempDir;
+
+const USERS: &[&str] = &[
+    "CREATE EXTENSION pg_stat_statements",
+    "CREATE TABLE users (id integer PRIMARY KEY, name text, age integer)",
+    "INSERT INTO users SELECT n, 'name ' || n, n % 90 FROM generate_series(1, 500) n",
+];
+
+const ADD: &str = "ALTER TABLE users ADD COLUMN locale text";
+
+/// A server, an application's session with it, and a watcher's file.
+struct World {
+    db: ScratchDb,
+    app: Session,
+    column: ColumnPath,
+    files: TempDir,
+    settings: Settings,
+    /// Our clock, which only the test moves.
+    now: f64,
+}
+
+impl World {
+    fn new(major: u32) -> Self {
+        Self::with(Want::postgres().version(major).private(), USERS)
+    }
+
+    fn with(want: Want, setup: &[&str]) -> Self {
+        let db = ScratchDb::new(want).unwrap();
+        let app = Session::open(&DatabaseUrl::parse(db.url()).unwrap(), &OpenOptions::write());
+        let mut world = Self {
+            app: app.unwrap(),
+            db,
+            column: "users.locale".parse().unwrap(),
+            files: TempDir::new().unwrap(),
+            settings: Settings { texts_every: Duration::ZERO, ..Settings::default() },
+            now: 0.0,
+        };
+        world.run(setup);
+        world
+    }
+
+    /// Opens the application's session again, after its server has died.
+    fn reconnect(&mut self) {
+        self.app = Session::open(&self.url(), &OpenOptions::write()).unwrap();
+    }
+
+    fn run(&mut self, statements: &[&str]) {
+        for sql in statements {
+            self.app.query(sql).unwrap_or_else(|error| panic!("{sql}: {error:?}"));
+        }
+    }
+
+    fn file(&self) -> Utf8PathBuf {
+        path(&Utf8PathBuf::from(self.files.path().to_str().unwrap()), &self.column)
+    }
+
+    fn store(&self) -> Store {
+        Store::read(&self.file(), &self.column).unwrap().unwrap()
+    }
+
+    fn url(&self) -> DatabaseUrl {
+        DatabaseUrl::parse(self.db.url()).unwrap()
+    }
+
+    fn try_take(&mut self, url: &DatabaseUrl, purpose: Purpose) -> Result<Taken, WatchError> {
+        // Both clocks run alike unless a test says otherwise.
+        let now = self.app.value("SELECT extract(epoch FROM clock_timestamp())").unwrap();
+        let local = now.unwrap().parse::<f64>().unwrap() + self.now;
+        let mut store = Store::write(&self.file(), &self.column)?;
+        let options = OpenOptions { access: Access::Read, ..OpenOptions::default() };
+        take((url, &options), &mut store, &self.column, (purpose, local), self.settings)
+    }
+
+    fn take(&mut self, purpose: Purpose) -> Taken {
+        self.try_take(&self.url(), purpose).unwrap()
+    }
+
+    fn statements(&self) -> Vec<Statement> {
+        self.store().statements().unwrap()
+    }
+}
