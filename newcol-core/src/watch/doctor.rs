@@ -29,13 +29,10 @@ pub enum State {
 
 /// Says what can be seen and what that is enough for.
 pub fn needs(sight: &Sight, column: &ColumnPath) -> Vec<Need> {
-    vec![
-        table(sight, column),
-        statements(sight),
-        others(sight),
-        values(sight, column),
-        system(sight),
-    ]
+    let mut needs = vec![table(sight, column), statements(sight), others(sight)];
+    needs.extend(sight.has_table.then(|| values(sight, column)));
+    needs.push(system(sight));
+    needs
 }
 
 fn met(name: &'static str, sentence: impl Into<String>) -> Need {
@@ -48,8 +45,13 @@ fn table(sight: &Sight, column: &ColumnPath) -> Need {
         return Need {
             name: "table",
             state: State::Missing,
-            sentence: format!("there is no table `{table}`, so nothing can be said"),
-            remedy: Some("pass the URL of a database that has it".to_owned()),
+            sentence: format!(
+                "there is no table `{table}` that `{}` may see, so nothing can be said",
+                sight.role
+            ),
+            remedy: Some(
+                "pass the URL of a database that has it, or grant USAGE on its schema".to_owned(),
+            ),
         };
     }
     met(
@@ -118,7 +120,7 @@ fn others(sight: &Sight) -> Need {
 
 fn values(sight: &Sight, column: &ColumnPath) -> Need {
     let (role, table) = (&sight.role, column.table.dotted());
-    if sight.reads_table || !sight.has_table {
+    if sight.reads_table {
         return met(
             "values",
             format!("`{role}` may read `{table}`, and so what ANALYZE knows of it"),
@@ -227,7 +229,7 @@ mod tests {
         Missing pg_stat_statements is loaded, but not an extension of this database: nothing can be said of statements, only of the table and its indexes [let its owner run `CREATE EXTENSION pg_stat_statements`: the watch creates nothing]
         Missing pg_stat_statements.track is `none`: no statement is counted [set it to `top`, or to `all` to see into functions]
         Missing compute_query_id is `off`: no statement is counted [set it to `auto`]
-        Missing there is no table `users`, so nothing can be said [pass the URL of a database that has it]
+        Missing there is no table `users` that `watcher` may see, so nothing can be said [pass the URL of a database that has it, or grant USAGE on its schema]
         ");
     }
 }

@@ -11,7 +11,6 @@ use crate::{
     backend::Backend,
     db::{Access, DatabaseUrl, DbError, OpenOptions, Row, Session, Settings, quote::literal},
     ident::ColumnPath,
-    render::text,
 };
 
 /// In every statement of ours.
@@ -144,7 +143,7 @@ impl Reading<'_> {
     }
 
     pub(super) fn sight(&mut self, column: &ColumnPath) -> Result<Sight, DbError> {
-        let table = table_literal(column);
+        let table = table_query(column);
         let name = literal(Backend::Postgres, column.column.as_str());
         let row = self.rows(&format!(
             "SELECT current_user, current_setting('server_version_num'), pg_is_in_recovery(), \
@@ -157,7 +156,7 @@ impl Reading<'_> {
              current_setting('compute_query_id', true), \
              pg_has_role('pg_read_all_stats', 'USAGE'), \
              has_function_privilege('pg_catalog.pg_control_system()', 'EXECUTE') \
-             FROM (SELECT to_regclass({table})::oid AS oid) AS t LEFT JOIN pg_catalog.pg_attribute a \
+             FROM (SELECT {table} AS oid) AS t LEFT JOIN pg_catalog.pg_attribute a \
              ON a.attrelid = t.oid AND a.attname = {name} AND a.attnum > 0 AND NOT a.attisdropped"
         ))?;
         let mut fields = Fields::of(row);
@@ -192,9 +191,21 @@ impl Sight {
     }
 }
 
-/// Returns the table's name, quoted, as a literal.
-pub(super) fn table_literal(column: &ColumnPath) -> String {
-    literal(Backend::Postgres, &text::table(Backend::Postgres, &column.table))
+/// Returns a query for the table's number, which takes no right on its schema; NULL where there is none.
+pub(super) fn table_query(column: &ColumnPath) -> String {
+    let table = &column.table;
+    let name = literal(Backend::Postgres, table.name.as_str());
+    let is_meant = match &table.schema {
+        Some(schema) => {
+            format!("n.nspname = {}", literal(Backend::Postgres, schema.as_str()))
+        }
+        None => "pg_table_is_visible(c.oid)".to_owned(),
+    };
+    format!(
+        "(SELECT c.oid FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n \
+         ON n.oid = c.relnamespace WHERE c.relname = {name} AND {is_meant} \
+         AND c.relkind IN ('r', 'p'))"
+    )
 }
 
 /// The values of one row, one after the other.

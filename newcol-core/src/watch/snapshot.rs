@@ -7,7 +7,7 @@ use super::{
     involve::{Catalog, Named, View},
     moments::Cumulative,
     series::QueryId,
-    session::{Fields, Reading, Sight, table_literal},
+    session::{Fields, Reading, Sight, table_query},
 };
 use crate::{
     backend::Backend,
@@ -129,7 +129,7 @@ impl Reading<'_> {
         sight: &Sight,
         local: f64,
     ) -> Result<(Identity, Taken), DbError> {
-        let table = table_literal(column);
+        let table = table_query(column);
         let name = literal(Backend::Postgres, column.column.as_str());
         let (system, timeline) = if sight.knows_system {
             let row = self.rows(
@@ -148,7 +148,7 @@ impl Reading<'_> {
              (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database()), t.oid, \
              (SELECT attnum FROM pg_catalog.pg_attribute a WHERE a.attrelid = t.oid \
              AND a.attname = {name} AND a.attnum > 0 AND NOT a.attisdropped) \
-             FROM (SELECT to_regclass({table})::oid AS oid) AS t"
+             FROM (SELECT {table} AS oid) AS t"
         ))?;
         let mut fields = Fields::of(row);
         let taken = Taken { server: fields.number(), local };

@@ -151,6 +151,40 @@ fn without_the_extension_it_says_what_cannot_be_said() {
 }
 
 #[test]
+fn a_role_that_sees_little_is_told_what_it_lacks() {
+    let mut world = World::new(15);
+    world.run(&["CREATE ROLE watcher LOGIN", "REVOKE USAGE ON SCHEMA public FROM public"]);
+    let (head, tail) = world.db.url().split_once("newcol@").unwrap();
+    let url = format!("{head}watcher@{tail}");
+    let project = project("postgres");
+    let doctor = || said(&newcol(&project, &["watch", "doctor", COLUMN, "--database-url", &url]));
+    insta::assert_snapshot!(doctor(), @"
+    exit code: 100
+    ----- stdout -----
+    table: there is no table `users` that `watcher` may see, so nothing can be said
+      pass the URL of a database that has it, or grant USAGE on its schema
+    statements: pg_stat_statements 1.10 counts up to 5000 statements; those of functions are hidden in the statement that calls them
+    others: `watcher` sees only its own statements: of the application's nothing can be said, unless it connects as `watcher`
+      GRANT pg_read_all_stats TO watcher
+    system: another server behind the same URL would be noticed
+    ----- stderr -----
+    ");
+    world.run(&["GRANT USAGE ON SCHEMA public TO watcher"]);
+    insta::assert_snapshot!(doctor(), @"
+    exit code: 0
+    ----- stdout -----
+    table: `users.locale` is not there yet: a baseline can still be taken
+    statements: pg_stat_statements 1.10 counts up to 5000 statements; those of functions are hidden in the statement that calls them
+    others: `watcher` sees only its own statements: of the application's nothing can be said, unless it connects as `watcher`
+      GRANT pg_read_all_stats TO watcher
+    values: `watcher` may not read `users`: of how many values are NULL or distinct nothing can be said
+      GRANT SELECT ON users TO watcher
+    system: another server behind the same URL would be noticed
+    ----- stderr -----
+    ");
+}
+
+#[test]
 fn the_other_engines_say_why_not() {
     for (engine, url) in [("sqlite", "app.db"), ("mysql", "mysql://root@localhost/app")] {
         let project = project(engine);
