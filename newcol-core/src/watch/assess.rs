@@ -110,6 +110,9 @@ fn sides(report: &Report, all: Vec<Series>) -> (Vec<Series>, Vec<Series>) {
 
 /// Returns why nothing can be said, if so.
 fn gates(report: &Report, snapshots: &[Stored], (evicted, followed): (bool, f64)) -> Vec<Reason> {
+    if report.present_since.is_none() {
+        return vec![Reason::NoColumn];
+    }
     let (Some(last), Some(first)) = (snapshots.last(), snapshots.first()) else {
         return Vec::new();
     };

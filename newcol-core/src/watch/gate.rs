@@ -130,6 +130,8 @@ pub enum Reason {
         /// Share of the time without a window.
         share: f64,
     },
+    /// There is nothing to compare with what was before.
+    NoColumn,
     /// Too early.
     TooShort {
         /// Seconds of the shorter side.
@@ -157,6 +159,7 @@ impl Reason {
             Self::NotAnalyzed => "run ANALYZE on the table",
             Self::ClockJump { .. } => "look at the time service of both machines, then watch on",
             Self::Gaps { .. } => "take snapshots more often, best by cron",
+            Self::NoColumn => "release and apply `expand`, then watch on",
             Self::TooShort { .. } => "wait",
         }
     }
@@ -188,6 +191,7 @@ impl fmt::Display for Reason {
             Self::Gaps { share } => {
                 write!(f, "nothing was watched for {:.0} % of the time", (share * 100.0).ceil())
             }
+            Self::NoColumn => f.write_str("the column is not there yet"),
             Self::TooShort { seconds } => write!(
                 f,
                 "{:.0} minutes are too short: both sides need {:.0}",

@@ -7,6 +7,7 @@ mod files;
 mod harmless;
 mod involvement;
 mod lineage;
+mod verdict;
 
 use std::time::Duration;
 

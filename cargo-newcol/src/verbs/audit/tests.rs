@@ -654,7 +654,7 @@ fn sarif_of_a_report() {
                 "due": "expand"
               },
               "ruleId": "NC203",
-              "ruleIndex": 43,
+              "ruleIndex": 45,
               "suppressions": []
             }
           ],

@@ -6,9 +6,11 @@ use camino::Utf8PathBuf;
 use clap::{Args, ValueEnum};
 use newcol_core::watch::{
     assess::{Assessment, assess},
-    effect::{Compared, Comparison, Finding, Refusal, Signal},
+    effect::{Compared, Comparison, Finding, Refusal, Signal, Split},
     page::watch::Watched,
+    series::QueryId,
     store::Store,
+    verdict::{Judgement, Verdict, Worse},
 };
 use serde::Serialize;
 
@@ -129,28 +131,49 @@ pub(super) fn run(
 }
 
 fn human(out: &mut Output, column: &str, assessment: &Assessment) {
-    out.heading(column, &assessment.judgement.to_string());
-    if let newcol_core::watch::verdict::Verdict::Unknown(reasons) = &assessment.judgement.verdict {
-        for reason in reasons {
-            out.say(&format!("  {reason}: {}", reason.way_out()));
+    let Judgement { verdict, window, level } = &assessment.judgement;
+    let hours = (window.1 - window.0) / 3600.0;
+    let (word, from) = (verdict.word(), format!("[{hours:.1} h of {level}]"));
+    match verdict {
+        Verdict::Unknown(reasons) => {
+            out.heading(column, &format!("{word} {from}"));
+            for reason in reasons {
+                out.say(&format!("  {reason}: {}", reason.way_out()));
+            }
+            return;
         }
+        Verdict::Regression { worse, together } => {
+            out.heading(column, &format!("{word} {from}"));
+            for Worse { signal, query } in worse {
+                let text = shown(assessment, query.id);
+                out.say(&format!("  {signal} {}: {text}", change(query)));
+            }
+            for (signal, effect) in together {
+                out.say(&format!("  {signal} {:+.0} %: all together", effect.percent()));
+            }
+        }
+        _ => out.heading(column, &assessment.judgement.to_string()),
     }
-    for (signal, comparison) in assessment.comparisons.iter().map(|one| (one.signal, one)) {
-        for query in comparison.findings() {
-            let text = assessment.texts.get(&query.id).map_or("", String::as_str);
-            let words: Vec<&str> = text.split_whitespace().collect();
-            let text: String = words.join(" ").chars().take(SHOWN).collect();
-            out.say(&format!(
-                "  {signal} {:+.0} %, {:.3} -> {:.3}: {text}",
-                query.effect.percent(),
-                query.before,
-                query.after
-            ));
+    for comparison in &assessment.comparisons {
+        for query in comparison.findings().filter(|query| query.effect.log_ratio < 0.0) {
+            let text = shown(assessment, query.id);
+            out.say(&format!("  {} {}: {text}", comparison.signal, change(query)));
         }
     }
     for (signal, refusal) in &assessment.refused {
         out.detail(&format!("{signal}: {refusal}"));
     }
+}
+
+fn change(query: &Compared) -> String {
+    format!("{:+.0} %, {:.3} -> {:.3}", query.effect.percent(), query.before, query.after)
+}
+
+/// Returns the beginning of a statement on one line.
+fn shown(assessment: &Assessment, id: QueryId) -> String {
+    let text = assessment.texts.get(&id).map_or("", String::as_str);
+    let words: Vec<&str> = text.split_whitespace().collect();
+    words.join(" ").chars().take(SHOWN).collect()
 }
 
 fn json(out: &mut Output, column: &str, assessment: &Assessment) {
@@ -218,7 +241,7 @@ fn page(ctx: &Context, column: &str, assessment: &Assessment) -> String {
         controls: &assessment.controls,
         names: &assessment.texts,
         // Without a column all is before.
-        split: assessment.split.unwrap_or(newcol_core::watch::effect::Split::at(end)),
+        split: assessment.split.unwrap_or(Split::at(end)),
         marks: &[],
         table: &[],
         scans: &[],

@@ -330,7 +330,9 @@ fn the_examples_of_the_rules_are_true() {
     for rule in crate::audit::rules::RULES {
         let sql = rule.text.contains("## Fails\n\n```sql\n");
         let json = rule.text.contains("## Fails\n\n```json\n");
-        if !sql && !json {
+        // What a catalog shows is held against servers.
+        let of_catalog = matches!(rule.id, "NC122" | "NC123");
+        if of_catalog || (!sql && !json) {
             continue;
         }
         let engine = match rule.id {

@@ -176,7 +176,7 @@ fn drop_is_refused() {
     referred to: KEEP: the foreign key o_t_fk refers to it [192.0 h of counters, texts and plans]
     refers: KEEP: deletions look for rows of the foreign key t_c_fk by it [192.0 h of counters, texts and plans]
     expression: KEEP: the planner's statistics of its expression would go with it [192.0 h of counters, texts and plans]
-    no word of replicas: WAIT: nothing was seen to use it, but a replica may use it: name them with `--replica`, or say `--no-replicas` [192.0 h of counters, texts and plans]
+    no word of replicas: WAIT: nothing was seen to use it, but a replica may use it, and nobody said that there is none [192.0 h of counters, texts and plans]
     a silent replica: WAIT: nothing was seen to use it, but the replica b could not be asked [192.0 h of counters, texts and plans]
     a replica: WAIT: nothing was seen to use it, but the replica b scanned it 3 times [192.0 h of counters, texts and plans]
     six days: WAIT: nothing was seen to use it, but it was watched for 6.9 days, 7 are needed; about 3 more hours [192.0 h of counters, texts and plans]
@@ -184,7 +184,7 @@ fn drop_is_refused() {
     no month's end: WAIT: nothing was seen to use it, but the end of a month was not watched [192.0 h of counters, texts and plans]
     no cost: WAIT: nothing was seen to use it, but it costs nothing that could be saved [192.0 h of counters, texts and plans]
     scans that nobody explains: WAIT: statements explain 0 % of the index's scans, 80 % are needed [192.0 h of counters, texts and plans]
-    one execution: WAIT: 100 % of its uses are of statements that never ran without it: `cargo newcol bench` says what they would take [192.0 h of counters, texts and plans]
+    one execution: WAIT: 100 % of its uses are of statements that never ran without it, so nobody knows what they would take [192.0 h of counters, texts and plans]
     ");
 }
 
