@@ -35,9 +35,8 @@ const PATIENCE: u32 = 2;
 /// MariaDB 10.11 fails to skip locked rows ("Got error 1 during COMMIT").
 const PATIENCE_MYSQL: u32 = 1;
 
-/// How many rows are looked at in the time in which one is changed: a proving batch that would change
-/// more than their share is made smaller.
-pub(super) const LOOKS: u64 = 16;
+/// How many rows are looked at in the time in which one is changed.
+const LOOKS: u64 = 16;
 
 /// Reports whether a batch that failed so often leaves out the rows that others hold.
 pub(super) fn skips(backend: Backend, tries: u32) -> bool {
@@ -290,7 +289,7 @@ impl Worker<'_> {
             let gain = Gain { rows, empty, differing, ..Gain::default() };
             return Ok(Proved::Whole(gain, rows));
         }
-        let most = (asked.rows / LOOKS).max(1);
+        let most = self.changeable(asked.rows);
         if counts.pending > most && size > 1 {
             let fits = u128::from(size) * u128::from(most) / u128::from(counts.pending);
             let fits = u64::try_from(fits).unwrap_or(u64::MAX);
@@ -310,6 +309,12 @@ impl Worker<'_> {
         };
         let Counts { rows, empty, differing, .. } = after;
         Ok(Proved::Whole(Gain { filled, rows, empty, differing, left }, rows))
+    }
+
+    /// Returns how many rows a batch may change that looks at so many: their share of its time, and no
+    /// fewer than a first batch changes.
+    pub(super) fn changeable(&self, rows: u64) -> u64 {
+        (rows / LOOKS).max(rows.min(self.settings.pace.first_rows)).max(1)
     }
 
     /// Updates the pending rows of a range; after some tries without those that others hold.

@@ -13,7 +13,7 @@ use std::{
 
 use super::{
     BackfillError, Event,
-    batch::{Batch, LOOKS, Ran, Visit, joined, passed_to, skips},
+    batch::{Batch, Ran, Visit, joined, passed_to, skips},
     code::{Failed, Filler},
     counts::Counts,
     place::{Place, Task},
@@ -138,7 +138,7 @@ impl Worker<'_> {
             let next = self.next_rows(place, size)?;
             let most = match place.task() {
                 Task::Fill => rows.saturating_mul(2).saturating_add(1),
-                Task::Prove => rows / LOOKS + 1,
+                Task::Prove => self.changeable(rows) + 1,
             };
             let most = (size > 1).then_some(most);
             let range = Rows::Within(next.stretch.range(&job));
