@@ -10,6 +10,7 @@ use super::{
     finding::{Class, Finding, Where},
     rules::{DOES_NOT_COMPILE, Rule, UNCHECKED_PACKAGE},
     sources::{SourceFile, Texts},
+    until::markers,
 };
 use crate::{ident::ColumnPath, plan::StageKind, schema::Place};
 
@@ -82,7 +83,7 @@ pub struct Remark {
 pub struct Report {
     /// Sorted by place.
     pub findings: Vec<Judged>,
-    /// Comments that acknowledge nothing, sorted by place.
+    /// Comments to us that say nothing, sorted by place.
     pub remarks: Vec<Remark>,
     /// Entries of the baseline, counted, that stand for nothing any more.
     pub stale: usize,
@@ -124,6 +125,7 @@ impl Report {
                 allows.insert(&file.path, found);
             }
         }
+        remarks.extend(markers(files).1);
         let mut unused = Unused::of(&allows, scope);
         let mut left = baseline.of(column);
         let mut judged = Vec::new();

@@ -1,10 +1,10 @@
 //! Each leftover shuts the door, and is named with its place and the way out.
 
 use insta::assert_snapshot;
-use newcol_testkit::{CommandOutput, Want};
+use newcol_testkit::{CommandOutput, ScratchDb, Want};
 
 use super::App;
-use crate::desk::{LOWER_NAME, Tree, said};
+use crate::desk::{self, AND_SO_ON, LOWER_NAME, Tree, newcol, said};
 
 /// A column whose every stage is released and applied.
 fn whole() -> Option<App> {
@@ -60,7 +60,7 @@ fn a_stage_that_a_database_does_not_have() {
     drop(app.run(LOWER_NAME).success());
     for _ in 0..2 {
         let next = ["next", "users.locale", "--confirm-release", "x"];
-        drop(crate::desk::newcol(&app.project, &next).success());
+        drop(newcol(&app.project, &next).success());
     }
     assert_snapshot!(refusal(&app, &[]), @"
     exit code: 3
@@ -128,7 +128,7 @@ fn code_that_was_to_go() {
     error: `users.locale` is not finished: nothing was changed
       --> newcol/users.locale.toml
     ");
-    let status = crate::desk::newcol(&app.project, &["status", "users.locale"]);
+    let status = newcol(&app.project, &["status", "users.locale"]);
     assert_snapshot!(said(&status), @"
     exit code: 0
     ----- stdout -----
@@ -191,7 +191,7 @@ fn findings_and_what_allows_them() {
     drop(app.run(&["finish", "users.locale", "--check", "--keep-acknowledged"]).success());
     write(&app, "src/raw.rs", &code(""));
     let baseline = ["audit", "users.locale", "--write-baseline"];
-    drop(crate::desk::newcol(&app.project, &baseline));
+    drop(newcol(&app.project, &baseline));
     assert_snapshot!(refusal(&app, &[]), @"
     exit code: 3
     ----- stdout -----
@@ -229,7 +229,7 @@ fn the_test_of_its_stages() {
 #[test]
 fn nobody_was_asked() {
     let Some(app) = whole() else { return };
-    assert_snapshot!(said(&crate::desk::newcol(&app.project, &["finish", "users.locale"])), @"
+    assert_snapshot!(said(&newcol(&app.project, &["finish", "users.locale"])), @"
     exit code: 3
     ----- stdout -----
     ----- stderr -----
@@ -237,7 +237,7 @@ fn nobody_was_asked() {
       --> newcol/users.locale.toml
     help: pass `--database-url` for each of them, or say `--yes`
     ");
-    assert_snapshot!(said(&crate::desk::newcol(&app.project, &["finish"])), @"
+    assert_snapshot!(said(&newcol(&app.project, &["finish"])), @"
     exit code: 2
     ----- stdout -----
     ----- stderr -----
@@ -400,7 +400,7 @@ fn columns_that_are_overdue_fail_the_check() {
     drop(app.run(&[LOWER_NAME, &["--retire-by", "2020-02-29"]].concat()).success());
     let other = ["add", "users.nick", "--type", "text", "--optional", "--why", "x", "--no-tests"];
     drop(app.run(&other).success());
-    assert_snapshot!(days(said(&crate::desk::newcol(&app.project, &["finish", "--check"]))), @"
+    assert_snapshot!(days(said(&newcol(&app.project, &["finish", "--check"]))), @"
     exit code: 100
     ----- stdout -----
     users.locale is under way: `constrain` is next
@@ -408,4 +408,22 @@ fn columns_that_are_overdue_fail_the_check() {
     ----- stderr -----
     warning: `users.locale` should have been finished [N] days ago
     ");
+}
+
+/// A project of three engines lives in three databases.
+#[test]
+fn an_engine_whose_database_was_not_asked() {
+    let Some(db) = ScratchDb::require(Want::sqlite()) else { return };
+    db.run(&["SELECT 1"]).unwrap();
+    let project = desk::three_engines().build().unwrap();
+    let run = |args: &[&str]| newcol(&project, &[args, &["--database-url", db.url()]].concat());
+    drop(run(&["apply", "--yes", "--all"]).success());
+    drop(newcol(&project, &["add", "users.nick", AND_SO_ON]).success());
+    drop(run(&["apply", "users.nick", "--yes"]).success());
+    let output = run(&["finish", "users.nick", "--yes"]);
+    assert_eq!(output.code(), Some(3), "{output}");
+    for engine in ["MySQL", "PostgreSQL"] {
+        let said = format!("no {engine} database was asked");
+        assert!(output.stdout.contains(&said), "{output}");
+    }
 }

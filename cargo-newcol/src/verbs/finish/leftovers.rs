@@ -3,9 +3,10 @@
 use camino::Utf8PathBuf;
 use newcol_core::{
     audit::{Acknowledged, Marker, Where},
+    backend::Backend,
     db::{Access, DatabaseUrl, Session},
     execute::backfill,
-    plan::StageKind,
+    plan::{Plan, StageKind},
 };
 use serde::Serialize;
 
@@ -32,6 +33,14 @@ pub(super) struct Found {
 }
 
 impl Leftover {
+    fn unasked(column: &Column, backend: Backend) -> Self {
+        Self {
+            place: column.file.to_string(),
+            what: format!("no {backend} database was asked, and the column is planned for one"),
+            way_out: "pass its `--database-url` too".to_owned(),
+        }
+    }
+
     pub(super) fn unreleased(column: &Column, kind: StageKind) -> Self {
         Self {
             place: column.file.to_string(),
@@ -50,6 +59,12 @@ pub(super) fn find(
     args: &FinishArgs,
 ) -> Result<Found, CliError> {
     let mut found = Found { leftovers: Vec::new(), records: Vec::new() };
+    let backends = || column.plans().map(Plan::backend);
+    for backend in backends().filter(|_| !urls.is_empty()) {
+        if !urls.iter().any(|url| url.backend() == backend) {
+            found.leftovers.push(Leftover::unasked(column, backend));
+        }
+    }
     for url in urls {
         let mut session = ctx.session(url, Access::Read)?;
         in_database(project, column, &mut session, &mut found)?;
