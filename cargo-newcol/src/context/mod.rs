@@ -17,7 +17,9 @@ use newcol_core::{
     render::{migrations::Version, patch::FilePatch},
 };
 pub(crate) use project::{EngineDir, Project, SchemaFile, dir_of, schema_error, stored_version};
-pub(crate) use released::{Column, Released, contract_of, contracts, schema_sources};
+pub(crate) use released::{
+    Column, Released, contract_of, contracts, done_contract, schema_sources,
+};
 pub(crate) use scaffold::Tested;
 
 use crate::{

@@ -93,6 +93,12 @@ impl Column {
     ) -> Result<Self, CliError> {
         let file = project.contract_path(path);
         let Some(text) = project.read(&file)? else {
+            let done = done_contract(&file);
+            if project.read(&done)?.is_some() {
+                return Err(CliError::usage(format!("`{path}` is finished"))
+                    .at(&done)
+                    .hint(format!("to take it up again, move its contract back to {file}")));
+            }
             return Err(CliError::usage(format!("`{path}` has no contract"))
                 .at(&file)
                 .hint(format!("write one with `cargo newcol add {path} ...`")));
@@ -244,6 +250,12 @@ pub(crate) fn contracts(project: &Project) -> Result<Vec<Contract>, CliError> {
         contract_file(project, &file, &read(&path)?).map(|read| read.contract)
     };
     contract_files(project).into_iter().map(contract).collect()
+}
+
+/// Returns where a file beside a contract goes once the column is finished.
+pub(crate) fn done_contract(file: &Utf8Path) -> Utf8PathBuf {
+    let name = file.file_name().unwrap_or_default();
+    file.parent().map_or_else(Utf8PathBuf::new, |dir| dir.join("done")).join(name)
 }
 
 /// Finds the files of contracts, sorted.

@@ -360,9 +360,9 @@ fn what_is_done_is_shown_first_and_done_once() {
     exit code: 2
     ----- stdout -----
     ----- stderr -----
-    error: `users.locale` has no contract
-      --> newcol/users.locale.toml
-    help: write one with `cargo newcol add users.locale ...`
+    error: `users.locale` is finished
+      --> newcol/done/users.locale.toml
+    help: to take it up again, move its contract back to newcol/users.locale.toml
     ");
 }
 

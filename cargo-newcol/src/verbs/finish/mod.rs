@@ -5,7 +5,6 @@ mod overdue;
 
 pub(super) use overdue::days as overdue_days;
 
-use camino::Utf8PathBuf;
 use clap::{Args, ValueEnum};
 use newcol_core::{
     db::{Access, DatabaseUrl},
@@ -20,7 +19,7 @@ use serde::Serialize;
 use self::leftovers::Leftover;
 use super::{ask, audit};
 use crate::{
-    context::{Column, Context, Intent, Project},
+    context::{Column, Context, Intent, Project, done_contract},
     error::{CliError, Exit},
     output::Output,
 };
@@ -242,7 +241,7 @@ fn patch(
     match args.tests {
         Some(Tests::Remove) => project.push_test_end(&mut patch, contract, schemas)?,
         Some(Tests::Keep) => {
-            project.push_test_move(&mut patch, contract, schemas, &done(&column.file))?;
+            project.push_test_move(&mut patch, contract, schemas, &done_contract(&column.file))?;
         }
         None => {}
     }
@@ -262,7 +261,7 @@ fn patch(
     let applied = column.file.with_extension("applied.jsonl");
     for file in [column.file.clone(), applied] {
         if let Some(text) = project.read(&file)? {
-            let done = done(&file);
+            let done = done_contract(&file);
             if project.read(&done)?.is_some() {
                 out.warn(&format!("{done} was there from an earlier life, and is replaced"));
             }
@@ -271,10 +270,4 @@ fn patch(
         }
     }
     Ok(patch)
-}
-
-/// Where a file beside the contract goes.
-fn done(file: &camino::Utf8Path) -> Utf8PathBuf {
-    let name = file.file_name().unwrap_or_default();
-    file.parent().map_or_else(Utf8PathBuf::new, |dir| dir.join("done")).join(name)
 }
