@@ -87,7 +87,7 @@ impl Window {
     pub(super) fn part(&self, visit: u32) -> f64 {
         let growth = f64::from(self.growth.max(1000)) / 1000.0;
         let visits = f64::from(self.visits);
-        let first = if growth > 1.001 {
+        let first = if self.growth > 1000 {
             (1.0 - 1.0 / growth) / (1.0 - growth.powf(-visits))
         } else {
             1.0 / visits
