@@ -161,17 +161,8 @@ fn index(report: &Report) -> Option<IndexEvidence> {
     let whole = |value: Option<f64>| value.map_or(0, |value| value.max(0.0) as u64);
     Some(IndexEvidence {
         facts: IndexFacts {
-            name: index.name.clone(),
-            definition: String::new(),
-            bytes: whole(index.bytes),
             unique: index.is_unique,
-            primary: false,
-            exclusion: false,
-            replica_identity: false,
-            foreign_key: None,
-            expression: false,
-            partial: false,
-            covered_by: None,
+            ..IndexFacts::plain(index.name.clone(), "", whole(index.bytes))
         },
         usage: Usage { counted: whole(index.scans), executed: 0, weighed: 0, planned: 0 },
         replicas: Replicas::Unlisted,

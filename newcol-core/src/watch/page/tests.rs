@@ -54,19 +54,7 @@ fn sample() -> Report {
         |signal| compare(&ours, &controls, split, signal, &Thresholds::default(), 1).unwrap();
     let comparisons = [Signal::Time, Signal::Blocks].map(compared);
     let weighed = balance(&comparisons[0], 3.0);
-    let facts = IndexFacts {
-        name: "t_c".into(),
-        definition: "CREATE INDEX t_c ON t (c)".into(),
-        bytes: 1 << 20,
-        unique: false,
-        primary: false,
-        exclusion: false,
-        replica_identity: false,
-        foreign_key: None,
-        expression: false,
-        partial: false,
-        covered_by: None,
-    };
+    let facts = IndexFacts::plain("t_c", "CREATE INDEX t_c ON t (c)", 1 << 20);
     let judgement = judge(&Evidence {
         window: (SPLIT - 10_800.0, SPLIT + 10_800.0),
         level: Level::Plans,

@@ -125,6 +125,26 @@ pub struct IndexFacts {
     pub covered_by: Option<String>,
 }
 
+impl IndexFacts {
+    /// An index that nothing but its readers needs.
+    #[must_use]
+    pub fn plain(name: impl Into<String>, definition: impl Into<String>, bytes: u64) -> Self {
+        Self {
+            name: name.into(),
+            definition: definition.into(),
+            bytes,
+            unique: false,
+            primary: false,
+            exclusion: false,
+            replica_identity: false,
+            foreign_key: None,
+            expression: false,
+            partial: false,
+            covered_by: None,
+        }
+    }
+}
+
 /// What is known of the column.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ColumnFacts {

@@ -9,19 +9,7 @@ use crate::watch::{
 };
 
 fn facts() -> IndexFacts {
-    IndexFacts {
-        name: "public.t_c".into(),
-        definition: "CREATE INDEX t_c ON public.t USING btree (c)".into(),
-        bytes: 9_000_000,
-        unique: false,
-        primary: false,
-        exclusion: false,
-        replica_identity: false,
-        foreign_key: None,
-        expression: false,
-        partial: false,
-        covered_by: None,
-    }
+    IndexFacts::plain("public.t_c", "CREATE INDEX t_c ON public.t USING btree (c)", 9_000_000)
 }
 
 /// A used index that pays.
