@@ -31,4 +31,7 @@ pub mod audit;
 
 pub mod watch;
 
+#[cfg(feature = "report")]
+pub mod page;
+
 mod sql;

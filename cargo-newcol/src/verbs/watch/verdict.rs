@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 use newcol_core::watch::{
     assess::{Assessment, assess},
     effect::{Compared, Comparison, Finding, Refusal, Signal, Split},
-    page::watch::Watched,
+    page::Watched,
     series::QueryId,
     store::Store,
     verdict::{Judgement, Verdict, Worse},

@@ -4,7 +4,7 @@ use super::*;
 use crate::watch::{
     benefit::balance,
     effect::{Signal, Split, Thresholds, compare},
-    page::watch::{ScanPoint, TablePoint, Watched},
+    page::{ScanPoint, TablePoint, Watched},
     series::{QueryId, Role, Series, Window},
     verdict::{
         Asked, ColumnFacts, Evidence, IndexEvidence, IndexFacts, Level, MonthEnd, Replicas, Usage,

@@ -1,7 +1,7 @@
 //! Numbers and moments as text.
 
 /// Returns a number with three digits that count, and a letter for thousands.
-pub(super) fn short(value: f64) -> String {
+pub(crate) fn short(value: f64) -> String {
     if !value.is_finite() {
         return "–".into();
     }
@@ -94,7 +94,7 @@ pub(super) fn time_ticks(from: f64, to: f64) -> Vec<f64> {
 }
 
 /// Returns how often chance gives as much.
-pub(super) fn chance(p: f64) -> String {
+pub(crate) fn chance(p: f64) -> String {
     if p < 0.001 { "p\u{a0}<\u{a0}0.001".into() } else { format!("p\u{a0}=\u{a0}{p:.3}") }
 }
 
