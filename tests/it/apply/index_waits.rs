@@ -161,6 +161,37 @@ fn old_transactions_are_met_as_wished() {
     db.run(&[&format!("DROP ROLE {}", user.name)]).unwrap();
 }
 
+/// A transaction that was young when the build began, and does not end, is met as wished too.
+#[test]
+fn transactions_that_grow_old_meanwhile_are_met_as_wished() {
+    let Some(db) = users(&["Ann"]) else { return };
+    let user = User::new(&db, "bills");
+    let grant = format!("GRANT INSERT, SELECT ON users TO {}", user.name);
+    let sequences = format!("GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO {}", user.name);
+    db.run(&[&format!("CREATE ROLE {} LOGIN", user.name), &grant, &sequences]).unwrap();
+    let budget = Budget { old: Duration::from_secs(3), ..hasty().budget };
+    for blockers in [BlockerPolicy::Show, BlockerPolicy::Cancel] {
+        let mut program = session(&user.url, "billing");
+        program.batch("BEGIN; INSERT INTO users (name) VALUES ('Bob')").unwrap();
+        let settings = Settings { blockers, budget, ..hasty() };
+        let told = apply(db.url(), settings, &[migration(1, CREATE, false)]);
+        let begun = |event: &Event| matches!(event, Event::Building { .. } | Event::Held { .. });
+        assert!(told.events.iter().any(begun), "{:?}", told.events);
+        if blockers == BlockerPolicy::Show {
+            let Err(ApplyError::Blocked { by, .. }) = told.ended else {
+                panic!("{:?}", told.ended)
+            };
+            assert_eq!(by[0].application, "billing");
+            program.batch("COMMIT").unwrap();
+        } else {
+            told.done();
+            assert_eq!(indexes(&db), "users_name true");
+            assert!(program.query("SELECT 1").is_err());
+        }
+    }
+    db.run(&[&format!("DROP OWNED BY {0}; DROP ROLE {0}", user.name)]).unwrap();
+}
+
 /// No run finds out which index such a statement left: it is tried once, and has its time for that.
 #[test]
 fn what_has_no_name_is_tried_once() {

@@ -10,7 +10,7 @@ use super::{
     ApplyError, BlockerPolicy, Direction, Event, MigrationReport, Run,
     migration::{Attempt, Failed, Script},
     run::remember,
-    watch::Patience,
+    watch::{Meeting, Patience},
     wish::{Concurrent, Wish},
 };
 use crate::{
@@ -133,6 +133,7 @@ impl Run<'_> {
         report: &mut MigrationReport,
     ) -> Result<Settled, ApplyError> {
         let (index, migration) = (&wish.index, &script.migration.name);
+        let long = self.long(migration);
         let deadline = Instant::now() + self.settings.budget.index_wait;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
@@ -149,22 +150,23 @@ impl Run<'_> {
                         BlockerPolicy::Show => self.settings.budget.lock_timeout,
                         BlockerPolicy::Wait | BlockerPolicy::Cancel => left,
                     })?;
-                    let name = match self.leftover(wish, Patience::Long { migration }) {
-                        Ok((Some(name), _)) => name,
-                        Ok((None, by)) => {
-                            remember(&mut report.blockers, by);
-                            continue;
-                        }
-                        Err(failed) => return Ok(self.ended_by(failed)),
-                    };
+                    let name =
+                        match self.leftover(wish, Patience::Long { migration, meeting: None }) {
+                            Ok((Some(name), _)) => name,
+                            Ok((None, by)) => {
+                                remember(&mut report.blockers, by);
+                                continue;
+                            }
+                            Err(failed) => return self.ended_by(migration, failed),
+                        };
                     self.told.tell(&Event::Note(format!(
                         "dropping index {name}: a build that broke off left it invalid"
                     )));
                     self.wait_at_most(left)?;
                     let drop = format!("DROP INDEX CONCURRENTLY {name}");
-                    match self.watched(&drop, Patience::Long { migration }) {
+                    match self.watched(&drop, long) {
                         Ok((statement, _)) => report.statements.push(statement),
-                        Err(failed) => return Ok(self.ended_by(failed)),
+                        Err(failed) => return self.ended_by(migration, failed),
                     }
                     report.notes.push(format!(
                         "`{index}` was left invalid by a build that broke off; it was dropped and built again"
@@ -176,12 +178,12 @@ impl Run<'_> {
                     }
                     self.meet_old_snapshots(migration, &mut report.blockers)?;
                     self.wait_at_most(left)?;
-                    match self.watched(sql, Patience::Long { migration }) {
+                    match self.watched(sql, long) {
                         Ok((statement, by)) => {
                             report.statements.push(statement);
                             remember(&mut report.blockers, by);
                         }
-                        Err(failed) => return self.broken_off(wish, failed),
+                        Err(failed) => return self.broken_off(wish, migration, failed),
                     }
                 }
             }
@@ -189,7 +191,12 @@ impl Run<'_> {
     }
 
     /// Cleans up after a build that failed or was cancelled, where others let it.
-    fn broken_off(&mut self, wish: &Wish, failed: Failed) -> Result<Settled, ApplyError> {
+    fn broken_off(
+        &mut self,
+        wish: &Wish,
+        migration: &str,
+        failed: Failed,
+    ) -> Result<Settled, ApplyError> {
         if !failed.is_lost() && matches!(self.found(wish, None)?, Found::Invalid { .. }) {
             // Whoever uses the table is waited for once more, and this is the end of a run.
             self.wait_at_most(self.settings.budget.lock_timeout)?;
@@ -204,7 +211,7 @@ impl Run<'_> {
                 )));
             }
         }
-        Ok(self.ended_by(failed))
+        self.ended_by(migration, failed)
     }
 
     /// Returns the name of an index that is not valid and that nobody builds, and who was waited for.
@@ -231,8 +238,17 @@ impl Run<'_> {
         Ok(asked)
     }
 
-    fn ended_by(&self, failed: Failed) -> Settled {
-        if self.was_stopped(&failed) { Settled::Stopped } else { Settled::Failed(failed) }
+    fn ended_by(&self, migration: &str, failed: Failed) -> Result<Settled, ApplyError> {
+        if failed.is_left {
+            return Err(ApplyError::Blocked { migration: migration.to_owned(), by: failed.by });
+        }
+        Ok(if self.was_stopped(&failed) { Settled::Stopped } else { Settled::Failed(failed) })
+    }
+
+    /// How a statement is watched that waits for every transaction older than itself.
+    fn long<'a>(&self, migration: &'a str) -> Patience<'a> {
+        let meeting = Meeting { policy: self.settings.blockers, age: self.settings.budget.old };
+        Patience::Long { migration, meeting: Some(meeting) }
     }
 
     fn remove(
@@ -246,13 +262,13 @@ impl Run<'_> {
             report.notes.push(format!("there is no index {index}, so none was dropped"));
             return Ok(Settled::Gone);
         }
-        match self.watched(&script.text, Patience::Long { migration: &script.migration.name }) {
+        match self.watched(&script.text, self.long(&script.migration.name)) {
             Ok((statement, by)) => {
                 report.statements.push(statement);
                 report.blockers = by;
                 Ok(Settled::Gone)
             }
-            Err(failed) => Ok(self.ended_by(failed)),
+            Err(failed) => self.ended_by(&script.migration.name, failed),
         }
     }
 

@@ -71,6 +71,8 @@ pub(super) struct Failed {
     pub(super) is_passing: bool,
     /// Who did.
     pub(super) by: Vec<Peer>,
+    /// Whether it was cancelled rather than wait for them any longer.
+    pub(super) is_left: bool,
 }
 
 impl Failed {
@@ -78,7 +80,7 @@ impl Failed {
         let is_passing = source.failure().is_some_and(|said| {
             !said.lost && (said.is_lock_timeout() || said.is_deadlock() || said.is_overtaken())
         });
-        Self { source, is_passing, by }
+        Self { source, is_passing, by, is_left: false }
     }
 }
 
@@ -308,7 +310,10 @@ impl Run<'_> {
         let started = Instant::now();
         let Self { session, watcher, told, .. } = self;
         let (done, seen) = watcher.during(told, patience, || session.batch(sql));
-        done.map_err(|error| Failed::new(error, seen.blockers.clone()))?;
+        done.map_err(|error| {
+            let is_left = seen.is_left && error.sqlstate() == Some("57014");
+            Failed { is_left, ..Failed::new(error, seen.blockers.clone()) }
+        })?;
         let report = StatementReport {
             sql: one_line(sql),
             took: started.elapsed(),

@@ -262,8 +262,7 @@ impl<'a> Apply<'a> {
         make_table(&mut session)?;
         let ends_vacuums = postgres::may_end_vacuums(&mut session)?;
         let settings = &self.settings;
-        let is_left_alone = false;
-        let mut run = Run { settings, told: &told, session, watcher, ends_vacuums, is_left_alone };
+        let mut run = Run { settings, told: &told, session, watcher, ends_vacuums };
         for migration in migrations {
             told.tell(&Event::Waiting);
             if told.is_stopped() {

@@ -94,8 +94,11 @@ impl Run<'_> {
             if piece.is_gentle {
                 self.session.batch("SET LOCAL statement_timeout = 0")?;
             }
-            let patience =
-                if piece.is_gentle { Patience::Long { migration } } else { Patience::Brief };
+            let patience = if piece.is_gentle {
+                Patience::Long { migration, meeting: None }
+            } else {
+                Patience::Brief
+            };
             let started = Instant::now();
             let (mut statement, by) = self.watched(&piece.sql, patience)?;
             let granted = started + statement.waited.min(statement.took);
@@ -114,7 +117,7 @@ impl Run<'_> {
     /// transaction all the same.
     pub(super) fn bare(&mut self, script: &Script<'_>) -> Result<Attempt, Failed> {
         let mut report = script.report();
-        let long = Patience::Long { migration: &script.migration.name };
+        let long = Patience::Long { migration: &script.migration.name, meeting: None };
         let done = if script.builds_nameless {
             let done = self.patiently(|run| run.watched(&script.text, long));
             if done.is_err() {

@@ -40,8 +40,6 @@ pub(super) struct Run<'a> {
     pub(super) watcher: Watcher,
     /// Whether the server cancels an autovacuum before we stop waiting for it.
     pub(super) ends_vacuums: bool,
-    /// Whether it was said why somebody is not ended.
-    pub(super) is_left_alone: bool,
 }
 
 impl Run<'_> {
@@ -154,30 +152,7 @@ impl Run<'_> {
         if self.settings.blockers != BlockerPolicy::Cancel {
             return Ok(());
         }
-        let ended = peers::cancel(&mut self.watcher.session, by)?;
-        if !ended.is_empty() {
-            self.told.tell(&Event::Cancelled { by: ended });
-        }
-        let why = by.iter().find_map(|peer| match peer.kind {
-            PeerKind::Hidden => Some(
-                "nobody is ended of whom this user sees nothing: that takes GRANT pg_read_all_stats",
-            ),
-            PeerKind::Suspect => Some(
-                "nobody is ended, since the server does not tell who holds the table: that takes \
-                 SELECT on performance_schema and its instrument wait/lock/metadata/sql/mdl, or \
-                 MariaDB's plugin metadata_lock_info",
-            ),
-            PeerKind::Client
-            | PeerKind::Autovacuum { .. }
-            | PeerKind::Replication
-            | PeerKind::Prepared => None,
-        });
-        if let Some(why) = why
-            && !std::mem::replace(&mut self.is_left_alone, true)
-        {
-            self.told.tell(&Event::Note(why.to_owned()));
-        }
-        Ok(())
+        self.watcher.cancel(self.told, by)
     }
 
     /// Waits while a long transaction holds a table: whoever queued behind it would hold up all

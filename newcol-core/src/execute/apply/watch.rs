@@ -5,12 +5,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Event, Told};
+use super::{BlockerPolicy, Event, Told};
 use crate::{
     backend::Backend,
     db::{DbError, Session},
     execute::{
-        peers::{self, Peer},
+        peers::{self, Peer, PeerKind},
         signal::Signal,
     },
 };
@@ -30,6 +30,8 @@ pub(super) struct Seen {
     pub(super) blockers: Vec<Peer>,
     /// How many waited for it at the same time, where the server tells.
     pub(super) blocked: Option<u32>,
+    /// Whether it was cancelled rather than wait any longer.
+    pub(super) is_left: bool,
 }
 
 /// A session beside the one that works.
@@ -37,6 +39,16 @@ pub(super) struct Watcher {
     pub(super) session: Session,
     /// The session that works.
     id: String,
+    /// Whether it was said why somebody is not ended.
+    is_left_alone: bool,
+}
+
+/// What is done about a transaction that the concurrent build or drop of an index waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Meeting {
+    pub(super) policy: BlockerPolicy,
+    /// From this age on.
+    pub(super) age: Duration,
 }
 
 /// What a statement may be told meanwhile.
@@ -49,6 +61,8 @@ pub(super) enum Patience<'a> {
     Long {
         /// The migration that it is of.
         migration: &'a str,
+        /// What is done about transactions that it waits for (PostgreSQL).
+        meeting: Option<Meeting>,
     },
 }
 
@@ -56,7 +70,7 @@ impl Watcher {
     /// Opens a session beside another one.
     pub(super) fn beside(session: &mut Session) -> Result<Self, DbError> {
         let id = id_of(session)?;
-        Ok(Self { session: session.again()?, id })
+        Ok(Self { session: session.again()?, id, is_left_alone: false })
     }
 
     /// Watches another session from now on.
@@ -68,6 +82,34 @@ impl Watcher {
     /// Returns the session that works.
     pub(super) fn id(&self) -> &str {
         &self.id
+    }
+
+    /// Ends those that may be ended, and says once why others are left alone.
+    pub(super) fn cancel(&mut self, told: &Told<'_>, by: &[Peer]) -> Result<(), DbError> {
+        let ended = peers::cancel(&mut self.session, by)?;
+        if !ended.is_empty() {
+            told.tell(&Event::Cancelled { by: ended });
+        }
+        let why = by.iter().find_map(|peer| match peer.kind {
+            PeerKind::Hidden => Some(
+                "nobody is ended of whom this user sees nothing: that takes GRANT pg_read_all_stats",
+            ),
+            PeerKind::Suspect => Some(
+                "nobody is ended, since the server does not tell who holds the table: that takes \
+                 SELECT on performance_schema and its instrument wait/lock/metadata/sql/mdl, or \
+                 MariaDB's plugin metadata_lock_info",
+            ),
+            PeerKind::Client
+            | PeerKind::Autovacuum { .. }
+            | PeerKind::Replication
+            | PeerKind::Prepared => None,
+        });
+        if let Some(why) = why
+            && !std::mem::replace(&mut self.is_left_alone, true)
+        {
+            told.tell(&Event::Note(why.to_owned()));
+        }
+        Ok(())
     }
 
     /// Does the work, and looks at it.
@@ -102,9 +144,12 @@ impl Watcher {
             let since = std::mem::replace(&mut last, Instant::now()).elapsed();
             // Whoever only looks must not stop the work.
             let blockers = self.blockers().unwrap_or_default();
-            if let Patience::Long { migration } = patience {
+            if let Patience::Long { migration, meeting } = patience {
                 self.tell(told, migration, &blockers, &mut named);
-                if told.is_stopped() {
+                if let Some(meeting) = meeting {
+                    seen.is_left |= self.meet(told, meeting, &blockers).unwrap_or_default();
+                }
+                if told.is_stopped() || seen.is_left {
                     self.interrupt().ok();
                 }
             }
@@ -116,6 +161,36 @@ impl Watcher {
             seen.blocked = seen.blocked.max(blocked);
         }
         seen
+    }
+
+    /// Does as wished with old transactions that the session waits for. Returns whether it is to leave
+    /// because of them.
+    ///
+    /// Who holds a lock on the table may build an index too, and is left alone.
+    fn meet(
+        &mut self,
+        told: &Told<'_>,
+        meeting: Meeting,
+        blockers: &[Peer],
+    ) -> Result<bool, DbError> {
+        let is_old = |peer: &&Peer| peer.age.is_some_and(|age| age >= meeting.age);
+        let old: Vec<Peer> = blockers.iter().filter(is_old).cloned().collect();
+        if old.is_empty() || meeting.policy == BlockerPolicy::Wait {
+            return Ok(false);
+        }
+        let for_transactions = format!(
+            "SELECT EXISTS (SELECT FROM pg_catalog.pg_locks \
+             WHERE pid = {} AND NOT granted AND locktype = 'virtualxid')",
+            self.id
+        );
+        if !self.session.query_bool(&for_transactions)? {
+            return Ok(false);
+        }
+        if meeting.policy == BlockerPolicy::Show {
+            return Ok(true);
+        }
+        self.cancel(told, &old)?;
+        Ok(false)
     }
 
     /// Tells how far the work is, or else for whom it waits, each time others are in the way.
