@@ -339,6 +339,27 @@ impl Fill {
         )
     }
 
+    /// Asks whether most of about `looks` of so many rows are NULL: of the first ones by key, and on
+    /// PostgreSQL, where new versions of rows lie together, of some from everywhere.
+    pub fn mostly_empty(&self, looks: u64, rows: u64) -> SqlText {
+        let some = match self.backend {
+            Backend::Postgres => {
+                let percent = 100.0 * looks as f64 / rows.max(looks) as f64;
+                SqlText::stored(format!("TABLESAMPLE SYSTEM ({percent}) LIMIT {}", looks * 2))
+            }
+            Backend::Mysql | Backend::Sqlite => SqlText::stored(format!("LIMIT {looks}")),
+        };
+        text::sql(
+            self.backend,
+            "SELECT count(looked.{column}) * 2 < count(*) FROM (SELECT {column} FROM {table} {some}) AS looked",
+            &[
+                ("table", Hole::Table(&self.table)),
+                ("column", Hole::Name(&self.column)),
+                ("some", Hole::Sql(&some)),
+            ],
+        )
+    }
+
     /// Asks how many rows a range has.
     pub fn row_count(&self, range: Range<'_>) -> SqlText {
         text::sql(

@@ -82,3 +82,17 @@ fn rows_that_are_filled_already_do_not_make_the_batches_after_them_larger() {
         assert!((1..=250).contains(&proving), "{proving} rows at once");
     }
 }
+
+/// Whoever drops the column and adds it again tells nobody; its rows are as many as the first time.
+#[test]
+fn a_column_that_was_added_anew_is_filled_as_it_was_at_first() {
+    for want in [Want::postgres(), Want::mysql(), Want::sqlite()] {
+        let db = ScratchDb::new(want).unwrap();
+        table(&db);
+        let (first, _) = largest(&db, 2_000);
+        db.run(&["ALTER TABLE t DROP COLUMN c", "ALTER TABLE t ADD COLUMN c bigint"]).unwrap();
+        let (again, proving) = largest(&db, 2_000);
+        assert!(again * 2 > first, "{:?}: {again} rows at once, {first} before", db.backend());
+        assert_eq!(proving, 0);
+    }
+}

@@ -132,8 +132,9 @@ fn in_transaction(
             // The last run ended, well or not: one more look at every row.
             if is_over(&found, &totals, job) {
                 record.recount(session)?;
-                let places = places(session, job, Phase::Proving, workers)?;
-                record.begin_pass(session, Phase::Proving, &places)?;
+                let phase = next_phase(session, job, &found)?;
+                let places = places(session, job, phase, workers)?;
+                record.begin_pass(session, phase, &places)?;
             }
             Ok(Some(totals))
         }
@@ -144,6 +145,19 @@ fn in_transaction(
 fn is_over(found: &JobRecord, totals: &Totals, job: &Job) -> bool {
     let is_passed = totals.parts_done == totals.parts;
     found.phase == Phase::Done || (is_passed && is_unfillable(found, totals, job, 0))
+}
+
+/// Returns how a job goes on that has come to its end: one whose rows are empty again is of a column
+/// that was dropped and added anew, and a pass that only proves would fill it slowly.
+fn next_phase(session: &mut Session, job: &Job, found: &JobRecord) -> Result<Phase, DbError> {
+    /// Rows that are looked at, about.
+    const LOOKS: u64 = 5000;
+    let receipt = found.receipt.as_ref().and_then(|receipt| receipt.parse::<Receipt>().ok());
+    let were_filled = receipt.is_some_and(|receipt| receipt.empty * 2 < receipt.rows);
+    let rows = job.plan.facts.rows.unwrap_or_default();
+    let look = job.fill.mostly_empty(LOOKS, rows);
+    let are_empty = were_filled && session.query_bool(look.as_str())?;
+    Ok(if are_empty { Phase::Filling } else { Phase::Proving })
 }
 
 /// Returns how many rows the pass could not fill although there is a value for them.
