@@ -9,12 +9,14 @@
 
 use std::{
     collections::BTreeSet,
+    error::Error,
     hint::black_box,
     thread,
     time::{Duration, Instant},
 };
 
 use camino::{Utf8Path, Utf8PathBuf};
+use newcol_benches::record::Figures;
 use newcol_core::{
     audit::{
         SourceFile, Subject,
@@ -119,7 +121,7 @@ fn time(run: impl FnOnce()) -> Duration {
 }
 
 #[expect(clippy::print_stdout, reason = "the table is what the benchmark is for")]
-fn main() {
+fn main() -> Result<(), Box<dyn Error>> {
     let args: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();
     let once = args.iter().any(|arg| arg == "--test");
     let given = args.iter().find(|arg| !arg.starts_with("--"));
@@ -140,6 +142,7 @@ fn main() {
         Some(_) => vec![own],
         None => LINES.iter().map(|lines| sources(&own, *lines)).collect(),
     };
+    let mut figures = Figures::default();
     for mut files in inputs {
         let lines: usize = files.iter().map(|file| file.text.lines().count()).sum();
         let runs = if once { 1 } else { 5 };
@@ -175,5 +178,9 @@ fn main() {
             format!("{:.1} MiB", kept.len() as f64 / f64::from(1 << 20)),
             memory.unwrap_or_else(|| "unknown".to_owned()),
         );
+        let thousands = lines / 1000;
+        figures.time(format!("audit of {thousands} k lines / syn"), ratio(audit, parse));
+        figures.time(format!("again of {thousands} k lines / audit"), ratio(again, audit));
     }
+    if once || given.is_some() { Ok(()) } else { figures.finish("audit") }
 }

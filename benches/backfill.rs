@@ -12,6 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use newcol_benches::record::Figures;
 use newcol_core::{
     backend::Backend,
     contract::{Contract, read::read},
@@ -32,6 +33,13 @@ struct Scenario {
     indexes: usize,
     rows: u64,
     workers: u32,
+}
+
+impl Scenario {
+    fn name(&self) -> String {
+        let Self { backend, key, indexes, rows, workers } = self;
+        format!("{backend}, {rows} rows, key {}, {indexes} indexes, {workers} workers", key.name())
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,6 +92,7 @@ fn main() -> Result<(), Box<dyn Error>> {
          | log B/row | ratio | heap | plain | index | plain | HOT % |\n\
          |-|-|-:|-:|-:|-:|-:|-:|-:|-:|-:|-:|-:|-:|-:|-:|"
     );
+    let mut figures = Figures::default();
     let named: Vec<Backend> = std::env::args().filter_map(|arg| arg.parse().ok()).collect();
     for backend in Backend::ALL.into_iter().filter(|b| named.is_empty() || named.contains(b)) {
         let want = Want::from(backend);
@@ -100,9 +109,11 @@ fn main() -> Result<(), Box<dyn Error>> {
             }
             let [plain, job] = costs.map(median);
             println!("{}", row(&scenario, &plain, &job));
+            let name = scenario.name();
+            figures.time(format!("{name}: time / plain"), ratio(job.time, plain.time));
         }
     }
-    Ok(())
+    figures.finish("backfill")
 }
 
 fn scenarios(backend: Backend, sizes: &[u64]) -> Vec<Scenario> {
@@ -273,6 +284,10 @@ impl Sizes {
 fn median(mut costs: Vec<Cost>) -> Cost {
     costs.sort_by_key(|cost| cost.time);
     costs.get(costs.len() / 2).copied().unwrap_or_default()
+}
+
+fn ratio(one: Duration, other: Duration) -> f64 {
+    one.as_secs_f64() / other.as_secs_f64()
 }
 
 fn row(scenario: &Scenario, plain: &Cost, job: &Cost) -> String {

@@ -1,6 +1,6 @@
 //! A whole `cargo newcol add` on a project of 300 tables against `cargo metadata --no-deps` alone.
 //!
-//! `cargo bench -p newcol-benches --bench command [-- <path of cargo-newcol>]`: both run
+//! `cargo bench -p newcol-benches --bench command [-- <path of cargo-newcol>]` builds it first; both run
 //! alternately; the medians and their ratio are printed. The goal is a ratio below 2.
 
 use std::{
@@ -11,7 +11,7 @@ use std::{
 };
 
 use camino::{Utf8Path, Utf8PathBuf};
-use newcol_benches::project;
+use newcol_benches::{project, record::Figures};
 
 const TABLES: u64 = 300;
 const RUNS: usize = 41;
@@ -30,21 +30,20 @@ fn median(mut times: Vec<Duration>) -> Duration {
     times[times.len() / 2]
 }
 
-/// Finds the release binary beside the benchmark: `target/release/cargo-newcol`.
+/// Builds the tool in release mode where no path of one is given.
 fn tool() -> Result<Utf8PathBuf, Box<dyn Error>> {
-    let given = std::env::args().skip(1).find(|arg| !arg.starts_with('-'));
-    let here = Utf8PathBuf::from_path_buf(std::env::current_exe()?).map_err(|_| "odd path")?;
-    let built = here.ancestors().find(|dir| dir.ends_with("release"));
-    let path = match (given, built) {
-        (Some(path), _) => Utf8Path::new(&path).canonicalize_utf8()?,
-        (None, Some(dir)) => dir.join("cargo-newcol"),
-        (None, None) => return Err("name the path of cargo-newcol".into()),
-    };
-    if path.is_file() {
-        Ok(path)
-    } else {
-        Err(format!("{path} is missing: `cargo build --release -p cargo-newcol`").into())
+    if let Some(path) = std::env::args().skip(1).find(|arg| !arg.starts_with('-')) {
+        return Ok(Utf8Path::new(&path).canonicalize_utf8()?);
     }
+    let here = Utf8PathBuf::from_path_buf(std::env::current_exe()?).map_err(|_| "odd path")?;
+    let target = here.ancestors().nth(3).ok_or("a benchmark lies in target/release/deps")?;
+    let mut build = Command::new("cargo");
+    build.current_dir(env!("CARGO_MANIFEST_DIR")).env("CARGO_TARGET_DIR", target);
+    build.args(["build", "--release", "--locked", "-p", "cargo-newcol"]);
+    if !build.status()?.success() {
+        return Err(format!("{build:?} failed").into());
+    }
+    Ok(target.join("release/cargo-newcol"))
 }
 
 #[expect(clippy::print_stdout, reason = "the table is what the benchmark is for")]
@@ -108,5 +107,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("| cargo metadata --no-deps | {:.1} | 1.00 |", ms(metadata));
     println!("| cargo newcol add | {:.1} | {:.2} |", ms(added), ratio(added));
     println!("| cargo-newcol newcol add | {:.1} | {:.2} |", ms(direct), ratio(direct));
-    Ok(())
+    let mut figures = Figures::default();
+    figures.time("cargo newcol add / cargo metadata", ratio(added));
+    figures.time("cargo-newcol newcol add / cargo metadata", ratio(direct));
+    figures.finish("command")
 }

@@ -14,6 +14,7 @@ use std::{
 };
 
 use hdrhistogram::Histogram;
+use newcol_benches::record::Figures;
 use newcol_core::{
     contract::read::read,
     db::{DatabaseUrl, OpenOptions, Session},
@@ -74,6 +75,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         "| {rows} rows, {RATE} statements/s beside | seconds | p50 ms | p99 ms | ratio | max ms | failed |\n\
          |-|-:|-:|-:|-:|-:|-:|"
     );
+    let mut figures = Figures::default();
     let mut alone = None;
     for beside in Beside::ALL {
         let seen = measure(&url, rows, beside)?;
@@ -89,8 +91,11 @@ fn main() -> Result<(), Box<dyn Error>> {
             seen.latency.max() as f64 / 1e3,
             seen.failed
         );
+        if beside != Beside::Nothing {
+            figures.time(format!("{rows} rows, p99 beside {} / alone", beside.name()), p99 / base);
+        }
     }
-    Ok(())
+    figures.finish("notice")
 }
 
 fn measure(url: &DatabaseUrl, rows: u64, beside: Beside) -> Result<Seen, Box<dyn Error>> {

@@ -5,13 +5,14 @@
 //! `-- --test` every input runs once.
 
 use std::{
+    error::Error,
     hint::black_box,
     time::{Duration, Instant},
 };
 
 use camino::Utf8PathBuf;
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput};
-use newcol_benches::schema;
+use newcol_benches::{record::Figures, schema};
 use newcol_core::{
     backend::{Backend, Product},
     contract::{
@@ -156,7 +157,8 @@ fn medians(runs: usize, mut things: [&mut dyn FnMut(); 3]) -> [Duration; 3] {
 }
 
 #[expect(clippy::print_stdout, reason = "the table is what the benchmark is for")]
-fn ratios() {
+fn ratios() -> Figures {
+    let mut figures = Figures::default();
     println!(
         "\n| tables | lines | syn | edit | ×syn | µs/table | add --dry-run | ×syn | µs/table |"
     );
@@ -189,14 +191,18 @@ fn ratios() {
             ratio(add),
             each(add),
         );
+        figures.time(format!("edit of {tables} tables / syn"), ratio(edit));
+        figures.time(format!("add --dry-run of {tables} tables / syn"), ratio(add));
     }
+    figures
 }
 
-fn main() {
+fn main() -> Result<(), Box<dyn Error>> {
     let mut criterion = Criterion::default().configure_from_args();
     benchmarks(&mut criterion);
     criterion.final_summary();
     if !std::env::args().any(|arg| arg == "--test" || arg == "--list") {
-        ratios();
+        ratios().finish("schema_rs")?;
     }
+    Ok(())
 }

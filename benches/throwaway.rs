@@ -12,6 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use newcol_benches::record::Figures;
 use newcol_testkit::{ScratchDb, Want, scratch, wait::wait_until};
 
 const TABLES: usize = 60;
@@ -83,7 +84,16 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("{}", row("a server for each: cached", &cached.first, &cached.copy));
     println!("{}", row("a server for each: `initdb`", &plain.first, &cached.copy));
     println!("{}", row("a server for each: container", &container.first, &cached.copy));
-    Ok(())
+    let mut figures = Figures::default();
+    for (name, one, other) in [
+        ("first database, cached / `initdb`", &cached.first, &plain.first),
+        ("copy of a template / first database, cached", &cached.copy, &cached.first),
+    ] {
+        if let (Some(one), Some(other)) = (median(one), median(other)) {
+            figures.time(name, one.as_secs_f64() / other.as_secs_f64());
+        }
+    }
+    figures.finish("throwaway")
 }
 
 /// Returns a row of a table: the ratio is of medians, the fastest tells how busy the machine was.

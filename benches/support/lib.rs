@@ -1,4 +1,7 @@
-//! Inputs of the benchmarks: schemas and projects of any size from a fixed seed, checked first.
+//! Inputs of the benchmarks: schemas and projects of any size from a fixed seed, checked first; and the
+//! [record] of what they measured.
+
+pub mod record;
 
 use std::{fmt::Write as _, fs, io};
 
