@@ -48,6 +48,36 @@ pub fn with_entry(text: Option<&str>, entry: &Entry<'_>) -> String {
     }
 }
 
+/// What a dictionary lacks of a finished column.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Lack {
+    /// All of its entry.
+    Entry,
+    /// A line of it.
+    Line {
+        /// The line, from 1, on which its entry begins.
+        at: usize,
+        /// The line as it should be.
+        line: String,
+    },
+}
+
+/// Finds the first thing that a dictionary lacks of a column. Who answers for it and when it was
+/// finished is not in the contract, and not looked at; nor is what people added.
+pub fn lack(text: Option<&str>, entry: &Entry<'_>) -> Option<Lack> {
+    let text = text.unwrap_or_default();
+    let path = entry.contract.path();
+    let Some((_, range)) = entries(text).into_iter().find(|(known, _)| known == path) else {
+        return Some(Lack::Entry);
+    };
+    let at = text[..range.start].matches('\n').count() + 1;
+    let there: Vec<&str> = text[range].lines().map(str::trim_end).collect();
+    let wanted = Entry { owner: None, finished: "", ..*entry }.text();
+    let mut wanted = wanted.lines().filter(|line| !line.starts_with("| finished |"));
+    let missing = wanted.find(|line| !there.contains(line))?;
+    Some(Lack::Line { at, line: missing.to_owned() })
+}
+
 /// Returns what a Markdown text says of columns: the path and the bytes of each entry.
 fn entries(text: &str) -> Vec<(ColumnPath, std::ops::Range<usize>)> {
     let mut entries: Vec<(ColumnPath, std::ops::Range<usize>)> = Vec::new();
@@ -222,6 +252,27 @@ mod tests {
         );
         assert!(!text.contains("\n\n\n"), "{text}");
         assert!(text.ends_with("2026-11-23 |\n"), "{text}");
+    }
+
+    #[test]
+    fn what_an_entry_lacks_is_found() {
+        let contract = contract("users.locale", "required = true\n");
+        let since = ["2026-11-01-120000_users_locale_expand".to_owned()];
+        let entry = entry(&contract, &since);
+        let text = with_entry(Some("# Columns\n"), &entry);
+        assert_eq!(lack(None, &entry), Some(Lack::Entry));
+        assert_eq!(lack(Some(&text), &entry), None);
+        let more = text.replace("| owner | mail |", "| owner | us |\n| seen by | legal |");
+        assert_eq!(lack(Some(&more), &entry), None);
+        assert_eq!(lack(Some(&text.replace('\n', "\r\n")), &entry), None);
+        for (line, other) in [
+            ("Because of users.locale", "For fun"),
+            ("| type | `varchar(16)`, required |", "| type | `text` |"),
+            ("| since | `2026-11-01-120000_users_locale_expand` |", ""),
+        ] {
+            let expected = Lack::Line { at: 3, line: line.to_owned() };
+            assert_eq!(lack(Some(&text.replace(line, other)), &entry), Some(expected));
+        }
     }
 
     #[test]

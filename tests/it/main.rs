@@ -20,6 +20,7 @@ mod capture;
 mod cases;
 mod chance;
 mod desk;
+mod docs;
 mod doctor;
 mod expanded;
 mod finish;

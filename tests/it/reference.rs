@@ -1,13 +1,10 @@
-//! `docs/cli.md`, `docs/rules` and the README show what the tool says.
+//! `docs/cli.md` and `docs/rules` show what the tool says.
 
 use std::fmt::Write as _;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use clap::Command;
 use newcol_core::audit::rules::{RULES, Rule};
-use newcol_testkit::{command::Tool, redact::redact};
-
-use crate::desk;
 
 fn page(text: &mut String, command: &mut Command) {
     let name = command.get_bin_name().unwrap_or_else(|| command.get_name()).to_owned();
@@ -63,18 +60,4 @@ fn check(name: &str, text: &str) {
     }
     let there = std::fs::read_to_string(&path).unwrap_or_default();
     assert!(there == text, "{path} is stale: NEWCOL_BLESS=1 cargo test -p newcol-tests reference");
-}
-
-#[test]
-fn the_readme_shows_what_add_prints() {
-    let path = Utf8Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("README.md");
-    let readme = std::fs::read_to_string(path).unwrap();
-    let example = readme.split("```console\n$ cargo newcol ").nth(1).unwrap();
-    let (example, _) = example.split_once("```").unwrap();
-    let (command, shown) = example.split_once("\n  created").unwrap();
-    let project = desk::one_crate("postgres").build().unwrap();
-    let script = format!("{} {command}", env!("CARGO_BIN_EXE_newcol-under-test"));
-    let run = Tool::new("sh").args(["-c", &script]).current_dir(project.root()).run().unwrap();
-    let said = format!("{}{}", run.stdout, run.stderr);
-    assert_eq!(redact(&format!("  created{shown}")), redact(&said));
 }

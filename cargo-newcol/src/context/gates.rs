@@ -256,7 +256,7 @@ impl Column {
 
     /// Compares what the database shows of the column with what its applied stages planned; `None`
     /// where the stages were released by another plan than the one that the contract gives now.
-    fn compared(
+    pub(crate) fn compared(
         &self,
         session: &mut Session,
         project: &Project,

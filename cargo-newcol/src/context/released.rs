@@ -106,6 +106,40 @@ impl Column {
         Self::of_file(ctx, project, file, text, url)
     }
 
+    /// Reads the contract of a column whether it is under way or finished, and plans it.
+    pub(crate) fn load_any(
+        ctx: &Context,
+        project: &Project,
+        path: &ColumnPath,
+    ) -> Result<Self, CliError> {
+        let done = done_contract(&project.contract_path(path));
+        match project.read(&done)? {
+            Some(text) if project.read(&project.contract_path(path))?.is_none() => {
+                Self::of_file(ctx, project, done, text, None)
+            }
+            Some(_) | None => Self::load(ctx, project, path, None),
+        }
+    }
+
+    /// Loads every column that is under way or finished.
+    pub(crate) fn all_any(ctx: &Context, project: &Project) -> Result<Vec<Self>, CliError> {
+        let mut columns = Self::all(ctx, project)?;
+        for path in files_in(&project.base.join("newcol/done")) {
+            let file = project.relative(&path);
+            let column = Self::of_file(ctx, project, file, read(&path)?, None)?;
+            // One that was taken up again is under way.
+            if columns.iter().all(|other| other.contract.path() != column.contract.path()) {
+                columns.push(column);
+            }
+        }
+        Ok(columns)
+    }
+
+    /// Reports whether `finish` has closed its contract.
+    pub(crate) fn is_finished(&self) -> bool {
+        self.file.parent().and_then(Utf8Path::file_name) == Some("done")
+    }
+
     /// Loads every column with a contract, in the order of their files.
     pub(crate) fn all(ctx: &Context, project: &Project) -> Result<Vec<Self>, CliError> {
         contract_files(project)
@@ -136,6 +170,12 @@ impl Column {
         };
         column.targets = project.plan(ctx, &column.wish(), url)?;
         Ok(column)
+    }
+
+    /// Returns the names of the migrations that brought it.
+    pub(crate) fn since(&self) -> Vec<String> {
+        let folders = self.released.folders(StageKind::Expand).iter();
+        folders.filter_map(|folder| folder.file_name().map(str::to_owned)).collect()
     }
 
     /// Returns the contract with what the project holds of it.
@@ -260,7 +300,10 @@ pub(crate) fn done_contract(file: &Utf8Path) -> Utf8PathBuf {
 
 /// Finds the files of contracts, sorted.
 fn contract_files(project: &Project) -> Vec<Utf8PathBuf> {
-    let dir = project.base.join("newcol");
+    files_in(&project.base.join("newcol"))
+}
+
+fn files_in(dir: &Utf8Path) -> Vec<Utf8PathBuf> {
     let Ok(entries) = dir.read_dir_utf8() else { return Vec::new() };
     let mut files: Vec<Utf8PathBuf> = entries
         .filter_map(Result::ok)
@@ -274,7 +317,7 @@ fn contract_files(project: &Project) -> Vec<Utf8PathBuf> {
 fn contract_file(project: &Project, file: &Utf8Path, text: &str) -> Result<ContractFile, CliError> {
     let read = read_contract(text).map_err(|list| complaints(file, text, &list))?;
     let expected = project.contract_path(read.contract.path());
-    if expected != file {
+    if expected != file && done_contract(&expected) != file {
         return Err(CliError::usage(format!(
             "the contract says `{}`, its name says otherwise",
             read.contract.path()

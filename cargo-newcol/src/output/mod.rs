@@ -1,6 +1,7 @@
 //! The only place that writes to the terminal: data to stdout, all else to stderr.
 
 mod json;
+pub(crate) mod progress;
 mod text;
 
 use std::io::{self, IsTerminal, Write};
@@ -17,6 +18,7 @@ use serde::Serialize;
 
 use crate::{
     cli::{Color, Global, MessageFormat},
+    context,
     error::{CliError, Exit},
 };
 
@@ -68,7 +70,8 @@ impl Output {
 
     /// Reports whether a line that changes can be drawn on stderr.
     pub(crate) fn draws(&self) -> bool {
-        self.quiet == 0 && !self.is_json() && io::stderr().is_terminal()
+        let can = context::env("TERM").is_none_or(|term| term != "dumb");
+        can && self.quiet == 0 && !self.is_json() && io::stderr().is_terminal()
     }
 
     pub(crate) fn is_json(&self) -> bool {

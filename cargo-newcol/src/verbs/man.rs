@@ -1,6 +1,6 @@
 //! `cargo newcol man`: the manual in roff.
 
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 use clap::Args;
 
 use crate::{
@@ -24,7 +24,7 @@ pub(crate) struct ManArgs {
 pub(crate) fn run(out: &mut Output, args: &ManArgs) -> Result<Exit, CliError> {
     let command = crate::command();
     if let Some(dir) = &args.out_dir {
-        clap_mangen::generate_to(command, dir).map_err(|error| {
+        write_pages(&command, dir).map_err(|error| {
             CliError::of(Exit::Failed, &error)
                 .saying("could not write the manual pages")
                 .at(dir)
@@ -49,4 +49,12 @@ pub(crate) fn run(out: &mut Output, args: &ManArgs) -> Result<Exit, CliError> {
         .map_err(|error| CliError::of(Exit::Failed, &error))?;
     out.raw(&bytes);
     Ok(Exit::Done)
+}
+
+/// Writes a page for each verb but `help`, which would have a second one for each of the others.
+fn write_pages(command: &clap::Command, dir: &Utf8Path) -> Result<(), std::io::Error> {
+    for verb in command.get_subcommands().filter(|verb| verb.get_name() != "help") {
+        write_pages(verb, dir)?;
+    }
+    clap_mangen::Man::new(command.clone()).generate_to(dir).map(drop)
 }

@@ -5,7 +5,7 @@
 
 use super::{
     ColumnShape, Gate, IndexPurpose, Leftovers, Migration, Plan, SchemaChange, Stage, StageKind,
-    Step, error::PlanError, facts::TableFacts, fill::Fill, nullness::null_where,
+    Step, error::PlanError, facts::TableFacts, fill::Fill, nullness::null_where, volatility,
 };
 use crate::{
     backend::Backend,
@@ -400,6 +400,7 @@ impl Builder<'_> {
             );
         }
         self.warn_of_null();
+        self.warn_of_constant();
         if facts.primary_key.is_empty() && !facts.columns.is_empty() {
             self.warnings.push(format!(
                 "`{}` has no primary key: `diesel print-schema` stops at it, and a resumable fill has no order to follow",
@@ -425,6 +426,20 @@ impl Builder<'_> {
             self.warnings.push(
                 "until `contract`, the trigger also fills rows for which the new code writes NULL on purpose".to_owned(),
             );
+        }
+    }
+
+    /// A fill that is one value for all asks for a job that a default would spare.
+    fn warn_of_constant(&mut self) {
+        let (contract, backend) = (self.contract, self.backend());
+        let answers = contract.answers();
+        let fill = contract.sql_fill(backend).filter(|_| {
+            contract.required() && answers.default.is_none() && answers.replaces.is_none()
+        });
+        if let Some(fill) = fill.filter(|fill| volatility::is_literal(fill, backend)) {
+            self.warnings.push(format!(
+                "the fill is the same for every row: `--default \"{fill}\" --drop-default` instead of it gives old rows their value at once, without a job"
+            ));
         }
     }
 

@@ -2,6 +2,7 @@
 //!
 //! Rendering is pure and never refuses: what an engine cannot do was refused while planning.
 
+pub mod asked;
 pub mod backfill;
 pub(crate) mod care;
 pub mod computed;

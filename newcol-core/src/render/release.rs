@@ -336,27 +336,51 @@ fn edit_schemas(
         return Ok(());
     }
     for (at, schema) in schemas.iter().enumerate() {
-        let derived = shared_type(targets, &schema.config)?;
         let contract = &targets[0].plan.contract;
         let product = targets[0].plan.facts.server.product;
-        let mut edits: Vec<SchemaEdit> = match direction {
-            Direction::Forward => {
-                changes.iter().map(|c| forward(*c, contract, product, &derived)).collect()
-            }
+        let edits = match direction {
+            Direction::Forward => forwards(&changes, targets, schema)?,
             Direction::Back => {
                 let back = changes.iter().rev().map(|c| backward(*c, contract, schema));
                 let back: Vec<Option<SchemaEdit>> = back.collect::<Result<_, ReleaseError>>()?;
-                back.into_iter().flatten().collect()
+                let mut edits: Vec<SchemaEdit> = back.into_iter().flatten().collect();
+                edits.extend(inherited(&edits, targets, schema));
+                edits.extend(restored(patch, schema));
+                edits.retain(|edit| !is_undone(edit, schema, product));
+                edits
             }
         };
-        edits.extend(inherited(&edits, targets, schema));
-        if direction == Direction::Back {
-            edits.extend(restored(patch, schema));
-            edits.retain(|edit| !is_undone(edit, schema, product));
-        }
         edit_one(patch, schema, read.get(at).copied(), product, &edits)?;
     }
     Ok(())
+}
+
+/// Returns every change of the stages up to one, in order and once each.
+pub(super) fn changes_up_to(targets: &[Target], last: StageKind) -> Vec<SchemaChange> {
+    let mut changes: Vec<SchemaChange> = Vec::new();
+    for kind in StageKind::ALL.into_iter().filter(|kind| *kind <= last) {
+        for change in targets.iter().filter_map(|t| t.plan.stage(kind)).flat_map(|s| &s.schema) {
+            if !changes.contains(change) {
+                changes.push(*change);
+            }
+        }
+    }
+    changes
+}
+
+/// Returns the edits that make changes in a schema.
+pub(super) fn forwards(
+    changes: &[SchemaChange],
+    targets: &[Target],
+    schema: &SchemaSource,
+) -> Result<Vec<SchemaEdit>, ReleaseError> {
+    let derived = shared_type(targets, &schema.config)?;
+    let contract = &targets[0].plan.contract;
+    let product = targets[0].plan.facts.server.product;
+    let mut edits: Vec<SchemaEdit> =
+        changes.iter().map(|c| forward(*c, contract, product, &derived)).collect();
+    edits.extend(inherited(&edits, targets, schema));
+    Ok(edits)
 }
 
 /// Returns the edits for partitions and heirs that print-schema prints too: their columns are those

@@ -146,6 +146,13 @@ fn a_standby_is_verified_and_never_filled() {
     exit code: 100
     ----- stdout -----
     t.c in PostgreSQL database [DATABASE] on [SERVER]
+      skipped  stages    this role sees no table of applied migrations
+      skipped  database  this role sees no table of applied migrations
+      skipped  schema.rs no stage is released
+      skipped  document  written by `finish`, which is still to come
+      FAILED   values    PostgreSQL database [DATABASE] on [SERVER] 20000 of 20000 rows lack their value
+               fill them: `cargo newcol backfill t.c --database-url <URL>`
+      skipped  receipt   no backfill that this role can see
       rows       20000
       NULL       20000: 20000 pending
       differing  0

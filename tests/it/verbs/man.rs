@@ -158,4 +158,6 @@ fn every_page_is_written() {
     for verb in ["add", "plan", "status", "next", "undo", "explain", "completions", "man"] {
         assert!(pages.contains(&format!("man/cargo-newcol-{verb}.1").as_str()), "{pages:?}");
     }
+    assert!(pages.contains(&"man/cargo-newcol-watch-report.1"), "{pages:?}");
+    assert!(!pages.iter().any(|page| page.contains("-help")), "{pages:?}");
 }

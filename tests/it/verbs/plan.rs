@@ -345,3 +345,19 @@ fn each_engine_has_its_plan_in_json() {
     let backends: Vec<&str> = plans.iter().map(|p| p["backend"].as_str().unwrap()).collect();
     assert_eq!(backends, ["postgres", "mysql", "sqlite"]);
 }
+
+/// A default would be one migration, and who does not know that asks for four stages and a job.
+#[test]
+fn a_fill_that_is_one_value_is_told_of_the_shorter_way() {
+    let project = desk::one_crate("postgres").build().unwrap();
+    let add = |answers: &[&str]| {
+        let add =
+            ["add", "users.locale", "--type", "text", "--required", "--why", "x", "--dry-run"];
+        newcol(&project, &[&add, answers].concat()).success().stderr
+    };
+    let told =
+        "warning: the fill is the same for every row: `--default \"'en'\" --drop-default` instead";
+    assert!(add(&["--fill", "'en'"]).contains(told));
+    assert!(!add(&["--fill", "coalesce(settings, 'en')"]).contains("the same for every row"));
+    assert!(!add(&["--default", "'en'", "--drop-default"]).contains("the same for every row"));
+}

@@ -1,5 +1,6 @@
 //! `verify` compares and writes nothing; `--repair` fills what it found and nothing else.
 
+mod checks;
 mod pieces;
 
 use insta::assert_snapshot;
@@ -121,6 +122,14 @@ fn a_life_is_the_same_on_every_engine() {
     exit code: 100
     ----- stdout -----
     users.locale in [HERE]
+      ok       stages    expand is applied
+      ok       contract  the migrations are those that it asks for
+      ok       database  the column is as its stages leave it
+      ok       schema.rs src/schema.rs as `expand` leaves it
+      skipped  document  written by `finish`, which is still to come
+      FAILED   values    [HERE]: 6 of 6 rows lack their value
+               fill them: `cargo newcol backfill users.locale --database-url <URL>`
+      skipped  receipt   no backfill that this role can see
       rows       6
       NULL       6: 6 pending
       differing  0
@@ -132,6 +141,13 @@ fn a_life_is_the_same_on_every_engine() {
     exit code: 0
     ----- stdout -----
     users.locale in [HERE]
+      ok       stages    expand is applied
+      ok       contract  the migrations are those that it asks for
+      ok       database  the column is as its stages leave it
+      ok       schema.rs src/schema.rs as `expand` leaves it
+      skipped  document  written by `finish`, which is still to come
+      ok       values    6 rows have their value
+      ok       receipt   6 rows, 0 of them NULL
       rows       6
       NULL       0: 0 pending
       differing  0
@@ -141,6 +157,15 @@ fn a_life_is_the_same_on_every_engine() {
     exit code: 100
     ----- stdout -----
     users.locale in [HERE]
+      ok       stages    expand is applied
+      ok       contract  the migrations are those that it asks for
+      ok       database  the column is as its stages leave it
+      ok       schema.rs src/schema.rs as `expand` leaves it
+      skipped  document  written by `finish`, which is still to come
+      FAILED   values    [HERE]: 1 of 6 rows lack their value
+               fill them with `--repair`; leave values that differ where a program wrote them; `--repair=differing` replaces them all
+      FAILED   receipt   [HERE]: no longer true: it says 6 rows, 0 of them NULL
+               find out what emptied rows, then fill them with `--repair`
       rows       6
       NULL       1: 1 pending
       differing  1
@@ -163,6 +188,13 @@ fn a_life_is_the_same_on_every_engine() {
     exit code: 0
     ----- stdout -----
     users.locale in [HERE]
+      ok       stages    expand is applied
+      ok       contract  the migrations are those that it asks for
+      ok       database  the column is as its stages leave it
+      ok       schema.rs src/schema.rs as `expand` leaves it
+      skipped  document  written by `finish`, which is still to come
+      ok       values    6 rows have their value, 1 of them with another one than the fill yields
+      ok       receipt   6 rows, 0 of them NULL
       repaired   1 filled, 0 replaced
       rows       6
       NULL       0: 0 pending
@@ -183,6 +215,13 @@ fn a_life_is_the_same_on_every_engine() {
     exit code: 0
     ----- stdout -----
     users.locale in [HERE]
+      ok       stages    expand is applied
+      ok       contract  the migrations are those that it asks for
+      ok       database  the column is as its stages leave it
+      ok       schema.rs src/schema.rs as `expand` leaves it
+      skipped  document  written by `finish`, which is still to come
+      ok       values    6 rows have their value
+      ok       receipt   6 rows, 0 of them NULL
       repaired   0 filled, 1 replaced
       rows       6
       NULL       0: 0 pending
@@ -250,7 +289,7 @@ fn programs_read_it_as_json() {
     ----- stdout -----
     {"reason":"newcol-verify-event","version":1,"event":"began","rows":null,"filled_before":null,"notices":[]}
     {"reason":"newcol-verify-event","version":1,"event":"pass","phase":"proving","pass":1}
-    {"reason":"newcol-verify","version":1,"column":"users.locale","state":"pending","rows":6,"empty":2,"pending":2,"differing":0,"bad":[{"place":"rows up to 6","rows":6,"empty":2,"pending":2,"differing":0,"lacking_keys":["1","5"],"differing_keys":[]}],"record":{"state":"done","holds":false,"rows":6,"empty":0,"differing":0},"repaired":null}
+    {"reason":"newcol-verify","version":1,"column":"users.locale","database":"[HERE]","failed":2,"checks":[{"check":"stages","state":"ok","place":null,"found":"expand is applied","way_out":null},{"check":"contract","state":"ok","place":null,"found":"the migrations are those that it asks for","way_out":null},{"check":"database","state":"ok","place":null,"found":"the column is as its stages leave it","way_out":null},{"check":"schema.rs","state":"ok","place":null,"found":"src/schema.rs as `expand` leaves it","way_out":null},{"check":"document","state":"skipped","place":null,"found":"written by `finish`, which is still to come","way_out":null},{"check":"values","state":"failed","place":"[HERE]","found":"2 of 6 rows lack their value","way_out":"fill them with `--repair`"},{"check":"receipt","state":"failed","place":"[HERE]","found":"no longer true: it says 6 rows, 0 of them NULL","way_out":"find out what emptied rows, then fill them with `--repair`"}],"state":"pending","rows":6,"empty":2,"pending":2,"differing":0,"bad":[{"place":"rows up to 6","rows":6,"empty":2,"pending":2,"differing":0,"lacking_keys":["1","5"],"differing_keys":[]}],"record":{"state":"done","holds":false,"rows":6,"empty":0,"differing":0},"repaired":null}
     ----- stderr -----
     pass 1: looking at every row
     next: fill them with `--repair`
@@ -263,7 +302,7 @@ fn programs_read_it_as_json() {
     {"reason":"newcol-verify-event","version":1,"event":"began","rows":6,"filled_before":null,"notices":[]}
     {"reason":"newcol-verify-event","version":1,"event":"pass","phase":"filling","pass":2}
     {"reason":"newcol-verify-event","version":1,"event":"pass","phase":"proving","pass":3}
-    {"reason":"newcol-verify","version":1,"column":"users.locale","state":"filled","rows":6,"empty":0,"pending":0,"differing":0,"bad":[],"record":{"state":"done","holds":true,"rows":6,"empty":0,"differing":0},"repaired":{"filled":2,"replaced":0}}
+    {"reason":"newcol-verify","version":1,"column":"users.locale","database":"[HERE]","failed":0,"checks":[{"check":"stages","state":"ok","place":null,"found":"expand is applied","way_out":null},{"check":"contract","state":"ok","place":null,"found":"the migrations are those that it asks for","way_out":null},{"check":"database","state":"ok","place":null,"found":"the column is as its stages leave it","way_out":null},{"check":"schema.rs","state":"ok","place":null,"found":"src/schema.rs as `expand` leaves it","way_out":null},{"check":"document","state":"skipped","place":null,"found":"written by `finish`, which is still to come","way_out":null},{"check":"values","state":"ok","place":null,"found":"6 rows have their value","way_out":null},{"check":"receipt","state":"ok","place":null,"found":"6 rows, 0 of them NULL","way_out":null}],"state":"filled","rows":6,"empty":0,"pending":0,"differing":0,"bad":[],"record":{"state":"done","holds":true,"rows":6,"empty":0,"differing":0},"repaired":{"filled":2,"replaced":0}}
     ----- stderr -----
     pass 1: looking at every row
     pass 2: filling rows
@@ -281,6 +320,13 @@ fn what_cannot_be_asked_again_is_said() {
     exit code: 0
     ----- stdout -----
     users.locale in [HERE]
+      ok       stages    expand is applied
+      ok       contract  the migrations are those that it asks for
+      ok       database  the column is as its stages leave it
+      ok       schema.rs src/schema.rs as `expand` leaves it
+      skipped  document  written by `finish`, which is still to come
+      ok       values    6 rows have their value, which may be any
+      ok       receipt   6 rows, 0 of them NULL
       rows       6
       NULL       0: 0 pending
       differing  unknown: only NULL can be found
@@ -302,6 +348,13 @@ fn what_cannot_be_asked_again_is_said() {
     exit code: 0
     ----- stdout -----
     users.locale in [HERE]
+      ok       stages    expand is applied
+      ok       contract  the migrations are those that it asks for
+      ok       database  the column is as its stages leave it
+      ok       schema.rs src/schema.rs as `expand` leaves it
+      skipped  document  written by `finish`, which is still to come
+      ok       values    6 rows have their value, which may be any
+      ok       receipt   6 rows, 0 of them NULL
       repaired   1 filled, 0 replaced
       rows       6
       NULL       0: 0 pending
@@ -327,6 +380,14 @@ fn of_rust_code_only_null_is_found() {
     exit code: 100
     ----- stdout -----
     users.locale in [HERE]
+      ok       stages    expand is applied
+      ok       contract  the migrations are those that it asks for
+      ok       database  the column is as its stages leave it
+      ok       schema.rs src/schema.rs as `expand` leaves it
+      skipped  document  written by `finish`, which is still to come
+      FAILED   values    [HERE]: 1 of 6 rows lack their value
+               fill them from the application, with `app::locale_of`
+      skipped  receipt   no backfill that this role can see
       rows       6
       NULL       1: 1 pending
       differing  unknown: only NULL can be found
@@ -355,6 +416,13 @@ fn nothing_to_look_at_is_said() {
     exit code: 0
     ----- stdout -----
     users.locale in [HERE]
+      ok       stages    expand is applied
+      ok       contract  the migrations are those that it asks for
+      ok       database  the column is as its stages leave it
+      ok       schema.rs src/schema.rs as `expand` leaves it
+      skipped  document  written by `finish`, which is still to come
+      ok       values    0 rows have their value
+      skipped  receipt   no backfill that this role can see
       rows       0
       NULL       0: 0 pending
       differing  0
@@ -418,6 +486,12 @@ fn reading_is_all_it_needs_on_postgres() {
     exit code: 0
     ----- stdout -----
     users.locale in [HERE]
+      skipped  stages    this role sees no table of applied migrations
+      skipped  database  this role sees no table of applied migrations
+      ok       schema.rs src/schema.rs as `expand` leaves it
+      skipped  document  written by `finish`, which is still to come
+      ok       values    6 rows have their value
+      skipped  receipt   no backfill that this role can see
       rows       6
       NULL       0: 0 pending
       differing  0
@@ -470,6 +544,12 @@ fn reading_is_all_it_needs_on_mariadb() {
     exit code: 0
     ----- stdout -----
     users.locale in [HERE]
+      skipped  stages    this role sees no table of applied migrations
+      skipped  database  this role sees no table of applied migrations
+      ok       schema.rs src/schema.rs as `expand` leaves it
+      skipped  document  written by `finish`, which is still to come
+      ok       values    6 rows have their value
+      skipped  receipt   no backfill that this role can see
       rows       6
       NULL       0: 0 pending
       differing  0
@@ -495,6 +575,14 @@ fn partitions_are_read_through_their_parent_where_they_must() {
     exit code: 100
     ----- stdout -----
     users.locale in [HERE]
+      ok       stages    expand is applied
+      ok       contract  the migrations are those that it asks for
+      ok       database  the column is as its stages leave it
+      ok       schema.rs src/schema.rs as `expand` leaves it
+      skipped  document  written by `finish`, which is still to come
+      FAILED   values    [HERE]: 7 of 7 rows lack their value
+               fill them: `cargo newcol backfill users.locale --database-url <URL>`
+      skipped  receipt   no backfill that this role can see
       rows       7
       NULL       7: 7 pending
       differing  0
@@ -515,6 +603,13 @@ fn partitions_are_read_through_their_parent_where_they_must() {
     exit code: 100
     ----- stdout -----
     users.locale in [HERE]
+      skipped  stages    this role sees no table of applied migrations
+      skipped  database  this role sees no table of applied migrations
+      ok       schema.rs src/schema.rs as `expand` leaves it
+      skipped  document  written by `finish`, which is still to come
+      FAILED   values    [HERE]: 7 of 7 rows lack their value
+               fill them: `cargo newcol backfill users.locale --database-url <URL>`
+      skipped  receipt   no backfill that this role can see
       rows       7
       NULL       7: 7 pending
       differing  0

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::ProgressBar;
 use newcol_core::{
     db::DatabaseUrl,
     execute::{
@@ -95,10 +95,7 @@ enum EventJson<'a> {
 
 impl<'a> Shown<'a> {
     pub(in crate::verbs) fn new(out: &'a mut Output, way: Way) -> Self {
-        let target =
-            if out.draws() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-        let style = ProgressStyle::with_template("{spinner} {msg}").expect("the template is ours");
-        let bar = ProgressBar::with_draw_target(None, target).with_style(style);
+        let bar = out.bar();
         Self { bar, way, state: Mutex::new(State { out, phase: None, by: None }) }
     }
 

@@ -2,14 +2,14 @@
 
 use std::sync::Mutex;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::ProgressBar;
 use newcol_core::execute::{
-    backfill::{Event, Phase},
+    backfill::{Event, Phase, Totals},
     pace::Limit,
 };
 use serde::Serialize;
 
-use crate::output::Output;
+use crate::output::{Output, progress};
 
 /// Shows events: on a terminal as a line that changes, elsewhere as a line per pass.
 pub(in crate::verbs) struct Progress<'a> {
@@ -22,6 +22,8 @@ pub(in crate::verbs) struct Progress<'a> {
 struct State<'a> {
     out: &'a mut Output,
     rows: Option<u64>,
+    /// How far a pass is that an earlier run began.
+    behind: Option<Totals>,
     /// What was waited for when last said.
     waiting: Option<Limit>,
 }
@@ -40,10 +42,12 @@ enum EventJson<'a> {
 
 impl<'a> Progress<'a> {
     pub(in crate::verbs) fn new(out: &'a mut Output, reason: &'static str) -> Self {
-        let target =
-            if out.draws() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-        let bar = ProgressBar::with_draw_target(None, target);
-        Self { bar, reason, state: Mutex::new(State { out, rows: None, waiting: None }) }
+        let bar = out.bar();
+        Self {
+            bar,
+            reason,
+            state: Mutex::new(State { out, rows: None, behind: None, waiting: None }),
+        }
     }
 
     pub(in crate::verbs) fn show(&self, event: &Event) {
@@ -55,6 +59,7 @@ impl<'a> Progress<'a> {
         match event {
             Event::Began { rows, resumed, notices } => {
                 state.rows = *rows;
+                state.behind.clone_from(resumed);
                 if let Some(totals) = resumed {
                     let filled = totals.filled;
                     state.out.status(&format!("going on: {filled} rows were filled before"));
@@ -69,11 +74,16 @@ impl<'a> Progress<'a> {
                     Phase::Proving | Phase::Done => "looking at every row",
                 };
                 self.bar.suspend(|| state.out.status(&format!("pass {pass}: {what}")));
+                self.bar.set_style(progress::rows(state.rows.is_some()));
                 self.bar.reset();
                 if let Some(rows) = state.rows {
                     self.bar.set_length(rows);
                 }
-                self.bar.set_style(style(state.rows.is_some()));
+                if let Some(totals) = state.behind.take() {
+                    let is_filling = *phase == Phase::Filling;
+                    self.bar.set_position(if is_filling { totals.filled_now } else { totals.rows });
+                    self.bar.reset_eta();
+                }
             }
             Event::Batch { passed, limit, .. } => {
                 self.bar.inc(*passed);
@@ -107,15 +117,6 @@ impl<'a> Progress<'a> {
 /// Limits that stop the work until they change, as opposed to those that only slow it down.
 fn stands_still(limit: Limit) -> bool {
     matches!(limit, Limit::Paused | Limit::LostSignal | Limit::ReplicaLag)
-}
-
-fn style(sized: bool) -> ProgressStyle {
-    let template = if sized {
-        "{bar:24} {percent}% {human_pos} rows, {per_sec}, {eta} left: {msg}"
-    } else {
-        "{spinner} {human_pos} rows, {per_sec}: {msg}"
-    };
-    ProgressStyle::with_template(template).expect("the template is ours")
 }
 
 impl<'a> EventJson<'a> {

@@ -11,7 +11,6 @@ use newcol_core::{
     dictionary::{self, Entry},
     execute::backfill,
     ident::ColumnPath,
-    plan::StageKind,
     render::patch::FilePatch,
 };
 use serde::Serialize;
@@ -25,7 +24,7 @@ use crate::{
 };
 
 /// Where what is known of finished columns is kept, below the project's root.
-const DICTIONARY: &str = "docs/columns.md";
+pub(super) const DICTIONARY: &str = "docs/columns.md";
 
 /// Prove that nothing but the column is left, document it, and close its contract
 ///
@@ -246,12 +245,7 @@ fn patch(
         None => {}
     }
     let before = project.read(DICTIONARY.into())?;
-    let since: Vec<String> = column
-        .released
-        .folders(StageKind::Expand)
-        .iter()
-        .filter_map(|folder| folder.file_name().map(str::to_owned))
-        .collect();
+    let since = column.since();
     let finished = ctx.today().to_string();
     let owner = args.owner.as_deref();
     let entry = Entry { contract: &column.contract, since: &since, owner, finished: &finished };

@@ -248,13 +248,14 @@ fn the_end(tour: &mut Tour<'_>) -> Result<(), CliError> {
         .closing("  cargo newcol doctor                      what in the project bites")
         .closing("  cargo newcol add <table.column> ...      the wish; `--dry-run` shows and writes nothing")
         .closing("  cargo newcol rehearse <table.column>     proof on throwaway databases, before production")
-        .closing("  diesel migration run                     or however you apply migrations")
+        .closing("  cargo newcol apply <table.column> ...    or however you apply migrations")
         .closing("  (release the program that knows the column)")
         .closing("  cargo newcol backfill <table.column> ... the rows that were there before")
         .closing("  cargo newcol next <table.column> ...     one stage per release, until nothing is left")
+        .closing("  cargo newcol finish <table.column> ...   the end: proven, and written down")
+        .closing("  cargo newcol verify ...                  every night")
         .closing("")
-        .closing("  `cargo newcol explain` explains the words; `cargo newcol tour --keep` leaves this project.")
-        .closing("  Not built yet: `bench`, `watch`, `finish`.");
+        .closing("  `cargo newcol explain` explains the words; `cargo newcol tour --keep` leaves this project.");
     tour.show(step)
 }
 

@@ -1,0 +1,95 @@
+//! The one line that changes while something takes long, drawn as the terminal can.
+
+use std::io;
+
+use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
+
+use super::Output;
+use crate::context;
+
+/// Columns below which a line has no room for a bar.
+const ROOM_FOR_A_BAR: u16 = 90;
+
+/// What a terminal can show.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Terminal {
+    is_wide: bool,
+    is_unicode: bool,
+}
+
+impl Terminal {
+    fn look() -> Self {
+        let size = terminal_size::terminal_size_of(io::stderr());
+        let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(context::env);
+        Self {
+            is_wide: size.is_none_or(|(width, _)| width.0 >= ROOM_FOR_A_BAR),
+            is_unicode: speaks_unicode(locale.as_deref()),
+        }
+    }
+
+    fn style(self, template: &str) -> ProgressStyle {
+        let per_second = |state: &ProgressState, w: &mut dyn std::fmt::Write| {
+            // Nobody reads decimals of a rate.
+            let _ = write!(w, "{}/s", HumanCount(state.per_sec().round() as u64));
+        };
+        let style = ProgressStyle::with_template(template)
+            .expect("the template is ours")
+            .with_key("rate", per_second);
+        if self.is_unicode { style } else { style.progress_chars("#>-").tick_chars("|/-\\ ") }
+    }
+}
+
+/// Reports whether a locale's characters are those of Unicode.
+fn speaks_unicode(locale: Option<&str>) -> bool {
+    let locale = locale.unwrap_or_default().to_lowercase();
+    locale.contains("utf-8") || locale.contains("utf8")
+}
+
+impl Output {
+    /// Returns a line that is drawn where somebody watches; at first, a spinner with a message.
+    pub(crate) fn bar(&self) -> ProgressBar {
+        let target =
+            if self.draws() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        ProgressBar::with_draw_target(None, target).with_style(message())
+    }
+}
+
+/// A spinner with a message, cut to the width of the terminal.
+fn message() -> ProgressStyle {
+    Terminal::look().style("{spinner} {wide_msg}")
+}
+
+/// Rows that go by, with a bar where their number is known and the terminal has room for it.
+pub(crate) fn rows(are_counted: bool) -> ProgressStyle {
+    let terminal = Terminal::look();
+    terminal.style(match (are_counted, terminal.is_wide) {
+        (true, true) => "{bar:24} {percent}% {human_pos} rows, {rate}, {eta} left: {wide_msg}",
+        (true, false) => "{percent}% {human_pos} rows, {rate}, {eta} left: {wide_msg}",
+        (false, _) => "{spinner} {human_pos} rows, {rate}: {wide_msg}",
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_locale_says_whether_unicode_is_spoken() {
+        for locale in ["en_US.UTF-8", "C.utf8"] {
+            assert!(speaks_unicode(Some(locale)), "{locale}");
+        }
+        for locale in [None, Some("C"), Some("POSIX"), Some("de_DE.ISO-8859-1")] {
+            assert!(!speaks_unicode(locale), "{locale:?}");
+        }
+    }
+
+    #[test]
+    fn every_style_is_one() {
+        for is_wide in [false, true] {
+            for is_unicode in [false, true] {
+                drop(Terminal { is_wide, is_unicode }.style("{bar:24} {rate}"));
+            }
+        }
+        drop([message(), rows(false), rows(true)]);
+    }
+}
