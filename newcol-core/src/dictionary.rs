@@ -1,7 +1,8 @@
 //! The data dictionary of a project: what each finished column is for, in one Markdown file.
 //!
 //! An entry is a heading with the column's path and all below it up to the next heading of that level.
-//! Entries stand in the order of their paths; what people wrote around them stays as it is.
+//! Entries stand in the order of their paths; what people wrote around them stays as it is. Pure:
+//! [`with_entry`] writes one, [`lack`] says what a text is missing of it.
 
 use crate::{
     contract::{Contract, DefaultLife, OldRows, PerBackend, Uniqueness},

@@ -2,6 +2,16 @@
 //!
 //! A name that exists can be quoted on every backend; nothing here knows how to quote it (that is
 //! [`crate::render::text`]) and nothing ever changes its case.
+//!
+//! ```
+//! use newcol_core::ident::ColumnPath;
+//!
+//! let path: ColumnPath = "app.users.locale".parse()?;
+//! assert_eq!(path.table.schema.as_ref().unwrap().as_str(), "app");
+//! assert_eq!(path.column.as_str(), "locale");
+//! assert!("locale".parse::<ColumnPath>().is_err());
+//! # Ok::<(), newcol_core::ident::IdentError>(())
+//! ```
 
 use std::{fmt, str::FromStr};
 

@@ -12,6 +12,19 @@
 //! - [`staged`]: a column of a project, ready for its stages
 //! - [`recorded`]: a text compared with the one in a file
 //!
+//! ```no_run
+//! use newcol_testkit::{ScratchDb, Want};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let db = ScratchDb::new(Want::postgres())?;
+//! db.run(&["CREATE TABLE users (id bigint PRIMARY KEY)", "INSERT INTO users VALUES (1)"])?;
+//! let rows = db.rows("SELECT count(*) FROM users")?;
+//! assert_eq!(rows, [[Some("1".to_owned())]]);
+//! // Diesel, or whatever the test is about, connects to `db.url()`.
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! Nothing here needs a client library. A database server is given by a URL, found on the machine, or
 //! started in a container (feature `docker`, off by default): see [`scratch`].
 

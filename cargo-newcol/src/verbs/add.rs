@@ -23,7 +23,7 @@ use crate::{
     context::{Context, Intent, Origin, Project, Released, Tested, Wish, schema_sources},
     error::{CliError, Exit, complaints},
     output::{Output, stage_place},
-    verbs::{ask, audit, doctor::warn_of_drift},
+    verbs::{ask, audit, doctor::warn_of_drift, next},
 };
 
 /// Write down every decision about a new column, and release its first stage
@@ -253,14 +253,7 @@ fn what_now(targets: &[Target], project: &Project) -> Vec<String> {
     let Some(target) = targets.first() else { return steps };
     let plan = &target.plan;
     let path = plan.contract.path();
-    steps.push(match project.engines.as_slice() {
-        [_] => format!(
-            "apply the stage: `diesel migration run`, in production `cargo newcol apply {path} --database-url <URL>`"
-        ),
-        _ => {
-            "apply the stage to each engine: `diesel migration run --migration-dir ...`".to_owned()
-        }
-    });
+    steps.push(next::how_to_apply(project, path));
     steps.push(
         "structs that load every column without `as_select` need a field for it before they compile"
             .to_owned(),

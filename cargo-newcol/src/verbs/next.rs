@@ -6,7 +6,7 @@ use clap::Args;
 use newcol_core::{db::Access, ident::ColumnPath, render::release::release};
 
 use crate::{
-    context::{Column, Context, Intent, Step, Witness, Word},
+    context::{Column, Context, Intent, Project, Step, Witness, Word},
     error::{CliError, Exit},
     output::Output,
     verbs::{ask, audit, when},
@@ -75,10 +75,16 @@ pub(crate) fn run(ctx: &Context, out: &mut Output, args: &NextArgs) -> Result<Ex
     }
     let exit = ctx.commit(out, &project, &patch, args.dry_run)?;
     if !args.dry_run {
-        out.next_steps(&[format!(
-            "apply the stage: `diesel migration run`, in production `cargo newcol apply {} --database-url <URL>`",
-            args.column
-        )]);
+        out.next_steps(&[how_to_apply(&project, &args.column)]);
     }
     Ok(exit)
+}
+
+/// Says how a released stage gets into a database.
+pub(super) fn how_to_apply(project: &Project, path: &ColumnPath) -> String {
+    let desk = match project.engines.as_slice() {
+        [_] => "the stage: `diesel migration run`",
+        _ => "the stage to each engine: `diesel migration run --migration-dir ...`",
+    };
+    format!("apply {desk}, in production `cargo newcol apply {path} --database-url <URL>`")
 }

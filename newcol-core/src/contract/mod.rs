@@ -3,6 +3,16 @@
 //! [`Draft`] holds answers as they were given, from a file ([`read`]) or from the command line;
 //! [`Contract::new`] checks them against each other. Whether an *engine* can carry the contract
 //! out is not decided here but in [`crate::plan`].
+//!
+//! A file that says something wrong is answered with every complaint, each with its place:
+//!
+//! ```
+//! use newcol_core::contract::read::read;
+//!
+//! let text = "format = 1\ntable = 'users'\ncolumn = 'locale'\ntype = 'text'\nrequierd = true\n";
+//! let complaints = read(text).unwrap_err();
+//! assert!(complaints.iter().any(|complaint| &text[complaint.span.clone()] == "requierd"));
+//! ```
 
 pub mod edit;
 pub(crate) mod fragment;

@@ -3,6 +3,34 @@
 //! [`build`] is the only place that decides staging policy; [`effect`] says what each step does to
 //! the server, [`explain`] says it in words. Nothing here holds SQL of ours: the dialects in
 //! [`crate::render`] answer every [`Step`].
+//!
+//! What an engine cannot do is refused here, with the reason and the nearest contract that it can:
+//!
+//! ```
+//! use newcol_core::{
+//!     backend::Backend,
+//!     contract::read::read,
+//!     plan::{Plan, effect::{Lock, effect}, facts::TableFacts},
+//! };
+//!
+//! let wish = |answers: &str| {
+//!     let text = format!(
+//!         "format = 1\ntable = 'users'\ncolumn = 'shout'\nwhy = 'Asked for'\ntype = 'text'\n{answers}"
+//!     );
+//!     read(&text).unwrap().contract
+//! };
+//! let facts = TableFacts::unknown(Backend::Postgres);
+//!
+//! let plan = Plan::build(&wish("required = false"), &facts)?;
+//! let step = &plan.stages[0].migrations[0].steps[0];
+//! assert_eq!(effect(step, &facts).lock, Lock::AccessExclusive);
+//! assert!(!effect(step, &facts).rewrite);
+//!
+//! // PostgreSQL 13 knows only generated columns that are stored, and those rewrite the table.
+//! let refused = Plan::build(&wish("required = false\n[generated]\nas = 'upper(name)'"), &facts);
+//! assert!(refused.unwrap_err().hint().unwrap().contains("--fill"));
+//! # Ok::<(), newcol_core::plan::PlanError>(())
+//! ```
 
 pub mod build;
 pub mod effect;

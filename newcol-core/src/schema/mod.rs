@@ -4,6 +4,20 @@
 //! result is what `diesel print-schema` 2.3 prints after the same change of the database. Pure:
 //! texts in, texts out. Does not know the database: what diesel would read there (a comment, the
 //! type's name, the foreign key) comes with the edit.
+//!
+//! ```
+//! use newcol_core::{
+//!     backend::Product,
+//!     ident::Ident,
+//!     schema::{SchemaEdit, apply, diesel_toml::PrintSchemaConfig},
+//! };
+//!
+//! let before = "diesel::table! {\n    users (id) {\n        id -> Int8,\n        locale -> Nullable<Text>,\n    }\n}\n";
+//! let required = SchemaEdit::SetNotNull { table: "users".parse()?, column: Ident::new("locale")? };
+//! let after = apply(before, Product::Postgres, &PrintSchemaConfig::default(), &[required])?;
+//! assert_eq!(after, before.replace("Nullable<Text>", "Text"));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod columns;
 pub mod diesel_toml;

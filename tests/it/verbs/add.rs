@@ -208,7 +208,7 @@ fn several_engines_share_a_schema() {
       changed src/schema.rs
       created newcol/users.locale.toml
     ----- stderr -----
-    next: apply the stage to each engine: `diesel migration run --migration-dir ...`
+    next: apply the stage to each engine: `diesel migration run --migration-dir ...`, in production `cargo newcol apply users.locale --database-url <URL>`
     next: structs that load every column without `as_select` need a field for it before they compile
     ");
     assert_snapshot!(before.changes(&Tree::of(project.root())), @"
