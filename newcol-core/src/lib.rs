@@ -95,6 +95,9 @@ pub mod scaffold;
 #[cfg(feature = "audit")]
 pub mod audit;
 
+#[cfg(feature = "measure")]
+pub mod measure;
+
 pub mod watch;
 
 #[cfg(feature = "report")]

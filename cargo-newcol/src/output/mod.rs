@@ -88,6 +88,11 @@ impl Output {
         Some(usize::from(width.0))
     }
 
+    /// Reports whether stdout is colored.
+    pub(crate) fn colors(&self) -> bool {
+        self.stdout.current_choice() != ColorChoice::Never
+    }
+
     /// Reports whether somebody looks closer than most.
     pub(crate) fn is_verbose(&self) -> bool {
         self.verbose > 0

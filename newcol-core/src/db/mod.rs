@@ -61,6 +61,14 @@ type BoxError = Box<dyn std::error::Error + Send + Sync>;
 const READING: &str =
     "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY; SET lock_timeout = '10s';";
 
+/// What Diesel puts between a statement and what it binds, when it shows both.
+const BINDS: &str = " -- binds: [";
+
+/// Returns a statement as Diesel shows it, without what it binds.
+pub fn without_binds(shown: &str) -> &str {
+    shown.find(BINDS).map_or(shown, |at| &shown[..at])
+}
+
 /// One row of an answer: every column as text, NULL as `None`.
 pub type Row = Vec<Option<String>>;
 

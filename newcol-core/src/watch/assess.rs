@@ -51,7 +51,10 @@ pub struct Assessment {
 pub fn assess(store: &mut Store) -> Result<Option<Assessment>, StoreError> {
     let Some(report) = Report::of(store)? else { return Ok(None) };
     let snapshots = store.snapshots()?;
-    let evictions = store.gaps()?.iter().any(|found| matches!(found.gap, Gap::Evicted { .. }));
+    let evictions = store
+        .gaps()?
+        .iter()
+        .any(|found| matches!(found.gap, Gap::Evicted { .. } | Gap::Uncounted { .. }));
     let all = store.series()?;
     let followed: f64 = all.iter().flat_map(|one| &one.windows).map(|window| window.total_ms).sum();
     let (series, controls) = sides(&report, all);
@@ -137,8 +140,15 @@ fn gates(report: &Report, snapshots: &[Stored], (evicted, followed): (bool, f64)
         elapsed: (last.taken.server - first.taken.server, last.taken.local - first.taken.local),
         gaps: (before, after),
         sides: report.covered,
-        index: index
-            .map(|index| if index.is_valid { IndexState::Valid } else { IndexState::Invalid }),
+        index: index.map(|index| {
+            if index.is_ignored {
+                IndexState::Ignored
+            } else if index.is_valid {
+                IndexState::Valid
+            } else {
+                IndexState::Invalid
+            }
+        }),
         backfilled: None,
         analyzed: None,
     })

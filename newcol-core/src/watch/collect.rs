@@ -10,12 +10,12 @@ use super::{
     involve::{Catalog, Involvement, Proof, fingerprint, involve, role_name},
     moments::{Change, Cumulative, Moments, change},
     series::{QueryId, Role, Window},
-    session::{MARK, Sight, Watcher},
-    snapshot::{Counters, Depth, Snapshot},
+    session::{ALIAS, MARK, Sight, Watcher},
+    snapshot::{Counters, Depth, Snapshot, is_mortal},
     store::{Known, Last, Store, StoreError, Stored, Track},
 };
 use crate::{
-    backend::Backend,
+    backend::{Backend, Product},
     db::{DatabaseUrl, DbError, OpenOptions},
     ident::ColumnPath,
 };
@@ -66,7 +66,7 @@ pub struct Taken {
 pub enum WatchError {
     /// The engine keeps no statistics that this can read.
     #[error("{}", engine_sentence(*.0))]
-    Engine(Backend),
+    Engine(Product),
     /// The file.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -75,15 +75,28 @@ pub enum WatchError {
     Db(#[from] DbError),
 }
 
-fn engine_sentence(backend: Backend) -> &'static str {
-    match backend {
-        Backend::Postgres => "PostgreSQL is watched",
-        Backend::Mysql => {
-            "only PostgreSQL is watched so far: nothing is read of performance_schema or userstat"
+fn engine_sentence(product: Product) -> &'static str {
+    match product {
+        Product::Postgres => "PostgreSQL is watched",
+        Product::Mariadb => "MariaDB is watched",
+        Product::Mysql => {
+            "MySQL is not watched: its digests and histograms differ from MariaDB's, and no test of ours has seen them"
         }
-        Backend::Sqlite => {
+        Product::Sqlite => {
             "SQLite runs inside of the application and keeps no statistics that another program could read"
         }
+    }
+}
+
+/// Reports whether a server's statistics are read.
+///
+/// # Errors
+///
+/// Where they are not.
+pub fn can_watch(product: Product) -> Result<(), WatchError> {
+    match product {
+        Product::Postgres | Product::Mariadb => Ok(()),
+        other @ (Product::Mysql | Product::Sqlite) => Err(WatchError::Engine(other)),
     }
 }
 
@@ -91,12 +104,10 @@ impl WatchError {
     /// Returns the way out where there is one.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Engine(Backend::Postgres) => None,
-            Self::Engine(Backend::Mysql) => Some(
-                "compare `events_statements_summary_by_digest` before and after by hand".to_owned(),
-            ),
-            Self::Engine(Backend::Sqlite) => Some(
-                "time the queries in the application, with Diesel's `Instrumentation`".to_owned(),
+            Self::Engine(Product::Postgres | Product::Mariadb) => None,
+            Self::Engine(Product::Mysql | Product::Sqlite) => Some(
+                "let the application time its statements, with Diesel's `Instrumentation`"
+                    .to_owned(),
             ),
             Self::Store(error) => error.hint(),
             Self::Db(error) => error.hint(),
@@ -118,18 +129,21 @@ pub fn take(
     (purpose, local): (Purpose, f64),
     settings: Settings,
 ) -> Result<Taken, WatchError> {
-    match url.backend() {
-        Backend::Postgres => {}
-        other @ (Backend::Mysql | Backend::Sqlite) => return Err(WatchError::Engine(other)),
+    if url.backend() == Backend::Sqlite {
+        can_watch(Product::Sqlite)?;
     }
     let mut watcher = Watcher::open(url, options)?;
+    can_watch(watcher.server().product)?;
     // Nobody else writes between what was last seen and what is seen now.
     store.change(|store| {
         let last = store.last()?;
         let wants = |identity: &Identity, now: f64, counters: &[Counters]| {
             depth(last.as_ref(), (purpose, now), settings, identity, counters)
         };
-        let snapshot = watcher.read(|reading| reading.snapshot(column, local, wants))?;
+        let mut snapshot = watcher.read(|reading| reading.snapshot(column, local, wants))?;
+        if let Some(last) = &last {
+            snapshot.identity.round_as(&last.stored.identity);
+        }
         let busy_ms = watcher.busy().as_secs_f64() * 1000.0;
         keep(store, last.as_ref(), &snapshot, (purpose, busy_ms), settings)
     })
@@ -161,7 +175,7 @@ fn depth(
     }
 }
 
-fn keep(
+pub(super) fn keep(
     store: &mut Store,
     last: Option<&Last>,
     snapshot: &Snapshot,
@@ -189,7 +203,9 @@ fn keep(
         && snapshot.statements.is_some()
     {
         delta = Delta::between(last, snapshot, &statements);
-        if identity.evictions.is_none() {
+        if identity.has_digests() {
+            gaps.extend(delta.truncated(&gaps));
+        } else if identity.evictions.is_none() {
             gaps.extend(delta.guessed(last));
         }
     }
@@ -333,11 +349,19 @@ impl Delta {
                 }
             }
         }
-        let gone = last.counters.keys().filter(|key| !seen.contains(*key)).map(|(id, ..)| *id);
+        let gone = last.counters.keys().filter(|key| !seen.contains(*key));
+        // With a process goes what it has measured; those that stay say enough of the times.
+        let gone = gone.filter(|(_, caller, _)| !is_mortal(caller)).map(|(id, ..)| *id);
         delta.restarted.extend(gone);
         // A part of what it did is lost.
         delta.windows.retain(|id, _| !delta.restarted.contains(id));
         delta
+    }
+
+    /// Says what has happened to digests, which are never thrown out: who truncates them says nothing.
+    fn truncated(&self, known: &[Gap]) -> Option<Gap> {
+        let is_known = known.contains(&Gap::StatsReset);
+        (!self.restarted.is_empty() && !is_known).then_some(Gap::StatsReset)
     }
 
     /// Says what has happened to counters that the server does not explain (13).
@@ -460,7 +484,7 @@ fn weigh(
     let involvement = involve(text, proof, catalog);
     let track = match text {
         None => Track::Unread,
-        Some(text) if text.contains(MARK) => Track::Own,
+        Some(text) if text.contains(MARK) || text.contains(ALIAS) => Track::Own,
         Some(_) if involvement.is_command => Track::Ignored,
         Some(_) if involvement.on_table => Track::Table,
         Some(_) if known.track == Track::Control => Track::Control,
@@ -475,7 +499,7 @@ fn weigh(
 
 fn is_query(text: &str) -> bool {
     let first = text.split_whitespace().next().unwrap_or_default();
-    ["SELECT", "INSERT", "UPDATE", "DELETE", "WITH"]
+    ["SELECT", "INSERT", "REPLACE", "UPDATE", "DELETE", "WITH"]
         .iter()
         .any(|word| first.eq_ignore_ascii_case(word))
 }

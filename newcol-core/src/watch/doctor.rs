@@ -1,7 +1,10 @@
 //! What a role can see of a server, and what can therefore be said. Pure.
 
-use super::session::Sight;
+use super::{mariadb::MariadbSight, session::Sight};
 use crate::ident::ColumnPath;
+
+/// Bytes of a digest that are enough for a list of a hundred columns with their table.
+const LONG_ENOUGH: usize = 4096;
 
 /// One thing that is needed to say something.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +32,12 @@ pub enum State {
 
 /// Says what can be seen and what that is enough for.
 pub fn needs(sight: &Sight, column: &ColumnPath) -> Vec<Need> {
+    if sight.is_measured {
+        return vec![table(sight, column)];
+    }
+    if let Some(mariadb) = &sight.mariadb {
+        return of_mariadb(sight, mariadb, column);
+    }
     let mut needs = vec![table(sight, column), statements(sight), others(sight)];
     needs.extend(sight.has_table.then(|| values(sight, column)));
     needs.push(system(sight));
@@ -148,6 +157,90 @@ fn system(sight: &Sight) -> Need {
             "`{role}` may not ask which cluster it is: another one behind the same URL would go unnoticed where its version and its numbers are the same"
         ),
         remedy: Some(format!("GRANT pg_monitor TO {role}")),
+    }
+}
+
+fn of_mariadb(sight: &Sight, mariadb: &MariadbSight, column: &ColumnPath) -> Vec<Need> {
+    let mut needs = vec![table(sight, column), digests(sight, mariadb)];
+    needs.push(if mariadb.has_userstat {
+        met("userstat", "userstat is on: entries of indexes that are written with a row are counted")
+    } else {
+        Need {
+            name: "userstat",
+            state: State::Lacking,
+            sentence: "userstat is off: how many entries of indexes are written with a row cannot be said".to_owned(),
+            remedy: Some("put `userstat = 1` into [mysqld], or let an administrator run `SET GLOBAL userstat = 1`: the watch sets nothing".to_owned()),
+        }
+    });
+    if mariadb.is_on {
+        needs.push(texts(mariadb));
+        needs.extend(prepared(mariadb));
+    }
+    needs
+}
+
+fn digests(sight: &Sight, mariadb: &MariadbSight) -> Need {
+    let missing = |sentence: String, remedy: &str| Need {
+        name: "statements",
+        state: State::Missing,
+        sentence,
+        remedy: Some(remedy.to_owned()),
+    };
+    let role = &sight.role;
+    if !mariadb.is_on {
+        return missing(
+            "performance_schema is off, as it is by default: nothing can be said of statements, nor of how indexes are used".to_owned(),
+            "put `performance_schema = ON` into [mysqld] and restart the server",
+        );
+    }
+    if !sight.has_statements() {
+        return missing(
+            format!("`{role}` may not read performance_schema: nothing can be said of statements"),
+            "let an administrator run `GRANT SELECT ON performance_schema.* TO` the role",
+        );
+    }
+    if !mariadb.counts_digests {
+        return missing(
+            "the consumer `statements_digest` is off: no statement is counted".to_owned(),
+            "put `performance_schema_consumer_statements_digest = ON` into [mysqld] and restart the server",
+        );
+    }
+    let most = sight.most_statements.unwrap_or_default();
+    met(
+        "statements",
+        format!("up to {most} digests are counted, of statements that are sent as texts"),
+    )
+}
+
+/// Says that executions are missing, where there are any.
+fn prepared(mariadb: &MariadbSight) -> Option<Need> {
+    let (prepared, all) = mariadb.executions;
+    (prepared > 0).then(|| Need {
+        name: "prepared",
+        state: State::Lacking,
+        sentence: format!(
+            "{prepared} of {all} executions were sent prepared, as Diesel does, which MariaDB counts by no statement: of these nothing can be said"
+        ),
+        remedy: Some(
+            "let the application measure its statements (docs/watch.md), and use --from".to_owned(),
+        ),
+    })
+}
+
+fn texts(mariadb: &MariadbSight) -> Need {
+    let length = mariadb.digest_length;
+    if length >= LONG_ENOUGH {
+        return met("texts", format!("digests reach {length} bytes of a statement"));
+    }
+    Need {
+        name: "texts",
+        state: State::Lacking,
+        sentence: format!(
+            "digests reach {length} bytes of a statement: of longer ones, as with many columns, nothing can be said, and several may count as one"
+        ),
+        remedy: Some(format!(
+            "put `max_digest_length = {LONG_ENOUGH}` and `performance_schema_max_digest_length = {LONG_ENOUGH}` into [mysqld] and restart the server"
+        )),
     }
 }
 

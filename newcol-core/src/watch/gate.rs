@@ -10,6 +10,8 @@
 
 use std::fmt;
 
+use super::mariadb::STATISTICS;
+
 /// Below which share of calls that were seen in both snapshots a comparison is not one: the tenth that
 /// postgres-checkup allows as well.
 pub const COVERAGE: f64 = 0.9;
@@ -77,6 +79,8 @@ pub enum IndexState {
     Building,
     /// What such a build left when it failed.
     Invalid,
+    /// No statement may use it (`IGNORED`).
+    Ignored,
 }
 
 /// Ends of the backfill and of the last `ANALYZE` after or before it.
@@ -113,6 +117,8 @@ pub enum Reason {
     IndexInvalid,
     /// The index is not finished.
     IndexBuilding,
+    /// No statement may use the index.
+    IndexIgnored,
     /// Most rows have no value yet.
     HardlyBackfilled {
         /// Share of rows with a value.
@@ -147,13 +153,18 @@ impl Reason {
             Self::StatsReset => {
                 "take a new baseline, and keep other tools from resetting statistics"
             }
-            Self::Evicted { .. } => "raise pg_stat_statements.max and take a new baseline",
+            Self::Evicted { .. } => {
+                "raise pg_stat_statements.max (MariaDB: performance_schema_digests_size) and take a new baseline"
+            }
             Self::Restarted | Self::OtherServer | Self::Upgraded { .. } => "take a new baseline",
             Self::IndexInvalid => {
                 "run `cargo newcol apply`, which drops the rest and builds it again"
             }
             Self::IndexBuilding => {
                 "wait until it is built; `cargo newcol status` shows how far it is"
+            }
+            Self::IndexIgnored => {
+                "run `ALTER TABLE ... ALTER INDEX ... NOT IGNORED`, then watch on"
             }
             Self::HardlyBackfilled { .. } => "wait until the backfill is over",
             Self::NotAnalyzed => "run ANALYZE on the table",
@@ -181,6 +192,7 @@ impl fmt::Display for Reason {
             }
             Self::IndexInvalid => f.write_str("the index is invalid: its build failed"),
             Self::IndexBuilding => f.write_str("the index is still being built"),
+            Self::IndexIgnored => f.write_str("the index is IGNORED: no statement may use it"),
             Self::HardlyBackfilled { share } => {
                 write!(f, "only {:.0} % of the rows have a value", (share * 100.0).floor())
             }
@@ -227,6 +239,7 @@ pub fn closed(seen: &Surroundings) -> Vec<Reason> {
     }
     match seen.index {
         Some(IndexState::Invalid) => reasons.push(Reason::IndexInvalid),
+        Some(IndexState::Ignored) => reasons.push(Reason::IndexIgnored),
         Some(IndexState::Building) => reasons.push(Reason::IndexBuilding),
         Some(IndexState::Valid) | None => {}
     }
@@ -261,7 +274,10 @@ fn at_most(value: f64, limit: f64) -> bool {
 fn identity(first: &ServerIdentity, last: &ServerIdentity) -> Option<Reason> {
     let version = |identity: &ServerIdentity| {
         let server = format!("PostgreSQL {}", identity.version / 10_000);
-        match &identity.extension {
+        match identity.extension.as_deref() {
+            Some(STATISTICS) => {
+                format!("MariaDB {}.{}", identity.version / 10_000, identity.version % 10_000)
+            }
             Some(extension) => format!("{server} with pg_stat_statements {extension}"),
             None => server,
         }
@@ -324,7 +340,7 @@ mod tests {
             let lines = closed(&seen).into_iter().map(|r| format!("{r}: {}\n", r.way_out()));
             lines.collect::<String>()
         };
-        let cases: [fn(&mut Surroundings); 24] = [
+        let cases: [fn(&mut Surroundings); 25] = [
             |_| {},
             |s| s.stats_reset.1 = Some(2.0),
             |s| s.stats_reset.1 = None,
@@ -340,6 +356,7 @@ mod tests {
             |s| (s.identity.1.system, s.identity.1.timeline) = (None, None),
             |s| s.identity.1.version = 180_000,
             |s| s.identity.1.extension = Some("1.11".into()),
+            |s| s.index = Some(IndexState::Ignored),
             |s| s.index = Some(IndexState::Invalid),
             |s| s.index = Some(IndexState::Building),
             |s| s.backfilled = Some(0.499),
@@ -360,9 +377,9 @@ mod tests {
         statistics were reset while we watched: take a new baseline, and keep other tools from resetting statistics
         --
         --
-        statements were evicted: only 89 % of all calls can be followed: raise pg_stat_statements.max and take a new baseline
+        statements were evicted: only 89 % of all calls can be followed: raise pg_stat_statements.max (MariaDB: performance_schema_digests_size) and take a new baseline
         --
-        statements were evicted: only 0 % of all calls can be followed: raise pg_stat_statements.max and take a new baseline
+        statements were evicted: only 0 % of all calls can be followed: raise pg_stat_statements.max (MariaDB: performance_schema_digests_size) and take a new baseline
         --
         the server was restarted while we watched: take a new baseline
         --
@@ -378,6 +395,8 @@ mod tests {
         the server went from PostgreSQL 15 with pg_stat_statements 1.10 to PostgreSQL 18 with pg_stat_statements 1.10, which numbers statements anew: take a new baseline
         --
         the server went from PostgreSQL 15 with pg_stat_statements 1.10 to PostgreSQL 15 with pg_stat_statements 1.11, which numbers statements anew: take a new baseline
+        --
+        the index is IGNORED: no statement may use it: run `ALTER TABLE ... ALTER INDEX ... NOT IGNORED`, then watch on
         --
         the index is invalid: its build failed: run `cargo newcol apply`, which drops the rest and builds it again
         --

@@ -5,12 +5,20 @@
 
 use std::fmt;
 
+use super::mariadb::STATISTICS;
+
 /// How far the server's clock may run away from ours between two snapshots, beside
 /// [`DRIFT`]: a snapshot takes up to its timeout.
 const CLOCK_SLACK: f64 = 5.0;
 
 /// How much of the time between two snapshots clocks may drift apart.
 const DRIFT: f64 = 0.01;
+
+/// How far two times of a start may differ that were told in whole seconds.
+const START_SLACK: f64 = 1.5;
+
+/// Begins what a server is known by whose statements its application has measured.
+pub(super) const PROCESSES: &str = "processes ";
 
 /// What a snapshot is of.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -37,6 +45,26 @@ pub struct Identity {
     pub column: Option<i32>,
 }
 
+impl Identity {
+    /// Reports whether statements are counted by digests, which only a restart or a hand takes away.
+    pub(super) fn has_digests(&self) -> bool {
+        self.extension.as_deref() == Some(STATISTICS)
+    }
+
+    /// Reports whether statements were measured by the application.
+    pub(super) fn is_measured(&self) -> bool {
+        self.system.as_deref().is_some_and(|system| system.starts_with(PROCESSES))
+    }
+
+    /// Takes over when the server was started where it was told in whole seconds and is the same.
+    pub(super) fn round_as(&mut self, last: &Self) {
+        if self.has_digests() && (self.started - last.started).abs() < START_SLACK {
+            self.started = last.started;
+            self.stats_reset = last.stats_reset;
+        }
+    }
+}
+
 /// When a snapshot was taken, by two clocks, in seconds since the epoch.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Taken {
@@ -55,6 +83,12 @@ pub enum Gap {
     Evicted {
         /// How often, where the server says it.
         times: Option<u64>,
+    },
+    /// Executions were not counted by their statement, since there are more digests than the server
+    /// keeps.
+    Uncounted {
+        /// How many.
+        times: u64,
     },
     /// The counters of this statement began anew.
     Restarted,
@@ -97,6 +131,7 @@ impl Gap {
             }
             Self::StatsReset
             | Self::Evicted { .. }
+            | Self::Uncounted { .. }
             | Self::Restarted
             | Self::ServerStarted
             | Self::Failover
@@ -110,9 +145,11 @@ impl Gap {
     /// Reports whether nothing can be said of any statement in between.
     pub fn hides_all(&self) -> bool {
         match self {
-            Self::Evicted { .. } | Self::Restarted | Self::ServerStarted | Self::ColumnRemade => {
-                false
-            }
+            Self::Evicted { .. }
+            | Self::Uncounted { .. }
+            | Self::Restarted
+            | Self::ServerStarted
+            | Self::ColumnRemade => false,
             Self::StatsReset
             | Self::Failover
             | Self::ClockJump { .. }
@@ -132,6 +169,7 @@ impl Gap {
             Self::Evicted { times } => {
                 return ("evicted", times.map(|times| times.to_string()).unwrap_or_default());
             }
+            Self::Uncounted { times } => return ("uncounted", times.to_string()),
             Self::Restarted => "restarted",
             Self::ServerStarted => "server-started",
             Self::Upgraded { from, to } => return ("upgraded", format!("{from} {to}")),
@@ -152,6 +190,7 @@ impl Gap {
         Some(match name {
             "stats-reset" => Self::StatsReset,
             "evicted" => Self::Evicted { times: more.parse().ok() },
+            "uncounted" => Self::Uncounted { times: more.parse().ok()? },
             "restarted" => Self::Restarted,
             "server-started" => Self::ServerStarted,
             "upgraded" => {
@@ -181,6 +220,10 @@ impl fmt::Display for Gap {
             ),
             Self::Evicted { times: None } => f.write_str(
                 "statements were thrown out, since there are more than pg_stat_statements.max",
+            ),
+            Self::Uncounted { times } => write!(
+                f,
+                "{times} executions were not counted by their statement, since there are more than performance_schema_digests_size"
             ),
             Self::Restarted => f.write_str("the counters of this statement began anew"),
             Self::ServerStarted => {
@@ -234,6 +277,7 @@ pub fn compare((before, then): (&Identity, Taken), (after, now): (&Identity, Tak
         gaps.push(Gap::ClockJump { seconds: apart.round() as i64 });
     }
     let differ = |a: f64, b: f64| (a - b).abs() > 1e-3;
+    let is_by_digest = after.has_digests();
     if differ(before.started, after.started) {
         gaps.push(Gap::ServerStarted);
     }
@@ -242,7 +286,11 @@ pub fn compare((before, then): (&Identity, Taken), (after, now): (&Identity, Tak
     } else if let Some((before, after)) = before.evictions.zip(after.evictions)
         && after > before
     {
-        gaps.push(Gap::Evicted { times: Some(after - before) });
+        gaps.push(if is_by_digest {
+            Gap::Uncounted { times: after - before }
+        } else {
+            Gap::Evicted { times: Some(after - before) }
+        });
     }
     match (before.column, after.column) {
         (Some(a), Some(b)) if a != b => gaps.push(Gap::ColumnRemade),
@@ -321,6 +369,7 @@ mod tests {
             Gap::StatsReset,
             Gap::Evicted { times: Some(3) },
             Gap::Evicted { times: None },
+            Gap::Uncounted { times: 5 },
             Gap::Restarted,
             Gap::ServerStarted,
             Gap::Upgraded { from: 150_018, to: 160_001 },

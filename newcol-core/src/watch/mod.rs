@@ -3,6 +3,7 @@
 //!
 //! Reads statistics that the server keeps anyway; never resets, never creates anything.
 
+pub mod alert;
 pub mod assess;
 pub mod benefit;
 pub mod collect;
@@ -10,14 +11,21 @@ pub mod cost;
 pub mod doctor;
 pub mod effect;
 pub mod gate;
+pub mod history;
 pub mod identity;
 pub mod involve;
+pub mod mariadb;
+pub mod metrics;
 pub mod moments;
 #[cfg(feature = "report")]
 pub mod page;
 pub mod report;
+#[cfg(feature = "measure")]
+pub mod sent;
 pub mod series;
 pub mod session;
 pub mod snapshot;
+mod sqlite;
 pub mod store;
 pub mod verdict;
+mod waiting;

@@ -26,16 +26,16 @@ pub struct Cumulative {
     pub total_ms: f64,
     /// The mean of their times.
     pub mean_ms: f64,
-    /// Their standard deviation, as of a whole population.
-    pub stddev_ms: f64,
+    /// Their standard deviation, as of a whole population; `None` where the server does not know it.
+    pub stddev_ms: Option<f64>,
 }
 
 impl Cumulative {
     /// A statement that the server has not seen yet.
-    pub const NONE: Self = Self { calls: 0, total_ms: 0.0, mean_ms: 0.0, stddev_ms: 0.0 };
+    pub const NONE: Self = Self { calls: 0, total_ms: 0.0, mean_ms: 0.0, stddev_ms: Some(0.0) };
 
-    fn squares(&self) -> f64 {
-        self.calls as f64 * self.stddev_ms * self.stddev_ms
+    fn squares(&self) -> Option<f64> {
+        self.stddev_ms.map(|stddev| self.calls as f64 * stddev * stddev)
     }
 }
 
@@ -88,7 +88,8 @@ const ROUNDINGS: f64 = 64.0;
 #[must_use]
 pub fn change(before: &Cumulative, after: &Cumulative) -> Change {
     let sound = |c: &Cumulative| {
-        [c.total_ms, c.mean_ms, c.stddev_ms].iter().all(|value| value.is_finite() && *value >= 0.0)
+        let spread = c.stddev_ms.unwrap_or_default();
+        [c.total_ms, c.mean_ms, spread].iter().all(|value| value.is_finite() && *value >= 0.0)
     };
     let slack = 1.0 - ROUNDINGS * f64::EPSILON;
     let fell = after.calls < before.calls || after.total_ms < before.total_ms * slack;
@@ -103,10 +104,13 @@ pub fn change(before: &Cumulative, after: &Cumulative) -> Change {
     let mean = (after.total_ms - before.total_ms).max(0.0) / n;
     let distance = if before.calls == 0 { 0.0 } else { mean - before.mean_ms };
     let between = distance * distance * before.calls as f64 * n / after.calls as f64;
-    let squares = after.squares() - before.squares() - between;
+    let Some((older, newer)) = before.squares().zip(after.squares()) else {
+        return Change::Ran(Moments { calls, mean_ms: mean, sd_ms: None });
+    };
+    let squares = newer - older - between;
     // Squares that fell by more than rounding are of another life of the counters.
-    let noise = ROUNDINGS * f64::EPSILON * (after.squares() + before.squares() + between);
-    let lost = noise + 1e-6 * (before.squares() + between);
+    let noise = ROUNDINGS * f64::EPSILON * (newer + older + between);
+    let lost = noise + 1e-6 * (older + between);
     if squares < -lost {
         return Change::Reset;
     }
@@ -128,7 +132,7 @@ mod tests {
         let old = counters.mean_ms;
         counters.mean_ms += (time - old) / counters.calls as f64;
         *squares += (time - old) * (time - counters.mean_ms);
-        counters.stddev_ms = (*squares / counters.calls as f64).sqrt();
+        counters.stddev_ms = Some((*squares / counters.calls as f64).sqrt());
     }
 
     fn seen(times: &[f64]) -> (Cumulative, f64) {
@@ -168,7 +172,7 @@ mod tests {
             let scale = after.total_ms / after.calls as f64 + mean;
             prop_assert!(near(window.mean_ms, mean, 1e-9 * scale), "{} {mean}", window.mean_ms);
             // What is lost is what a double cannot keep beside the older deviations.
-            let kept = 1e-6 * (sd + before.stddev_ms * (before.calls as f64).sqrt() + scale);
+            let kept = 1e-6 * (sd + before.stddev_ms.unwrap() * (before.calls as f64).sqrt() + scale);
             if let Some(found) = window.sd_ms {
                 prop_assert!(near(found, sd, kept), "{found} {sd}");
             } else {
@@ -207,7 +211,7 @@ mod tests {
         fn no_counters_give_a_number_that_is_none(raw in prop::array::uniform8(any::<f64>()),
             calls in prop::array::uniform2(any::<u64>())) {
             let of = |at: usize, calls| Cumulative {
-                calls, total_ms: raw[at], mean_ms: raw[at + 1], stddev_ms: raw[at + 2],
+                calls, total_ms: raw[at], mean_ms: raw[at + 1], stddev_ms: Some(raw[at + 2]),
             };
             if let Change::Ran(window) = change(&of(0, calls[0]), &of(4, calls[1])) {
                 prop_assert!(!window.mean_ms.is_nan() && window.mean_ms >= 0.0);
@@ -226,14 +230,15 @@ mod tests {
     #[test]
     fn a_window_after_millions_of_calls_keeps_its_own_mean() {
         // Ten million calls of 5 ± 1 ms, then a thousand of 7 ± 0.5 ms.
-        let before = Cumulative { calls: 10_000_000, total_ms: 5e7, mean_ms: 5.0, stddev_ms: 1.0 };
+        let before =
+            Cumulative { calls: 10_000_000, total_ms: 5e7, mean_ms: 5.0, stddev_ms: Some(1.0) };
         let n = 1000.0;
         let squares: f64 = 1e7 + 0.25 * n + 4.0 * 1e7 * n / (1e7 + n);
         let after = Cumulative {
             calls: 10_001_000,
             total_ms: 5e7 + 7000.0,
             mean_ms: (5e7 + 7000.0) / 10_001_000.0,
-            stddev_ms: (squares / 10_001_000.0).sqrt(),
+            stddev_ms: Some((squares / 10_001_000.0).sqrt()),
         };
         let Change::Ran(window) = change(&before, &after) else { panic!() };
         assert!(near(window.mean_ms, 7.0, 1e-6), "{window:?}");
@@ -241,10 +246,22 @@ mod tests {
     }
 
     #[test]
+    fn a_spread_that_nobody_keeps_is_none() {
+        let of = |calls, total_ms| Cumulative { calls, total_ms, mean_ms: 0.0, stddev_ms: None };
+        assert_eq!(
+            change(&of(10, 50.0), &of(30, 150.0)),
+            Change::Ran(Moments { calls: 20, mean_ms: 5.0, sd_ms: None })
+        );
+        let first = Change::Ran(Moments { calls: 10, mean_ms: 5.0, sd_ms: None });
+        assert_eq!(change(&Cumulative::NONE, &of(10, 50.0)), first);
+        assert_eq!(change(&of(10, 50.0), &of(30, 40.0)), Change::Reset);
+    }
+
+    #[test]
     fn the_squares_of_another_life_are_a_reset() {
         // Reset, then as many calls and more time, but far less spread.
-        let before = Cumulative { calls: 100, total_ms: 500.0, mean_ms: 5.0, stddev_ms: 4.0 };
-        let after = Cumulative { calls: 120, total_ms: 720.0, mean_ms: 6.0, stddev_ms: 0.1 };
+        let before = Cumulative { calls: 100, total_ms: 500.0, mean_ms: 5.0, stddev_ms: Some(4.0) };
+        let after = Cumulative { calls: 120, total_ms: 720.0, mean_ms: 6.0, stddev_ms: Some(0.1) };
         assert_eq!(change(&before, &after), Change::Reset);
     }
 }

@@ -11,6 +11,15 @@ use super::{
     store::{Measured, Statement, Store, StoreError, Stored, StoredGap},
 };
 
+/// In the name of what is measured of a statement.
+pub(super) const STATEMENT: &str = "statement ";
+
+/// What statements touch, where the server counts it.
+pub const BLOCKS: &str = "blocks";
+
+/// What MariaDB counts instead.
+const EXAMINED: &str = "rows examined";
+
 /// All that is known of a column.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Report {
@@ -38,6 +47,9 @@ pub struct Report {
     pub own: OwnCost,
     /// Statements whose number the role could not see, at the last snapshot.
     pub hidden: u64,
+    /// What the blocks of statements stand for: those of PostgreSQL, or rows that MariaDB has looked
+    /// at.
+    pub touched: &'static str,
     /// Whether the last snapshot had statistics of statements.
     pub has_statements: bool,
 }
@@ -67,6 +79,9 @@ pub struct Line {
     pub is_history: bool,
     /// What it did since.
     pub after: Option<Spell>,
+    /// How long half of its executions took at most, 95 and 99 of 100, where the application measures
+    /// it: since its process began.
+    pub percentiles: Option<[f64; 3]>,
     /// Statements of old that differ from it only in the column's place in lists.
     pub heirs_of: Vec<QueryId>,
 }
@@ -99,6 +114,8 @@ pub struct TableUse {
     pub updated: Option<f64>,
     /// Of these, those that no index had to hear of.
     pub hot: Option<f64>,
+    /// Rows changed in any way, and entries of indexes with them (MariaDB's `userstat`).
+    pub changed: Option<(f64, f64)>,
 }
 
 /// One index.
@@ -112,6 +129,12 @@ pub struct IndexUse {
     pub is_valid: bool,
     /// Whether it refuses duplicates.
     pub is_unique: bool,
+    /// Whether statements may not use it (`IGNORED`).
+    pub is_ignored: bool,
+    /// How many statements of the application have it in their plan, where plans were asked for.
+    pub plans: Option<f64>,
+    /// Rows that were read through it since the column came, where scans are not counted.
+    pub rows_read: Option<f64>,
     /// Its size; `None` where a lock stood in the way.
     pub bytes: Option<f64>,
     /// Scans that were counted since the column came.
@@ -168,6 +191,11 @@ impl Spell {
 }
 
 impl TableUse {
+    /// Returns how many entries of indexes were written with a row.
+    pub fn entries_per_row(&self) -> Option<f64> {
+        self.changed.filter(|(rows, _)| *rows > 0.0).map(|(rows, entries)| entries / rows)
+    }
+
     /// Returns the share of updates that no index had to hear of.
     pub fn hot_share(&self) -> Option<f64> {
         self.hot.zip(self.updated).filter(|(_, all)| *all > 0.0).map(|(hot, all)| hot / all)
@@ -203,7 +231,10 @@ impl Report {
         let windows: BTreeMap<QueryId, Vec<Window>> =
             store.series()?.into_iter().map(|series| (series.id, series.windows)).collect();
         let statements = store.statements()?;
-        let lines = lines(&statements, &windows, &intervals, &gaps);
+        let mut lines = lines(&statements, &windows, &intervals, &gaps);
+        for line in &mut lines {
+            line.percentiles = percentiles(&measures, line.id, last.id);
+        }
         let own = snapshots.windows(2).zip(&intervals).filter(|(_, interval)| interval.is_whole);
         let mut cost = OwnCost {
             busy_ms: snapshots.iter().map(|s| s.busy_ms).sum(),
@@ -238,6 +269,11 @@ impl Report {
             gaps: gaps.iter().filter_map(gap_line).collect(),
             own: cost,
             hidden: last.hidden,
+            touched: if last.identity.has_digests() || last.identity.is_measured() {
+                EXAMINED
+            } else {
+                BLOCKS
+            },
             has_statements: last.has_statements,
             lines,
         }))
@@ -336,6 +372,7 @@ fn lines(
             before,
             is_history,
             after: spell(Side::After),
+            percentiles: None,
             heirs_of: heirs_of.and_then(|own| heirs.get(own)).cloned().unwrap_or_default(),
         }
     };
@@ -411,19 +448,33 @@ fn growth(
     of_side.map(grown).sum()
 }
 
+fn percentiles(measures: &[Measured], of: QueryId, last: i64) -> Option<[f64; 3]> {
+    let object = format!("{STATEMENT}{of}");
+    let value = |name: &str| {
+        let found = measures
+            .iter()
+            .find(|m| m.snapshot == last && m.measure.object == object && m.measure.name == name);
+        found.map(|found| found.measure.value)
+    };
+    Some([value("p50_ms")?, value("p95_ms")?, value("p99_ms")?])
+}
+
 fn table_use(measures: &[Measured], intervals: &[Interval], side: Side) -> TableUse {
     let grown = |name: &str| growth(measures, intervals, side, ("", name));
     TableUse {
         inserted: grown("n_tup_ins"),
         updated: grown("n_tup_upd"),
         hot: grown("n_tup_hot_upd"),
+        changed: grown("rows_changed").zip(grown("rows_changed_x_indexes")),
     }
 }
 
 fn indexes(measures: &[Measured], intervals: &[Interval], last: i64) -> Vec<IndexUse> {
     let of_last = || measures.iter().filter(|found| found.snapshot == last);
-    let names: BTreeSet<&str> =
-        of_last().map(|m| m.measure.object.as_str()).filter(|name| !name.is_empty()).collect();
+    let names: BTreeSet<&str> = of_last()
+        .map(|m| m.measure.object.as_str())
+        .filter(|name| !name.is_empty() && !name.starts_with(STATEMENT))
+        .collect();
     let index = |name: &str| {
         let value = |of: &str| {
             let found = of_last().find(|m| m.measure.object == name && m.measure.name == of);
@@ -435,6 +486,9 @@ fn indexes(measures: &[Measured], intervals: &[Interval], last: i64) -> Vec<Inde
             has_column: is("has_column"),
             is_valid: is("is_valid") && is("is_ready"),
             is_unique: is("is_unique"),
+            is_ignored: is("is_ignored"),
+            plans: value("plans"),
+            rows_read: growth(measures, intervals, Side::After, (name, "rows_read")),
             bytes: value("bytes"),
             scans: growth(measures, intervals, Side::After, (name, "idx_scan")),
         }

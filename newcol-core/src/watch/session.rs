@@ -7,8 +7,9 @@
 
 use std::time::{Duration, Instant};
 
+use super::mariadb::MariadbSight;
 use crate::{
-    backend::Backend,
+    backend::{Backend, Product, Server},
     db::{Access, DatabaseUrl, DbError, OpenOptions, Row, Session, Settings, quote::literal},
     ident::ColumnPath,
 };
@@ -18,6 +19,12 @@ pub const MARK: &str = "/* cargo newcol watch */";
 
 const BEGIN: &str = "BEGIN TRANSACTION READ ONLY; SET LOCAL statement_timeout = '2s'; \
     SET LOCAL lock_timeout = '100ms'; SET LOCAL idle_in_transaction_session_timeout = '5s'";
+
+/// A column of each answer to us on MariaDB: of comments, digests keep nothing.
+pub const ALIAS: &str = "cargo_newcol_watch";
+
+const BEGIN_MARIADB: &str = "SET SESSION max_statement_time = 2, lock_wait_timeout = 1, \
+    innodb_lock_wait_timeout = 1; START TRANSACTION READ ONLY";
 
 /// A connection that watches.
 #[derive(Debug)]
@@ -61,6 +68,10 @@ pub struct Sight {
     pub sees_others: bool,
     /// Whether the role may ask which cluster it is.
     pub knows_system: bool,
+    /// Whether statements come from the application's own measures.
+    pub is_measured: bool,
+    /// What MariaDB shows; `None` of other servers.
+    pub mariadb: Option<MariadbSight>,
 }
 
 impl Watcher {
@@ -80,6 +91,11 @@ impl Watcher {
     /// The engine.
     pub fn backend(&self) -> Backend {
         self.session.backend()
+    }
+
+    /// The server.
+    pub fn server(&self) -> Server {
+        self.session.server()
     }
 
     /// How long the server has worked for us, as seen from here: more than it has.
@@ -103,7 +119,11 @@ impl Watcher {
     ) -> Result<T, DbError> {
         let Self { session, busy } = self;
         let watch = Instant::now();
-        session.batch(BEGIN)?;
+        session.batch(match session.backend() {
+            Backend::Mysql => BEGIN_MARIADB,
+            Backend::Postgres => BEGIN,
+            Backend::Sqlite => "BEGIN",
+        })?;
         *busy += watch.elapsed();
         let done = questions(&mut Reading { session, busy });
         let end = session.batch(if done.is_ok() { "COMMIT" } else { "ROLLBACK" });
@@ -113,11 +133,26 @@ impl Watcher {
 }
 
 impl Reading<'_> {
+    pub(super) fn server(&self) -> Server {
+        self.session.server()
+    }
+
     /// Asks a question that begins with `SELECT`.
     pub(super) fn rows(&mut self, question: &str) -> Result<Vec<Row>, DbError> {
-        let marked = question.replacen("SELECT", &format!("SELECT {MARK}"), 1);
+        let is_mysql = self.session.backend() == Backend::Mysql;
+        let mark = if is_mysql { format!("0 AS {ALIAS},") } else { MARK.to_owned() };
+        let marked = question.replacen("SELECT", &format!("SELECT {mark}"), 1);
         let watch = Instant::now();
         let rows = self.session.query(&marked);
+        *self.busy += watch.elapsed();
+        let without_mark = |row: Row| row.into_iter().skip(usize::from(is_mysql)).collect();
+        rows.map(|rows| rows.into_iter().map(without_mark).collect())
+    }
+
+    /// Asks what has no mark: a plan of somebody's statement.
+    pub(super) fn plain(&mut self, question: &str) -> Result<Vec<Row>, DbError> {
+        let watch = Instant::now();
+        let rows = self.session.query(question);
         *self.busy += watch.elapsed();
         rows
     }
@@ -125,6 +160,20 @@ impl Reading<'_> {
     /// As [`Reading::rows`]; `None` where a lock or a timeout stands in the way: what was asked before
     /// stays good.
     pub(super) fn rows_if_free(&mut self, question: &str) -> Result<Option<Vec<Row>>, DbError> {
+        if self.session.backend() == Backend::Mysql {
+            // No privilege on a table or column, a lock that is not free, too slow, no such table.
+            return match self.rows(question) {
+                Err(error)
+                    if matches!(
+                        error.errno(),
+                        Some(1142 | 1143 | 1044 | 1205 | 1227 | 1969 | 1109 | 1146)
+                    ) =>
+                {
+                    Ok(None)
+                }
+                rows => rows.map(Some),
+            };
+        }
         self.session.batch("SAVEPOINT newcol")?;
         match self.rows(question) {
             Ok(rows) => {
@@ -143,6 +192,11 @@ impl Reading<'_> {
     }
 
     pub(super) fn sight(&mut self, column: &ColumnPath) -> Result<Sight, DbError> {
+        match self.server().product {
+            Product::Mariadb | Product::Mysql => return self.mariadb_sight(column),
+            Product::Sqlite => return self.sqlite_sight(column),
+            Product::Postgres => {}
+        }
         let table = table_query(column);
         let name = literal(Backend::Postgres, column.column.as_str());
         let row = self.rows(&format!(
@@ -174,6 +228,8 @@ impl Reading<'_> {
             sees_others: fields.is_true(),
             knows_system: fields.is_true(),
             is_loaded: false,
+            mariadb: None,
+            is_measured: false,
         }
         .with_library())
     }
@@ -230,7 +286,7 @@ impl Fields {
     }
 
     pub(super) fn is_true(&mut self) -> bool {
-        self.maybe().as_deref() == Some("t")
+        matches!(self.maybe().as_deref(), Some("t" | "1"))
     }
 
     /// Returns a number; where there is none, nothing.

@@ -10,10 +10,18 @@ use super::{
     session::{Fields, Reading, Sight, table_query},
 };
 use crate::{
-    backend::Backend,
+    backend::{Backend, Product},
     db::{DbError, quote::literal},
     ident::ColumnPath,
 };
+
+/// Caller of counters that end with it.
+pub(super) const PROCESS: &str = "process ";
+
+/// Reports whether a caller's counters end with it.
+pub(super) fn is_mortal(caller: &str) -> bool {
+    caller.starts_with(PROCESS)
+}
 
 /// The counters of one statement, as one role called it.
 #[derive(Debug, Clone, PartialEq)]
@@ -92,6 +100,9 @@ impl Reading<'_> {
         local: f64,
         depth: impl FnOnce(&Identity, f64, &[Counters]) -> Depth,
     ) -> Result<Snapshot, DbError> {
+        if self.server().product == Product::Mariadb {
+            return self.mariadb_snapshot(column, local, depth);
+        }
         let sight = self.sight(column)?;
         let extension = if sight.has_statements() { self.extension()? } else { None };
         let (mut identity, taken) = self.identity(column, &sight, local)?;
@@ -113,14 +124,40 @@ impl Reading<'_> {
             statements = Some(all);
         }
         let mut measures = Vec::new();
-        if let Some(table) = &identity.table {
-            self.table(table, &mut measures)?;
-            self.indexes(table, identity.column, &mut measures)?;
-            self.values(table, column, &mut measures)?;
-            self.sizes(table, &mut measures)?;
-        }
-        self.log(&mut measures)?;
+        self.measures(&identity, column, &mut measures)?;
         Ok(Snapshot { identity, taken, sight, statements, hidden, texts, catalog, measures })
+    }
+
+    fn measures(
+        &mut self,
+        identity: &Identity,
+        column: &ColumnPath,
+        measures: &mut Vec<Measure>,
+    ) -> Result<(), DbError> {
+        if let Some(table) = &identity.table {
+            self.table(table, measures)?;
+            self.indexes(table, identity.column, measures)?;
+            self.values(table, column, measures)?;
+            self.sizes(table, measures)?;
+            self.waits_for(table, measures)?;
+        }
+        self.replication(measures)?;
+        self.log(measures)
+    }
+
+    /// Reads all but statements.
+    #[cfg(feature = "measure")]
+    pub(super) fn postgres_surroundings(
+        &mut self,
+        column: &ColumnPath,
+        sight: &Sight,
+        local: f64,
+        measures: &mut Vec<Measure>,
+    ) -> Result<(Identity, Taken, Option<Catalog>), DbError> {
+        let (identity, taken) = self.identity(column, sight, local)?;
+        let catalog = identity.table.clone().map(|oid| self.catalog(column, &oid)).transpose()?;
+        self.measures(&identity, column, measures)?;
+        Ok((identity, taken, catalog))
     }
 
     fn identity(
@@ -234,7 +271,7 @@ impl Reading<'_> {
                     calls: fields.number(),
                     total_ms: fields.number(),
                     mean_ms: fields.number(),
-                    stddev_ms: fields.number(),
+                    stddev_ms: fields.maybe_number(),
                 },
                 rows: fields.number(),
                 blocks: fields.number(),
@@ -517,14 +554,14 @@ impl Reading<'_> {
 }
 
 /// Returns a query for the table and its partitions and heirs; asking takes no lock on them.
-fn parts(oid: &str) -> String {
+pub(super) fn parts(oid: &str) -> String {
     format!(
         "WITH RECURSIVE part AS (SELECT {oid}::oid AS oid UNION SELECT i.inhrelid \
          FROM part p JOIN pg_catalog.pg_inherits i ON i.inhparent = p.oid) SELECT oid FROM part"
     )
 }
 
-fn push(measures: &mut Vec<Measure>, object: &str, name: &str, value: Option<f64>) {
+pub(super) fn push(measures: &mut Vec<Measure>, object: &str, name: &str, value: Option<f64>) {
     if let Some(value) = value {
         measures.push(Measure { object: object.to_owned(), name: name.to_owned(), value });
     }

@@ -8,12 +8,10 @@ use std::{
 
 use camino::Utf8PathBuf;
 use diesel::connection::{Instrumentation, InstrumentationEvent, set_default_instrumentation};
+use newcol_core::db::without_binds;
 
 use super::recorded::record;
 use crate::settings;
-
-/// What Diesel puts between a statement and what it binds, when it shows both.
-const BINDS: &str = " -- binds: [";
 
 /// Why statements are not recorded.
 #[derive(Debug, thiserror::Error)]
@@ -69,7 +67,7 @@ impl Instrumentation for Recorder {
     fn on_connection_event(&mut self, event: InstrumentationEvent<'_>) {
         if let InstrumentationEvent::StartQuery { query, .. } = event {
             let shown = query.to_string();
-            let sql = shown.find(BINDS).map_or(shown.as_str(), |at| &shown[..at]);
+            let sql = without_binds(&shown);
             let mut file = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             // The capture ends when the disk is full; the program does not.
             file.write_all(&record(sql)).ok();

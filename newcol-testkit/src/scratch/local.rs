@@ -60,7 +60,7 @@ pub(super) fn find(
             continue;
         }
         let make = || {
-            attach(&program.key, want.sharing, |home| start(&program, home))?
+            attach(&program.key, want.sharing, |home| start(&program, home, want.sharing))?
                 .server(program.version)
         };
         let server = match want.sharing {
@@ -100,7 +100,13 @@ pub(super) fn crash(
     // a launch is tried.
     let mut refused = None;
     let again = wait_for("end of the killed server's children", END_LIMIT, || {
-        let launched = launch(&program, &server.home, &state.run, data, Some(&state.address));
+        let launched = launch(
+            (&program, Sharing::Private),
+            &server.home,
+            &state.run,
+            data,
+            Some(&state.address),
+        );
         launched.map_err(|error| refused = Some(error)).ok()
     });
     match (again, refused) {
@@ -111,7 +117,7 @@ pub(super) fn crash(
 }
 
 /// Starts a server on a fresh copy of the golden data directory.
-fn start(program: &Program, home: &Home) -> Result<Address, ScratchError> {
+fn start(program: &Program, home: &Home, sharing: Sharing) -> Result<Address, ScratchError> {
     let service = Service::of(program.version.backend());
     let tag = lease::random_tag();
     let run = home.dir.join(format!("r-{tag}"));
@@ -131,7 +137,7 @@ fn start(program: &Program, home: &Home) -> Result<Address, ScratchError> {
     if program.version.product == Product::Postgres {
         postgres::configure(&data)?;
     }
-    launch(program, home, &run, &data, None)
+    launch((program, sharing), home, &run, &data, None)
 }
 
 /// Fills an empty data directory: from the cache, or by the server's own program and then for the
@@ -197,7 +203,7 @@ fn publish(data: &Utf8Path, golden: &Utf8Path) -> Result<(), ScratchError> {
 
 /// Starts the program on a data directory, waits until it answers, and writes the state.
 fn launch(
-    program: &Program,
+    (program, sharing): (&Program, Sharing),
     home: &Home,
     run: &Utf8Path,
     data: &Utf8Path,
@@ -228,7 +234,7 @@ fn launch(
                         (format!("mysql://{user}:{password}@127.0.0.1:{port}/"), port)
                     }
                 };
-                (prefix, mysql::server_args(product, data, run, port))
+                (prefix, mysql::server_args((product, sharing), data, run, port))
             }
         };
         let address = Address { prefix: address, suffix: String::new() };

@@ -3,7 +3,7 @@
 use camino::{Utf8Path, Utf8PathBuf};
 use newcol_core::backend::Product;
 
-use super::{admin, error::ScratchError, lease, server::Server};
+use super::{admin, error::ScratchError, lease, server::Server, want::Sharing};
 
 /// The user of our own servers.
 pub(super) const USER: &str = "newcol";
@@ -103,7 +103,7 @@ fn install_script(program: &Utf8Path) -> Utf8PathBuf {
 /// both for `mysqlclient` (`unix_socket=`) and for the pure-Rust driver (`socket=`, and it refuses
 /// what it does not know).
 pub(super) fn server_args(
-    product: Product,
+    (product, sharing): (Product, Sharing),
     data: &Utf8Path,
     run: &Utf8Path,
     port: u16,
@@ -121,6 +121,10 @@ pub(super) fn server_args(
     ];
     args.push("--bind-address=127.0.0.1".to_owned());
     args.extend(SETTINGS.iter().map(|setting| (*setting).to_owned()));
+    if sharing == Sharing::Private {
+        // A hundred megabytes that a test of statistics is worth.
+        args.extend(["--performance-schema=ON", "--loose-userstat=1"].map(str::to_owned));
+    }
     args.push(match product {
         Product::Mysql => "--innodb-redo-log-capacity=8M".to_owned(),
         Product::Mariadb | Product::Postgres | Product::Sqlite => {

@@ -1,13 +1,14 @@
 //! The watch from the command line, in a project.
 
+use newcol_core::backend::Product;
 use newcol_testkit::{Want, project::Project};
 
-use super::{ADD, USERS, World};
+use super::{ADD, USERS, World, mariadb};
 use crate::desk::{self, Tree, newcol, said};
 
-const COLUMN: &str = "users.locale";
+pub(super) const COLUMN: &str = "users.locale";
 
-fn project(engine: &str) -> Project {
+pub(super) fn project(engine: &str) -> Project {
     let contract = "format = 1\ntable = \"users\"\ncolumn = \"locale\"\nwhy = \"a test\"\n\
         type = \"text\"\nrequired = false\n";
     desk::one_crate(engine).file("newcol/users.locale.toml", contract).build().unwrap()
@@ -186,28 +187,99 @@ fn a_role_that_sees_little_is_told_what_it_lacks() {
 
 #[test]
 fn the_other_engines_say_why_not() {
-    for (engine, url) in [("sqlite", "app.db"), ("mysql", "mysql://root@localhost/app")] {
-        let project = project(engine);
-        let run = newcol(&project, &["watch", "baseline", COLUMN, "--database-url", url]);
-        match engine {
-            "sqlite" => insta::assert_snapshot!(said(&run), @"
-            exit code: 2
-            ----- stdout -----
-            ----- stderr -----
-            error: SQLite runs inside of the application and keeps no statistics that another program could read
-              --> --database-url
-            help: time the queries in the application, with Diesel's `Instrumentation`
-            "),
-            _ => insta::assert_snapshot!(said(&run), @"
-            exit code: 2
-            ----- stdout -----
-            ----- stderr -----
-            error: only PostgreSQL is watched so far: nothing is read of performance_schema or userstat
-              --> --database-url
-            help: compare `events_statements_summary_by_digest` before and after by hand
-            "),
-        }
+    let project = project("sqlite");
+    let run = newcol(&project, &["watch", "baseline", COLUMN, "--database-url", "app.db"]);
+    insta::assert_snapshot!(said(&run), @"
+    exit code: 2
+    ----- stdout -----
+    ----- stderr -----
+    error: SQLite runs inside of the application and keeps no statistics that another program could read
+      --> --database-url
+    help: let the application time its statements, with Diesel's `Instrumentation`
+    ");
+}
+
+/// MariaDB counts nothing of statements unless it is told to.
+#[test]
+fn mariadb_without_performance_schema_says_what_is_lost() {
+    let want = Want::mysql().product(Product::Mariadb);
+    let mut world = World::with(want, mariadb::USERS);
+    let project = project("mysql");
+    insta::assert_snapshot!(watch(&project, &world, "doctor"), @"
+    exit code: 100
+    ----- stdout -----
+    table: `users.locale` is not there yet: a baseline can still be taken
+    statements: performance_schema is off, as it is by default: nothing can be said of statements, nor of how indexes are used
+      put `performance_schema = ON` into [mysqld] and restart the server
+    userstat: userstat is off: how many entries of indexes are written with a row cannot be said
+      put `userstat = 1` into [mysqld], or let an administrator run `SET GLOBAL userstat = 1`: the watch sets nothing
+    ----- stderr -----
+    ");
+    insta::assert_snapshot!(watch(&project, &world, "baseline"), @"
+    exit code: 0
+    ----- stdout -----
+    baseline of users.locale in MySQL database [DATABASE] on [SERVER] 0 statements on the table
+    ----- stderr -----
+    warning: performance_schema is off, as it is by default: nothing can be said of statements, nor of how indexes are used
+    warning: userstat is off: how many entries of indexes are written with a row cannot be said
+    ");
+    world.run(&[mariadb::ADD]);
+    insta::assert_snapshot!(watch(&project, &world, "snap"), @"
+    exit code: 0
+    ----- stdout -----
+    snapshot of users.locale in MySQL database [DATABASE] on [SERVER] 0 statements on the table
+    ----- stderr -----
+    warning: performance_schema is off, as it is by default: nothing can be said of statements, nor of how indexes are used
+    warning: userstat is off: how many entries of indexes are written with a row cannot be said
+    ");
+}
+
+#[test]
+fn mariadb_from_the_doctor_to_the_verdict() {
+    let want = Want::mysql().product(Product::Mariadb).private();
+    let mut world = World::with(want, mariadb::USERS);
+    let project = project("mysql");
+    insta::assert_snapshot!(watch(&project, &world, "doctor"), @"
+    exit code: 0
+    ----- stdout -----
+    table: `users.locale` is not there yet: a baseline can still be taken
+    statements: up to 5000 digests are counted, of statements that are sent as texts
+    userstat: userstat is on: entries of indexes that are written with a row are counted
+    texts: digests reach 1024 bytes of a statement: of longer ones, as with many columns, nothing can be said, and several may count as one
+      put `max_digest_length = 4096` and `performance_schema_max_digest_length = 4096` into [mysqld] and restart the server
+    ----- stderr -----
+    ");
+    world.run(&["UPDATE users SET age = 3 WHERE id = 2"]);
+    insta::assert_snapshot!(watch(&project, &world, "baseline"), @"
+    exit code: 0
+    ----- stdout -----
+    baseline of users.locale in MySQL database [DATABASE] on [SERVER] 2 statements on the table
+    ----- stderr -----
+    warning: digests reach 1024 bytes of a statement: of longer ones, as with many columns, nothing can be said, and several may count as one
+    ");
+    world.run(&[mariadb::ADD, "CREATE INDEX users_locale ON users (locale)"]);
+    drop(newcol(&project, &["watch", "snap", COLUMN, "--database-url", world.db.url()]).success());
+    world.run(&[
+        "UPDATE users SET age = 4 WHERE id = 2",
+        "SELECT id FROM users WHERE locale = 'en'",
+    ]);
+    drop(
+        newcol(&project, &["watch", "baseline", COLUMN, "--database-url", world.db.url()])
+            .success(),
+    );
+    let report = newcol(&project, &["watch", "report", COLUMN]).success();
+    for part in [
+        "the column came between",
+        "writes UPDATE `users` SET `age` = ?",
+        "filter SELECT ID FROM `users` WHERE `locale` = ?",
+        "rows examined/call",
+        "index users_locale, on the column",
+        "2.00 entries of indexes were written with each of 1 rows",
+    ] {
+        assert!(report.stdout.contains(part), "{part}: {}", report.stdout);
     }
+    let verdict = newcol(&project, &["watch", "verdict", COLUMN]).success();
+    assert!(verdict.stdout.contains("UNKNOWN"), "{verdict}");
 }
 
 #[test]

@@ -2,17 +2,22 @@
 //! are of the whole server.
 
 mod cli;
+mod exposition;
 mod faults;
 mod files;
 mod harmless;
 mod involvement;
 mod lineage;
+mod live;
+mod mariadb;
+mod measured;
 mod verdict;
 
 use std::time::Duration;
 
 use camino::Utf8PathBuf;
 use newcol_core::{
+    backend::Backend,
     db::{Access, DatabaseUrl, OpenOptions, Session},
     ident::ColumnPath,
     watch::{
@@ -87,7 +92,11 @@ impl World {
 
     fn try_take(&mut self, url: &DatabaseUrl, purpose: Purpose) -> Result<Taken, WatchError> {
         // Both clocks run alike unless a test says otherwise.
-        let now = self.app.value("SELECT extract(epoch FROM clock_timestamp())").unwrap();
+        let clock = match url.backend() {
+            Backend::Mysql => "SELECT UNIX_TIMESTAMP(NOW(6))",
+            _ => "SELECT extract(epoch FROM clock_timestamp())",
+        };
+        let now = self.app.value(clock).unwrap();
         let local = now.unwrap().parse::<f64>().unwrap() + self.now;
         let mut store = Store::write(&self.file(), &self.column)?;
         let options = OpenOptions { access: Access::Read, ..OpenOptions::default() };

@@ -1,6 +1,7 @@
 //! `watch doctor`.
 
 use newcol_core::watch::{
+    collect::can_watch,
     doctor::{State, needs},
     session::Watcher,
 };
@@ -32,6 +33,7 @@ pub(super) fn run(
     let (url, options) = watched(ctx, project, &asked.database_url)?;
     let failed = |error| CliError::from(error).at("--database-url");
     let mut watcher = Watcher::open(&url, &options).map_err(failed)?;
+    can_watch(watcher.server().product)?;
     let sight = watcher.sight(column).map_err(failed)?;
     let needs = needs(&sight, column);
     for need in &needs {

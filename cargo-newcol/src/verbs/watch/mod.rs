@@ -1,7 +1,10 @@
 //! `cargo newcol watch`: what a column costs and brings in production.
 
 mod doctor;
+mod live;
+mod looking;
 mod report;
+mod serve;
 mod take;
 mod verdict;
 
@@ -9,9 +12,10 @@ pub(super) use self::take::before_expand;
 use camino::Utf8PathBuf;
 use clap::{Args, Subcommand};
 use newcol_core::{
-    backend::Backend,
+    backend::{Backend, Product},
     db::{Access, DatabaseUrl, OpenOptions},
     ident::ColumnPath,
+    measure::FileError,
     watch::{
         collect::{Purpose, WatchError},
         store::{self, StoreError},
@@ -26,17 +30,21 @@ use crate::{
 
 /// Watch in production what a column costs and brings, and change nothing there
 ///
-/// Reads the statistics that PostgreSQL keeps anyway, over one connection and in short read-only
+/// Reads the statistics that PostgreSQL or MariaDB keeps anyway, over one connection and in short read-only
 /// transactions, and keeps the differences from one snapshot to the next in a file beside the
-/// contract. Nothing is reset, created or written on the server. Statements that were there before
-/// the column cannot touch it: so a baseline belongs before the stage `expand`.
+/// contract. Nothing is reset, created or written on the server. On PostgreSQL,
+/// statements that were there before the column cannot touch it, and everywhere what they cost without it is
+/// known from before only: so a baseline belongs before the stage `expand`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
     cargo newcol watch doctor users.locale --database-url postgres://db/app\n  \
     cargo newcol watch baseline users.locale --database-url postgres://db/app\n  \
     cargo newcol watch snap users.locale --database-url postgres://db/app\n  \
+    cargo newcol watch snap users.locale --database-url app.db --from statements.json\n  \
     cargo newcol watch report users.locale\n  \
-    cargo newcol watch verdict users.locale --fail-on regression --html watch.html")]
+    cargo newcol watch verdict users.locale --fail-on regression,alert --html watch.html\n  \
+    cargo newcol watch live users.locale --database-url postgres://db/app\n  \
+    cargo newcol watch serve users.locale --database-url postgres://db/app --every 60s")]
 pub(crate) struct WatchArgs {
     #[command(subcommand)]
     verb: WatchVerb,
@@ -48,9 +56,9 @@ enum WatchVerb {
     ///
     /// To be taken before the column is there. What the server has counted by then is what
     /// statements cost without it.
-    Baseline(Asked),
+    Baseline(Look),
     /// Take a snapshot: what happened since the last one; every minute to every hour, from cron
-    Snap(Asked),
+    Snap(Look),
     /// Show each statement before and after the column, the table, its indexes, and the watch's own
     /// cost
     ///
@@ -62,6 +70,16 @@ enum WatchVerb {
     /// touch it, and says UNKNOWN with the reason where that is no comparison. Reads only the file of the
     /// snapshots.
     Verdict(verdict::VerdictArgs),
+    /// Look on: one screen that goes on with each snapshot
+    ///
+    /// For the hour after a deploy. Where stdout is no terminal, a line for each snapshot. The snapshots
+    /// are kept as those of `snap` are.
+    Live(live::LiveArgs),
+    /// Take snapshots and answer Prometheus, until Ctrl-C
+    ///
+    /// The snapshots are kept as those of `snap` are. While the database does not answer, `newcol_up` is 0
+    /// and the rest stays what it was.
+    Serve(serve::ServeArgs),
     /// Say what the role can see of the server, and what can therefore be said
     ///
     /// Exit code 100 where nothing can be said of statements.
@@ -83,13 +101,25 @@ struct Asked {
     database_url: String,
 }
 
+#[derive(Debug, Args)]
+struct Look {
+    #[command(flatten)]
+    asked: Asked,
+    /// Take statements from what the application has measured of itself, one file for each of its
+    /// processes; the only way for SQLite
+    #[arg(long, value_name = "FILE")]
+    from: Vec<Utf8PathBuf>,
+}
+
 pub(crate) fn run(ctx: &Context, out: &mut Output, args: &WatchArgs) -> Result<Exit, CliError> {
     let project = ctx.project(out, Intent::Read)?;
     match &args.verb {
-        WatchVerb::Baseline(asked) => take::run(ctx, out, &project, asked, Purpose::Baseline),
-        WatchVerb::Snap(asked) => take::run(ctx, out, &project, asked, Purpose::Snap),
+        WatchVerb::Baseline(look) => take::run(ctx, out, &project, look, Purpose::Baseline),
+        WatchVerb::Snap(look) => take::run(ctx, out, &project, look, Purpose::Snap),
         WatchVerb::Report(of) => report::run(out, &project, of),
         WatchVerb::Verdict(args) => verdict::run(ctx, out, &project, args),
+        WatchVerb::Live(args) => live::run(ctx, out, &project, args),
+        WatchVerb::Serve(args) => serve::run(ctx, out, &project, args),
         WatchVerb::Doctor(asked) => doctor::run(ctx, out, &project, asked),
     }
 }
@@ -114,8 +144,14 @@ fn watched(
 ) -> Result<(DatabaseUrl, OpenOptions), CliError> {
     let url = project.url(url)?;
     match url.backend() {
-        Backend::Postgres => Ok((url, ctx.open_options(Access::Read))),
-        other @ (Backend::Mysql | Backend::Sqlite) => Err(WatchError::Engine(other).into()),
+        Backend::Postgres | Backend::Mysql => Ok((url, ctx.open_options(Access::Read))),
+        Backend::Sqlite => Err(WatchError::Engine(Product::Sqlite).into()),
+    }
+}
+
+impl From<FileError> for CliError {
+    fn from(error: FileError) -> Self {
+        Self::of(Exit::Failed, &error).at("--from")
     }
 }
 

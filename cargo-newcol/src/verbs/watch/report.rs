@@ -1,8 +1,10 @@
 //! `watch report`.
 
 use newcol_core::watch::{
+    alert::{Alert, alerts},
+    history::History,
     involve::role_name,
-    report::{IndexUse, Line, Report, Spell, TableUse},
+    report::{BLOCKS, IndexUse, Line, Report, Spell, TableUse},
     series::Role,
     store::Store,
 };
@@ -12,7 +14,7 @@ use super::{Column, file};
 use crate::{
     context::Project,
     error::{CliError, Exit},
-    output::Output,
+    output::{Level, Output},
 };
 
 /// Characters of a statement that are shown to people.
@@ -35,6 +37,9 @@ struct StatementJson<'a> {
     before: Option<SpellJson>,
     before_is_history: bool,
     after: Option<SpellJson>,
+    p50_ms: Option<f64>,
+    p95_ms: Option<f64>,
+    p99_ms: Option<f64>,
     text: Option<&'a str>,
 }
 
@@ -64,8 +69,13 @@ struct ReportJson<'a> {
     hidden: u64,
     hot_share_before: Option<f64>,
     hot_share_after: Option<f64>,
+    index_entries_per_row_before: Option<f64>,
+    index_entries_per_row_after: Option<f64>,
     indexes: Vec<IndexJson<'a>>,
     gaps: Vec<GapJson>,
+    alerts: Vec<AlertJson<'a>>,
+    /// What `blocks_per_call` of the statements counts.
+    touched: &'a str,
     own_busy_ms: f64,
     own_share: Option<f64>,
 }
@@ -77,7 +87,10 @@ struct IndexJson<'a> {
     valid: bool,
     unique: bool,
     bytes: Option<f64>,
+    ignored: bool,
     scans: Option<f64>,
+    rows_read: Option<f64>,
+    plans: Option<f64>,
 }
 
 #[derive(Debug, Serialize)]
@@ -89,14 +102,43 @@ struct GapJson {
     sentence: String,
 }
 
+/// Something to look at, as the last snapshot shows it.
+#[derive(Debug, Serialize)]
+pub(super) struct AlertJson<'a> {
+    alert: &'static str,
+    object: &'a str,
+    statement: Option<String>,
+    value: f64,
+    threshold: f64,
+    source: &'static str,
+    sentence: &'a str,
+}
+
+impl<'a> AlertJson<'a> {
+    pub(super) fn of(alert: &'a Alert) -> Self {
+        Self {
+            alert: alert.name,
+            object: &alert.object,
+            statement: alert.statement.map(|id| id.to_string()),
+            value: alert.value,
+            threshold: alert.threshold,
+            source: alert.source,
+            sentence: &alert.sentence,
+        }
+    }
+}
+
 pub(super) fn run(out: &mut Output, project: &Project, of: &Column) -> Result<Exit, CliError> {
     let column = &of.column;
     let path = file(project, column)?;
-    let report = match Store::read(&path, column)? {
-        Some(mut store) => Report::of(&mut store)?,
+    let found = match Store::read(&path, column)? {
+        Some(mut store) => {
+            let alerts = alerts(&History::of(&mut store)?);
+            Report::of(&mut store)?.map(|report| (report, alerts))
+        }
         None => None,
     };
-    let Some(report) = report else {
+    let Some((report, alerts)) = found else {
         out.status(&format!(
             "`{column}` has no snapshot yet; begin with `cargo newcol watch baseline {column} --database-url <URL>`"
         ));
@@ -104,14 +146,17 @@ pub(super) fn run(out: &mut Output, project: &Project, of: &Column) -> Result<Ex
     };
     let column = column.to_string();
     if out.is_json() {
-        json(out, &column, &report);
+        json(out, &column, &report, &alerts);
     } else {
         human(out, &column, &report);
+        for alert in &alerts {
+            out.label(Level::Warning, "alert", &alert.to_string());
+        }
     }
     Ok(Exit::Done)
 }
 
-fn json(out: &mut Output, column: &str, report: &Report) {
+fn json(out: &mut Output, column: &str, report: &Report, alerts: &[Alert]) {
     for line in &report.lines {
         out.json(
             "newcol-watch-statement",
@@ -127,6 +172,9 @@ fn json(out: &mut Output, column: &str, report: &Report) {
                 before: line.before.as_ref().map(SpellJson::of),
                 before_is_history: line.is_history,
                 after: line.after.as_ref().map(SpellJson::of),
+                p50_ms: line.percentiles.map(|all| all[0]),
+                p95_ms: line.percentiles.map(|all| all[1]),
+                p99_ms: line.percentiles.map(|all| all[2]),
                 text: line.text.as_deref(),
             },
         );
@@ -146,6 +194,8 @@ fn json(out: &mut Output, column: &str, report: &Report) {
             hidden: report.hidden,
             hot_share_before: report.table.0.hot_share(),
             hot_share_after: report.table.1.hot_share(),
+            index_entries_per_row_before: report.table.0.entries_per_row(),
+            index_entries_per_row_after: report.table.1.entries_per_row(),
             indexes: report.indexes.iter().map(IndexJson::of).collect(),
             gaps: report
                 .gaps
@@ -158,6 +208,8 @@ fn json(out: &mut Output, column: &str, report: &Report) {
                     sentence: gap.gap.to_string(),
                 })
                 .collect(),
+            alerts: alerts.iter().map(AlertJson::of).collect(),
+            touched: report.touched,
             own_busy_ms: report.own.busy_ms,
             own_share: report.own.share(),
         },
@@ -166,14 +218,16 @@ fn json(out: &mut Output, column: &str, report: &Report) {
 
 impl<'a> IndexJson<'a> {
     fn of(index: &'a IndexUse) -> Self {
-        let IndexUse { name, has_column, is_valid, is_unique, bytes, scans } = index;
         Self {
-            name,
-            has_column: *has_column,
-            valid: *is_valid,
-            unique: *is_unique,
-            bytes: *bytes,
-            scans: *scans,
+            name: &index.name,
+            has_column: index.has_column,
+            valid: index.is_valid,
+            unique: index.is_unique,
+            ignored: index.is_ignored,
+            bytes: index.bytes,
+            scans: index.scans,
+            rows_read: index.rows_read,
+            plans: index.plans,
         }
     }
 }
@@ -214,7 +268,7 @@ fn human(out: &mut Output, column: &str, report: &Report) {
         out.say("  there are no statistics of statements; `cargo newcol watch doctor` says why");
     }
     for line in report.lines.iter().take(LINES) {
-        statement(out, line);
+        statement(out, line, report.touched);
     }
     out.say("");
     if let Some(more) = report.lines.len().checked_sub(LINES + 1) {
@@ -244,7 +298,7 @@ fn human(out: &mut Output, column: &str, report: &Report) {
     ));
 }
 
-fn statement(out: &mut Output, line: &Line) {
+fn statement(out: &mut Output, line: &Line, touched: &str) {
     let text = line.text.as_deref().unwrap_or("(its text is not known)");
     let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
     let shown: String = match words.char_indices().nth(SHOWN) {
@@ -264,20 +318,27 @@ fn statement(out: &mut Output, line: &Line) {
     for (label, spell) in [(before, &line.before), ("after", &line.after)] {
         if let Some(spell) = spell {
             let writes = line.uses.contains(&Role::Writes);
-            out.say(&format!("    {label:<14} {}", figures(spell, writes)));
+            out.say(&format!("    {label:<14} {}", figures(spell, writes, touched)));
         }
+    }
+    if let Some([half, most, nearly]) = line.percentiles {
+        let label = "percentiles";
+        out.say(&format!(
+            "    {label:<14} 50 % within {half:.3} ms, 95 % within {most:.3} ms, 99 % within {nearly:.3} ms"
+        ));
     }
 }
 
 /// Returns the figures of a statement in a line; what reading logs is chance.
-fn figures(spell: &Spell, writes: bool) -> String {
+fn figures(spell: &Spell, writes: bool, touched: &str) -> String {
     let mut parts = Vec::new();
     parts.extend(spell.per_hour().map(|calls| format!("{calls:.1} calls/h")));
     parts.push(match spell.sd_ms {
         Some(sd) => format!("{:.3} ± {sd:.3} ms", spell.mean_ms),
         None => format!("{:.3} ms", spell.mean_ms),
     });
-    parts.extend(spell.blocks_per_call().map(|blocks| format!("{blocks:.1} blocks/call")));
+    let blocks = spell.blocks_per_call().filter(|blocks| *blocks > 0.0 || touched == BLOCKS);
+    parts.extend(blocks.map(|blocks| format!("{blocks:.1} {touched}/call")));
     let wal = spell.wal_per_row().filter(|_| writes);
     parts.extend(wal.map(|bytes| format!("{bytes:.0} B of WAL/row")));
     parts.join(", ")
@@ -285,6 +346,12 @@ fn figures(spell: &Spell, writes: bool) -> String {
 
 fn table(out: &mut Output, (before, after): &(TableUse, TableUse)) {
     for (label, of) in [("before", before), ("after", after)] {
+        if let Some(entries) = of.entries_per_row() {
+            out.say(&format!(
+                "  {label}: {entries:.2} entries of indexes were written with each of {:.0} rows",
+                of.changed.unwrap_or_default().0
+            ));
+        }
         if let Some(share) = of.hot_share() {
             out.say(&format!(
                 "  {label}: {:.0} % of {:.0} updates were HOT",
@@ -305,8 +372,13 @@ fn described(index: &IndexUse) -> String {
     }
     parts.push(match index.bytes {
         Some(bytes) => format!("{:.0} kB", bytes / 1024.0),
-        None => "size unknown: it was locked".to_owned(),
+        None => "size unknown".to_owned(),
     });
+    parts.extend(index.plans.map(|plans| format!("in the plans of {plans:.0} statements")));
+    if index.is_ignored {
+        parts.push("ignored".to_owned());
+    }
+    parts.extend(index.rows_read.map(|rows| format!("{rows:.0} rows read through it since")));
     parts.extend(index.scans.map(|scans| format!("{scans:.0} scans since")));
     parts.join(", ")
 }

@@ -3,19 +3,21 @@
 use camino::Utf8PathBuf;
 use newcol_core::{
     backend::Backend,
-    db::{Access, DatabaseUrl},
+    db::{Access, DatabaseUrl, OpenOptions},
     ident::ColumnPath,
+    measure::{FileError, Measured},
     watch::{
-        collect::{Purpose, Settings, Taken, take},
+        collect::{Purpose, Settings, Taken, can_watch, take},
         doctor::{State, needs},
         identity::Gap,
+        sent::take_measured,
         session::Watcher,
         store::Store,
     },
 };
 use serde::Serialize;
 
-use super::{Asked, file, watched};
+use super::{Look, file, watched};
 use crate::{
     context::{Context, Project},
     error::{CliError, Exit},
@@ -39,15 +41,15 @@ pub(super) fn run(
     ctx: &Context,
     out: &mut Output,
     project: &Project,
-    asked: &Asked,
+    look: &Look,
     purpose: Purpose,
 ) -> Result<Exit, CliError> {
-    let column = &asked.of.column;
+    let column = &look.asked.of.column;
     let path = file(project, column)?;
-    let (url, options) = watched(ctx, project, &asked.database_url)?;
+    let source = Source::of(ctx, project, look)?;
     let mut store = Store::write(&path, column)?;
-    let taken =
-        take((&url, &options), &mut store, column, (purpose, now(ctx)), Settings::default())?;
+    let taken = source.take(ctx.now(), &mut store, column, purpose)?;
+    let url = &source.url;
     let what = match purpose {
         Purpose::Baseline => "baseline",
         Purpose::Snap => "snapshot",
@@ -96,7 +98,9 @@ pub(super) fn run(
         out.warn(&need.sentence);
     }
     if !has_baseline && sight.has_table {
-        let lost = if sight.version >= 170_000 {
+        let lost = if sight.mariadb.is_some() || sight.is_measured {
+            "which statements are older than it is not known"
+        } else if sight.version >= 170_000 {
             "only statements that the server counts since before it are known not to touch it"
         } else {
             "no statement is known for certain not to touch it"
@@ -116,10 +120,9 @@ pub(in crate::verbs) fn before_expand(
     column: &ColumnPath,
     url: &DatabaseUrl,
 ) {
-    match url.backend() {
-        Backend::Postgres => {}
-        // Nothing is watched there.
-        Backend::Mysql | Backend::Sqlite => return,
+    // Nothing is watched there.
+    if url.backend() == Backend::Sqlite {
+        return;
     }
     match unasked(ctx, project, column, url) {
         Ok(Some(file)) => out.status(&format!("baseline for `cargo newcol watch`: {file}")),
@@ -138,6 +141,10 @@ fn unasked(
     let in_words = |error: CliError| [vec![error.message], error.causes].concat().join(": ");
     let options = ctx.open_options(Access::Read);
     let mut watcher = Watcher::open(url, &options).map_err(|error| in_words(error.into()))?;
+    // Nothing is watched there.
+    if can_watch(watcher.server().product).is_err() {
+        return Ok(None);
+    }
     let sight = watcher.sight(column).map_err(|error| in_words(error.into()))?;
     drop(watcher);
     if sight.has_column {
@@ -149,13 +156,50 @@ fn unasked(
     }
     let path = file(project, column).map_err(in_words)?;
     let mut store = Store::write(&path, column).map_err(|error| in_words(error.into()))?;
-    let wanted = (Purpose::Baseline, now(ctx));
+    let wanted = (Purpose::Baseline, seconds(ctx.now()));
     take((url, &options), &mut store, column, wanted, Settings::default())
         .map_err(|error| in_words(error.into()))?;
     Ok(Some(project.relative(&path)))
 }
 
+/// Where statements are read.
+pub(super) struct Source {
+    pub(super) url: DatabaseUrl,
+    options: OpenOptions,
+    files: Vec<Utf8PathBuf>,
+}
+
+impl Source {
+    pub(super) fn of(ctx: &Context, project: &Project, look: &Look) -> Result<Self, CliError> {
+        let files: Vec<Utf8PathBuf> = look.from.iter().map(|file| ctx.cwd().join(file)).collect();
+        let given = &look.asked.database_url;
+        let (url, options) = if files.is_empty() {
+            watched(ctx, project, given)?
+        } else {
+            (project.url(given)?, ctx.open_options(Access::Read))
+        };
+        Ok(Self { url, options, files })
+    }
+
+    pub(super) fn take(
+        &self,
+        now: jiff::Timestamp,
+        store: &mut Store,
+        column: &ColumnPath,
+        purpose: Purpose,
+    ) -> Result<Taken, CliError> {
+        let (database, when) = ((&self.url, &self.options), (purpose, seconds(now)));
+        let settings = Settings::default();
+        if self.files.is_empty() {
+            return Ok(take(database, store, column, when, settings)?);
+        }
+        let files: Result<Vec<Measured>, FileError> =
+            self.files.iter().map(|file| Measured::read(file.as_std_path())).collect();
+        Ok(take_measured(&files?, database, store, column, when, settings)?)
+    }
+}
+
 #[expect(clippy::cast_precision_loss, reason = "microseconds fit for centuries")]
-fn now(ctx: &Context) -> f64 {
-    ctx.now().as_microsecond() as f64 / 1e6
+fn seconds(at: jiff::Timestamp) -> f64 {
+    at.as_microsecond() as f64 / 1e6
 }

@@ -5,8 +5,10 @@ use std::fs;
 use camino::Utf8PathBuf;
 use clap::{Args, ValueEnum};
 use newcol_core::watch::{
+    alert::{Alert, alerts},
     assess::{Assessment, assess},
     effect::{Compared, Comparison, Finding, Refusal, Signal, Split},
+    history::History,
     page::Watched,
     series::QueryId,
     store::Store,
@@ -14,11 +16,11 @@ use newcol_core::watch::{
 };
 use serde::Serialize;
 
-use super::{Column, file};
+use super::{Column, file, report::AlertJson};
 use crate::{
     context::{Context, Project},
     error::{CliError, Exit},
-    output::Output,
+    output::{Level, Output},
 };
 
 /// Characters of a statement that are shown to people.
@@ -49,6 +51,8 @@ enum Word {
     Wait,
     /// Not to be told like this
     Unknown,
+    /// Whatever the verdict, somebody should look at something now
+    Alert,
 }
 
 impl Word {
@@ -59,6 +63,7 @@ impl Word {
             Self::Change => "CHANGE",
             Self::Wait => "WAIT",
             Self::Unknown => "UNKNOWN",
+            Self::Alert => "ALERT",
         }
     }
 }
@@ -75,6 +80,7 @@ struct VerdictJson<'a> {
     /// Signals of which nothing could be compared, with the reason.
     not_compared: Vec<(String, String)>,
     statements: Vec<ComparedJson<'a>>,
+    alerts: Vec<AlertJson<'a>>,
 }
 
 #[derive(Debug, Serialize)]
@@ -102,11 +108,14 @@ pub(super) fn run(
 ) -> Result<Exit, CliError> {
     let column = &args.of.column;
     let path = file(project, column)?;
-    let assessment = match Store::read(&path, column)? {
-        Some(mut store) => assess(&mut store)?,
+    let found = match Store::read(&path, column)? {
+        Some(mut store) => {
+            let alerts = alerts(&History::of(&mut store)?);
+            assess(&mut store)?.map(|assessment| (assessment, alerts))
+        }
         None => None,
     };
-    let Some(assessment) = assessment else {
+    let Some((assessment, alerts)) = found else {
         out.status(&format!(
             "`{column}` has no snapshot yet; begin with `cargo newcol watch baseline {column} --database-url <URL>`"
         ));
@@ -114,9 +123,12 @@ pub(super) fn run(
     };
     let column = column.to_string();
     if out.is_json() {
-        json(out, &column, &assessment);
+        json(out, &column, &assessment, &alerts);
     } else {
         human(out, &column, &assessment);
+        for alert in &alerts {
+            out.label(Level::Warning, "alert", &alert.to_string());
+        }
     }
     if let Some(html) = &args.html {
         let page = page(ctx, &column, &assessment);
@@ -126,7 +138,10 @@ pub(super) fn run(
         out.status(&format!("wrote {html}"));
     }
     let word = assessment.judgement.verdict.word();
-    let fails = args.fail_on.iter().any(|wanted| wanted.text() == word);
+    let fails = args
+        .fail_on
+        .iter()
+        .any(|wanted| wanted.text() == word || (*wanted == Word::Alert && !alerts.is_empty()));
     Ok(if fails { Exit::Findings } else { Exit::Done })
 }
 
@@ -176,7 +191,7 @@ fn shown(assessment: &Assessment, id: QueryId) -> String {
     words.join(" ").chars().take(SHOWN).collect()
 }
 
-fn json(out: &mut Output, column: &str, assessment: &Assessment) {
+fn json(out: &mut Output, column: &str, assessment: &Assessment, alerts: &[Alert]) {
     let of = |comparison: &'_ Comparison| {
         let signal = comparison.signal;
         comparison.queries.iter().map(move |query| (signal, query.clone())).collect::<Vec<_>>()
@@ -200,6 +215,7 @@ fn json(out: &mut Output, column: &str, assessment: &Assessment) {
             controls: assessment.controls.len(),
             not_compared: assessment.refused.iter().map(refused).collect(),
             statements: statements.collect(),
+            alerts: alerts.iter().map(AlertJson::of).collect(),
         },
     );
 }

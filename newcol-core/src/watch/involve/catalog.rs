@@ -6,8 +6,12 @@ use crate::{backend::Backend, contract::fragment::dialect, ident::ColumnPath};
 use sqlparser::tokenizer::{Token, Tokenizer};
 
 /// The table, and all that may be taken for it or leads to it.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Catalog {
+    /// In whose words statements are written.
+    pub backend: Backend,
+    /// Whether statements are numbered by their trees, so that a number of old proves something.
+    pub proves: bool,
     /// The column's name.
     pub column: String,
     /// Columns of the table in order, with the column at its place; at the end where it is to come.
@@ -22,6 +26,12 @@ pub struct Catalog {
     pub search_paths: Vec<Vec<String>>,
     /// Policies of row-level security that read the column: they do so in every query.
     pub policies: Vec<String>,
+}
+
+impl Default for Catalog {
+    fn default() -> Self {
+        Self::of(Backend::Postgres)
+    }
 }
 
 /// What a name stands for.
@@ -58,6 +68,21 @@ pub(super) enum Meaning<'a> {
 }
 
 impl Catalog {
+    /// Makes an empty one.
+    pub fn of(backend: Backend) -> Self {
+        Self {
+            backend,
+            proves: backend == Backend::Postgres,
+            column: String::new(),
+            columns: Vec::new(),
+            relations: BTreeMap::new(),
+            functions: BTreeSet::new(),
+            triggered: BTreeSet::new(),
+            search_paths: Vec::new(),
+            policies: Vec::new(),
+        }
+    }
+
     /// Makes one of a table that has no views, partitions or namesakes.
     pub fn plain(path: &ColumnPath, columns: &[&str]) -> Self {
         let schema = path.table.schema.as_ref().map_or("public", |schema| schema.as_str());
@@ -88,7 +113,7 @@ impl Catalog {
             leads(word) || leads(&word.to_lowercase())
         };
         let mut tokens = Vec::new();
-        let whole = Tokenizer::new(dialect(Backend::Postgres), text)
+        let whole = Tokenizer::new(dialect(self.backend), text)
             .tokenize_with_location_into_buf(&mut tokens);
         let found = tokens.iter().any(|placed| match &placed.token {
             Token::Word(word) => of_interest(&word.value),

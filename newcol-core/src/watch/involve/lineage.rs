@@ -16,18 +16,18 @@ use super::{
     names::{fold, parts},
     text,
 };
-use crate::{backend::Backend, contract::fragment::dialect};
+use crate::contract::fragment::dialect;
 
 /// Returns a text that is the same for statements which differ only in the column's place in lists
 /// (select lists, `RETURNING`, columns and values of an `INSERT`, `SET`), in how many rows or constants
 /// a list has, and in how names are quoted. `None` where the statement cannot be read.
 pub fn fingerprint(statement: &str, catalog: &Catalog) -> Option<String> {
-    let mut statement = text::parse(&text::tokens(statement)?)?;
+    let mut statement = text::parse(&text::tokens(statement, catalog)?, catalog)?;
     let mut without = Without { catalog, names: Vec::new() };
     // Nothing breaks it off.
     let _: ControlFlow<()> = VisitMut::visit(&mut statement, &mut without);
     let text = statement.to_string();
-    let tokens = Tokenizer::new(dialect(Backend::Postgres), &text).tokenize().ok()?;
+    let tokens = Tokenizer::new(dialect(catalog.backend), &text).tokenize().ok()?;
     let words = tokens.iter().filter_map(|token| match token {
         Token::Whitespace(_) => None,
         // Before the alias of a table it may be left out.

@@ -12,6 +12,7 @@
 
 mod catalog;
 mod copy;
+mod digest;
 mod expr;
 mod lineage;
 mod names;
@@ -129,9 +130,15 @@ pub fn role_of(name: &str) -> Role {
 
 /// Says how a statement uses the column.
 pub fn involve(text: Option<&str>, proof: Proof, catalog: &Catalog) -> Involvement {
+    // A digest is a number of words: it stays the same when `*` or a bare name come to mean more, and
+    // statements that failed for want of the column have one, too.
+    let proof = if catalog.proves { proof } else { Proof::Open };
     let Some(text) = text else {
         return Involvement::unknown(Layer::Nothing, "the server does not show its text");
     };
+    if digest::is_cut(text, catalog) {
+        return Involvement::unknown(Layer::Nothing, "its text is cut off");
+    }
     if !catalog.is_mentioned(text) {
         return Involvement::elsewhere(match proof {
             Proof::Before => Layer::Number,

@@ -2,8 +2,12 @@
 
 use sqlparser::ast::{Expr, Ident, ObjectName};
 
+/// Only PostgreSQL tells names apart by case, and only quoted ones; the others quote with backquotes.
 pub(super) fn fold(ident: &Ident) -> String {
-    if ident.quote_style.is_some() { ident.value.clone() } else { ident.value.to_lowercase() }
+    match ident.quote_style {
+        None | Some('`') => ident.value.to_lowercase(),
+        Some(_) => ident.value.clone(),
+    }
 }
 
 pub(super) fn parts(name: &ObjectName) -> Vec<String> {

@@ -1,4 +1,4 @@
-//! Statements as `pg_stat_statements` prints them, parsed.
+//! Statements as the server prints them, parsed.
 
 use sqlparser::{
     ast::Statement,
@@ -8,20 +8,22 @@ use sqlparser::{
 };
 
 use crate::{
-    backend::Backend,
     contract::fragment::dialect,
     sql::{self, Placed, is_too_deep},
 };
+
+use super::{catalog::Catalog, digest};
 
 /// Longer texts are not read: they are no queries that somebody wrote.
 const LONGEST: usize = 100_000;
 
 /// Returns the tokens of one statement, without comments and white space.
-pub(super) fn tokens(text: &str) -> Option<Vec<Placed>> {
+pub(super) fn tokens(text: &str, catalog: &Catalog) -> Option<Vec<Placed>> {
     if text.len() > LONGEST {
         return None;
     }
-    let mut tokens = sql::tokens(text, Backend::Postgres)?;
+    let text = digest::readable(text, catalog);
+    let mut tokens = sql::tokens(&text, catalog.backend)?;
     tokens.retain(|placed| {
         !matches!(placed.token, Token::Whitespace(_) | Token::EOF | Token::SemiColon)
     });
@@ -29,7 +31,7 @@ pub(super) fn tokens(text: &str) -> Option<Vec<Placed>> {
 }
 
 /// Reads tokens as one statement.
-pub(super) fn parse(tokens: &[Placed]) -> Option<Statement> {
+pub(super) fn parse(tokens: &[Placed], catalog: &Catalog) -> Option<Statement> {
     if is_too_deep(tokens.iter().map(|placed| &placed.token)) {
         return None;
     }
@@ -37,7 +39,7 @@ pub(super) fn parse(tokens: &[Placed]) -> Option<Statement> {
     let kept =
         kept.map(|(_, placed)| TokenWithSpan { token: placed.token.clone(), span: placed.span });
     let mut parser =
-        Parser::new(dialect(Backend::Postgres)).with_tokens_with_locations(kept.collect());
+        Parser::new(dialect(catalog.backend)).with_tokens_with_locations(kept.collect());
     let statement = parser.parse_statement().ok()?;
     (parser.peek_token().token == Token::EOF).then_some(statement)
 }

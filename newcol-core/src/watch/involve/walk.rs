@@ -13,7 +13,7 @@ use sqlparser::{
 
 use super::{
     catalog::{Catalog, Meaning, Named},
-    copy,
+    copy, digest,
     expr::bare_root,
     names::{fold, own_name, parts},
     scope::{Carries, Columns, Out, Relation, Scope},
@@ -48,7 +48,7 @@ pub(super) struct Found {
 
 /// Reads a statement; `None` where it cannot be read.
 pub(super) fn read(text: &str, catalog: &Catalog) -> Option<Found> {
-    let tokens = text::tokens(text)?;
+    let tokens = text::tokens(text, catalog)?;
     let mut walk = Walk { catalog, found: Found::default(), outside: 0, views: 0 };
     let first = tokens.first()?;
     let starts = |words: &[&str]| words.iter().any(|word| is(&first.token, word));
@@ -61,7 +61,7 @@ pub(super) fn read(text: &str, catalog: &Catalog) -> Option<Found> {
             None => {
                 let query = tokens.get(2..tokens.len()).unwrap_or_default();
                 let end = closing(query)?;
-                walk.result(&text::parse(&query[..end])?, &top);
+                walk.result(&text::parse(&query[..end], catalog)?, &top);
             }
         }
     } else if starts(&["TABLE"]) {
@@ -78,13 +78,13 @@ pub(super) fn read(text: &str, catalog: &Catalog) -> Option<Found> {
         let query = (1..tokens.len())
             .find(is_query)
             .filter(|at| !starts(&["CREATE"]) || is(&tokens[at - 1].token, "AS"))
-            .and_then(|at| text::parse(&tokens[at..]));
+            .and_then(|at| text::parse(&tokens[at..], catalog));
         match query {
             Some(query) => walk.result(&query, &top),
             None => walk.found.is_command = true,
         }
     } else {
-        match text::parse(&tokens) {
+        match text::parse(&tokens, catalog) {
             Some(
                 statement @ (Statement::Query(_)
                 | Statement::Insert(_)
@@ -239,7 +239,9 @@ impl Walk<'_> {
                 for (n, row) in values.rows.iter().enumerate() {
                     for expr in &row.content {
                         let carries = self.expressions(expr, outer);
-                        if n == 0 {
+                        if n == 0 && digest::is_many(expr) {
+                            columns.push(Out::many());
+                        } else if n == 0 {
                             columns.push(Out { name: None, carries });
                         }
                     }
@@ -514,7 +516,9 @@ impl Walk<'_> {
                 self.found.on_table = true;
                 self.found.by_catalog = true;
                 let query = view.query.as_deref().filter(|_| self.views < DEEPEST_VIEW);
-                let parsed = query.and_then(text::tokens).and_then(|tokens| text::parse(&tokens));
+                let parsed = query
+                    .and_then(|query| text::tokens(query, self.catalog))
+                    .and_then(|tokens| text::parse(&tokens, self.catalog));
                 let Some(statement) = parsed else {
                     let name = parts.join(".");
                     self.found.hidden = Some(format!("the view `{name}` could not be read"));

@@ -3,7 +3,7 @@
 use sqlparser::ast::{
     Assignment, AssignmentTarget, ConflictTarget, Delete, FromTable, Insert, Merge, MergeAction,
     MergeInsertKind, MergeUpdateKind, ObjectName, OnConflictAction, OnInsert, SelectItem, SetExpr,
-    TableFactor, TableObject, Update, UpdateTableFromKind,
+    TableFactor, TableObject, TableWithJoins, Update, UpdateTableFromKind,
 };
 
 use super::{
@@ -11,7 +11,7 @@ use super::{
     scope::{Carries, Columns, Out, Relation, Scope},
     walk::Walk,
 };
-use crate::watch::series::Role;
+use crate::{backend::Backend, watch::series::Role};
 
 impl Walk<'_> {
     pub(super) fn insert(&mut self, insert: &Insert, outer: &Scope<'_>) -> Columns {
@@ -27,7 +27,14 @@ impl Walk<'_> {
             self.sent(source);
         }
         if is_target {
-            let carries = self.inserted(&insert.columns, source.as_ref(), &columns);
+            let carries = if insert.assignments.is_empty() {
+                self.inserted(&insert.columns, source.as_ref(), &columns)
+            } else {
+                // `INSERT INTO t SET …`
+                let names: Vec<ObjectName> =
+                    insert.assignments.iter().flat_map(|one| targets(one).to_vec()).collect();
+                self.inserted(&names, None, &columns)
+            };
             self.add(Role::Inserted, carries);
         }
         let own = insert
@@ -36,6 +43,9 @@ impl Walk<'_> {
             .map_or_else(|| parts.last().cloned().unwrap_or_default(), |alias| fold(&alias.alias));
         let mut scope = Scope::within(outer);
         scope.relations.push(Relation { name: own, columns: columns.clone() });
+        if let Some(OnInsert::DuplicateKeyUpdate(assignments)) = &insert.on {
+            self.assignments(assignments, &scope);
+        }
         if let Some(OnInsert::OnConflict(conflict)) = &insert.on {
             if let Some(ConflictTarget::Columns(keys)) = &conflict.conflict_target {
                 for key in keys {
@@ -88,6 +98,7 @@ impl Walk<'_> {
     pub(super) fn update(&mut self, update: &Update, outer: &Scope<'_>) -> Columns {
         let mut scope = Scope::within(outer);
         self.written(&update.table.relation);
+        self.joined_are_written(&update.table);
         self.table_with_joins(&update.table, &mut scope, outer);
         if let Some(UpdateTableFromKind::AfterSet(from) | UpdateTableFromKind::BeforeSet(from)) =
             &update.from
@@ -106,6 +117,7 @@ impl Walk<'_> {
         let (FromTable::WithFromKeyword(from) | FromTable::WithoutKeyword(from)) = &delete.from;
         for table in from {
             self.written(&table.relation);
+            self.joined_are_written(table);
         }
         for table in from.iter().chain(delete.using.iter().flatten()) {
             self.table_with_joins(table, &mut scope, outer);
@@ -153,6 +165,15 @@ impl Walk<'_> {
         }
     }
 
+    /// Elsewhere than on PostgreSQL, a statement may write what it joins.
+    fn joined_are_written(&mut self, table: &TableWithJoins) {
+        if self.catalog.backend != Backend::Postgres {
+            for join in &table.joins {
+                self.written(&join.relation);
+            }
+        }
+    }
+
     fn target(&mut self, parts: &[String]) -> (Columns, bool) {
         let (columns, is_target) = self.named(parts);
         self.found.writes |= is_target;
@@ -168,23 +189,31 @@ impl Walk<'_> {
     }
 
     fn assignments(&mut self, assignments: &[Assignment], scope: &Scope<'_>) {
-        for Assignment { target, value } in assignments {
-            let names: &[ObjectName] = match target {
-                AssignmentTarget::ColumnName(name) => std::slice::from_ref(name),
-                AssignmentTarget::Tuple(names) => names,
-            };
-            for name in names.iter().filter_map(|name| parts(name).pop()) {
-                if let Some(relation) = scope.relations.first() {
-                    let carries = scope.qualified(&relation.name, &name);
-                    self.add(Role::Assigned, carries);
-                }
+        for assignment in assignments {
+            for mut name in targets(assignment).iter().map(parts) {
+                let Some(column) = name.pop() else { continue };
+                let carries = match name.pop().filter(|_| self.catalog.backend == Backend::Mysql) {
+                    Some(relation) => scope.qualified(&relation, &column),
+                    None => {
+                        let first = scope.relations.first();
+                        first.map(|first| scope.qualified(&first.name, &column)).unwrap_or_default()
+                    }
+                };
+                self.add(Role::Assigned, carries);
             }
-            let carries = self.expressions(value, scope);
+            let carries = self.expressions(&assignment.value, scope);
             self.add(Role::Projected, carries);
         }
     }
 
     fn returning(&mut self, items: Option<&[SelectItem]>, scope: &Scope<'_>) -> Columns {
         items.map_or(Columns::Known(Vec::new()), |items| self.projection(items, scope))
+    }
+}
+
+fn targets(assignment: &Assignment) -> &[ObjectName] {
+    match &assignment.target {
+        AssignmentTarget::ColumnName(name) => std::slice::from_ref(name),
+        AssignmentTarget::Tuple(names) => names,
     }
 }

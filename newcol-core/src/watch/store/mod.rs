@@ -273,7 +273,8 @@ impl Store {
         // As many digits as a double has: windows are differences.
         for row in self.rows(&format!(
             "SELECT id, caller, is_top, calls, printf('%!.17g', total), printf('%!.17g', mean), \
-             printf('%!.17g', stddev), rows, blocks, wal, printf('%!.17g', since), since IS NULL \
+             CASE WHEN stddev IS NOT NULL THEN printf('%!.17g', stddev) END, rows, blocks, wal, \
+             CASE WHEN since IS NOT NULL THEN printf('%!.17g', since) END \
              FROM counter WHERE epoch = {epoch}"
         ))? {
             let found = written::counters(row);
@@ -407,7 +408,7 @@ impl Store {
                 i32::from(c.is_top),
                 number(total_ms),
                 number(mean_ms),
-                number(stddev_ms),
+                maybe(stddev_ms.map(number)),
                 c.rows,
                 c.blocks,
                 maybe(c.wal_bytes.map(|bytes| bytes.to_string())),

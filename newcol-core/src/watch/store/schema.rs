@@ -37,7 +37,7 @@ CREATE TABLE statement (
 );
 CREATE TABLE counter (
     epoch INTEGER NOT NULL, id INTEGER NOT NULL, caller TEXT NOT NULL, is_top INTEGER NOT NULL,
-    calls INTEGER NOT NULL, total REAL NOT NULL, mean REAL NOT NULL, stddev REAL NOT NULL,
+    calls INTEGER NOT NULL, total REAL NOT NULL, mean REAL NOT NULL, stddev REAL,
     rows INTEGER NOT NULL, blocks INTEGER NOT NULL, wal INTEGER, since REAL,
     PRIMARY KEY (id, caller, is_top)
 );

@@ -126,12 +126,10 @@ pub(super) fn counters(row: Row) -> Counters {
         calls: fields.number(),
         total_ms: fields.number(),
         mean_ms: fields.number(),
-        stddev_ms: fields.number(),
+        stddev_ms: fields.maybe_number(),
     };
     let (rows, blocks, wal_bytes) = (fields.number(), fields.number(), fields.maybe_number());
-    let since: Option<f64> = fields.maybe_number();
-    let is_unknown = fields.number::<i32>() != 0;
-    let since = since.filter(|_| !is_unknown);
+    let since = fields.maybe_number();
     Counters { id, caller, is_top, times, rows, blocks, wal_bytes, since }
 }
 
