@@ -31,6 +31,9 @@ pub mod audit;
 
 pub mod watch;
 
+#[cfg(feature = "bench")]
+pub mod bench;
+
 #[cfg(feature = "report")]
 pub mod page;
 
