@@ -1,6 +1,14 @@
 //! The benchmark: what a backfill and an index will cost this table under this load.
+//!
+//! [`profile`] is the shape of a production table, [`workload`] what is asked of it; both are files
+//! that hold no row of the data. What makes a table of a profile and loads it is in the testkit.
+//!
+//! [`arrivals`] says when requests come, [`latency`] and [`load`] what became of them, [`blocks`] what
+//! the index changed.
 
 pub mod arrivals;
 pub mod blocks;
 pub mod latency;
 pub mod load;
+pub mod profile;
+pub mod workload;
