@@ -43,22 +43,40 @@ impl Pairs {
     }
 
     fn estimate(&self, seed: u64, of: impl Fn(f64, f64) -> f64) -> Estimate {
-        let sum = |picked: &mut dyn Iterator<Item = &(f64, f64)>| {
-            let (with, without) = picked.fold((0.0, 0.0), |(a, b), (c, d)| (a + c, b + d));
-            of(with, without)
-        };
+        let value = self.sum(self.blocks.iter(), &of);
+        Estimate::of(value, self.samples(seed, of))
+    }
+
+    fn sum<'a>(
+        &self,
+        picked: impl Iterator<Item = &'a (f64, f64)>,
+        of: &impl Fn(f64, f64) -> f64,
+    ) -> f64 {
+        let (with, without) = picked.fold((0.0, 0.0), |(a, b), (c, d)| (a + c, b + d));
+        of(with, without)
+    }
+
+    /// Draws blocks again and again, and returns what each sample says.
+    pub(super) fn samples(&self, seed: u64, of: impl Fn(f64, f64) -> f64) -> Vec<f64> {
         let mut random = fastrand::Rng::with_seed(seed);
         let count = self.blocks.len();
-        let sampled = (0..SAMPLES).map(|_| {
-            sum(&mut (0..count).map(|_| &self.blocks[random.usize(..count)]))
-        });
-        let mut samples: Vec<f64> = if count > 0 { sampled.collect() } else { Vec::new() };
+        if count == 0 {
+            return Vec::new();
+        }
+        let mut sample = |_| self.sum((0..count).map(|_| &self.blocks[random.usize(..count)]), &of);
+        (0..SAMPLES).map(&mut sample).collect()
+    }
+}
+
+impl Estimate {
+    /// Makes one of a value and what samples say of it.
+    pub(super) fn of(value: f64, mut samples: Vec<f64>) -> Self {
         samples.sort_by(f64::total_cmp);
         let at = |share: f64| {
             let rank = share * (samples.len().max(1) - 1) as f64;
             samples.get(rank.round() as usize).copied().unwrap_or(f64::NAN)
         };
-        Estimate { value: sum(&mut self.blocks.iter()), low: at(0.025), high: at(0.975) }
+        Self { value, low: at(0.025), high: at(0.975) }
     }
 }
 
@@ -104,10 +122,14 @@ impl BreakEven {
                 lookups(found.low),
                 lookups(found.high)
             ),
-            Self::Always => "the index pays from the first lookup: no insert was measurably slower \
+            Self::Always => {
+                "the index pays from the first lookup: no insert was measurably slower \
                              with it"
-                .to_owned(),
-            Self::Never => "the index never pays: no lookup was measurably faster with it".to_owned(),
+                    .to_owned()
+            }
+            Self::Never => {
+                "the index never pays: no lookup was measurably faster with it".to_owned()
+            }
         }
     }
 }
@@ -159,7 +181,10 @@ mod tests {
         let inserts = pairs(&[(1.31, 1.0), (1.30, 1.0), (1.32, 1.0), (1.31, 1.01), (1.31, 1.0)]);
         let fast = pairs(&[(0.1, 0.2), (0.1, 0.2), (0.11, 0.21), (0.1, 0.2), (0.1, 0.2)]);
         let BreakEven::From(found) = BreakEven::of(&inserts, &fast, 1) else { panic!() };
-        assert!((found.value - 3.1).abs() < 0.1 && found.low < 3.1 && found.high > 3.05, "{found:?}");
+        assert!(
+            (found.value - 3.1).abs() < 0.1 && found.low < 3.1 && found.high > 3.05,
+            "{found:?}"
+        );
         assert!(BreakEven::From(found).sentence().starts_with("the index pays from 3.1 lookups"));
 
         let same = pairs(&[(0.2, 0.21), (0.21, 0.2), (0.2, 0.2), (0.2, 0.21), (0.21, 0.2)]);

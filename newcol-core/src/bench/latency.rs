@@ -88,6 +88,13 @@ impl Histogram {
         if self.is_empty() { f64::NAN } else { self.0.value_at_quantile(share) as f64 / 1e3 }
     }
 
+    /// Returns the same where there are enough to have one beyond it; else no number.
+    #[must_use]
+    pub fn known_quantile(&self, share: f64) -> f64 {
+        let beyond = (1.0 - share) * self.len() as f64;
+        if beyond > 0.999_999 { self.quantile(share) } else { f64::NAN }
+    }
+
     /// Returns the longest, in milliseconds.
     #[must_use]
     pub fn max(&self) -> f64 {
@@ -100,7 +107,8 @@ impl Histogram {
     }
 }
 
-/// What may be said of latencies that users would have met.
+/// What may be said of latencies that users would have met. What too few requests were there for is
+/// no number: of fewer than a hundred, the slowest one says nothing of 99 in 100.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Percentiles {
     /// Requests behind it.
@@ -121,7 +129,7 @@ impl Percentiles {
     /// Reads them off; `None` where nothing was counted.
     #[must_use]
     pub fn of(histogram: &Histogram) -> Option<Self> {
-        let at = |share| histogram.quantile(share);
+        let at = |share: f64| histogram.known_quantile(share);
         (!histogram.is_empty()).then(|| Self {
             requests: histogram.len(),
             p50: at(0.5),
@@ -178,5 +186,15 @@ mod tests {
     #[test]
     fn nothing_has_no_percentiles() {
         assert_eq!(Percentiles::of(&Histogram::default()), None);
+    }
+
+    #[test]
+    fn few_requests_say_nothing_of_rare_ones() {
+        let mut histogram = Histogram::default();
+        histogram.count(5_000, 99);
+        let said = Percentiles::of(&histogram).unwrap();
+        assert!(said.p99.is_nan() && said.p95 > 4.9 && said.max > 4.9, "{said:?}");
+        histogram.count(5_000, 1);
+        assert!(Percentiles::of(&histogram).unwrap().p99 > 4.9);
     }
 }
