@@ -4,6 +4,7 @@
 //! dialect; whoever sends a statement draws a value for each and puts it in their place.
 
 mod arithmetic;
+pub mod source;
 mod template;
 
 use serde::{Deserialize, Serialize};
@@ -60,6 +61,13 @@ pub enum Parameter {
     New {
         /// The column whose type and form it has.
         column: String,
+    },
+    /// An array of values of rows (PostgreSQL).
+    List {
+        /// The column of which they are.
+        column: String,
+        /// How many.
+        count: u32,
     },
     /// A whole number.
     Number {
@@ -253,6 +261,11 @@ impl Parameter {
         match self {
             Self::Column { column } => values.of_a_row(column).ok_or_else(|| missing(column)),
             Self::New { column } => values.new_one(column).ok_or_else(|| missing(column)),
+            Self::List { column, count } => {
+                let one = |_| values.of_a_row(column).ok_or_else(|| missing(column));
+                let all: Vec<String> = (0..*count).map(one).collect::<Result<_, _>>()?;
+                Ok(format!("ARRAY[{}]", all.join(", ")))
+            }
             Self::Number { least, greatest, spread } => {
                 Ok(spread.number((*least, *greatest), &mut || values.random()).to_string())
             }
