@@ -72,7 +72,15 @@ fn users(run: &Run) -> Option<String> {
             None => {}
         }
     }
-    Some(format!("{rate}, {}.", parts.join(", ")))
+    let disturbed = match met(load, Phase::After) {
+        Some(Ok(after))
+            if !(0.5..=2.0).contains(&(after.p99 / idle.p99)) && !after.p99.is_nan() =>
+        {
+            "; before and after differ so much that this machine had other work: run it again"
+        }
+        _ => "",
+    };
+    Some(format!("{rate}, {}{disturbed}.", parts.join(", ")))
 }
 
 /// Says how slow requests were, as far as there were enough of them to say it.

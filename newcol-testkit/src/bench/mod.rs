@@ -13,6 +13,7 @@ mod fill;
 mod index;
 mod requests;
 mod run;
+mod scenes;
 pub mod table;
 mod trees;
 mod waits;
@@ -26,7 +27,7 @@ use newcol_core::{
     render::text,
 };
 
-pub use self::run::{Bench, Pressure, Progress, Scene};
+pub use self::run::{Bench, Pressure, Scene};
 use self::table::FillError;
 use crate::{life::LifeError, rows::RowsError, scratch::ScratchError};
 

@@ -8,26 +8,22 @@ use newcol_core::{
     bench::{
         load::Phase,
         profile::Profile,
-        run::{Conditions, Fill, Loaded, Run, VERSION, Way},
+        run::{Conditions, Run, VERSION, Way},
         workload::Workload,
     },
     contract::{Contract, OldRows},
     db::{DatabaseUrl, Session},
     ident::TableName,
-    plan::StageKind,
     render::text,
 };
 
 use super::{
     BenchError,
     arena::{Arena, open},
-    drive::{Conductor, Requests, Users},
-    fill::{self, GoOn},
-    index,
-    requests::{MadeUp, OfWorkload},
+    fill::GoOn,
+    scenes::Scenes,
     settle,
     table::{self, Filled},
-    trees, waits,
 };
 use crate::{
     life::{self, Life},
@@ -59,41 +55,26 @@ pub enum Scene {
     Load(Phase),
 }
 
-/// What goes on.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Progress {
-    /// A part begins.
-    Begins(Scene),
-    /// What is worth a line.
-    Line(String),
-}
-
 /// A benchmark to run.
 #[derive(Debug)]
 pub struct Bench<'a> {
-    contract: &'a Contract,
+    pub(super) contract: &'a Contract,
     migrations: &'a Utf8Path,
     want: Want,
     setup: Vec<String>,
     rows: u64,
     profile: Option<&'a Profile>,
-    workload: Option<(&'a Workload, String)>,
-    pressure: Option<Pressure>,
-    time: Duration,
-    connections: NonZeroU32,
-    blocks: u32,
-    ways: Vec<Way>,
-    seed: u64,
+    pub(super) workload: Option<(&'a Workload, String)>,
+    pub(super) pressure: Option<Pressure>,
+    pub(super) time: Duration,
+    pub(super) connections: NonZeroU32,
+    pub(super) blocks: u32,
+    pub(super) ways: Vec<Way>,
+    pub(super) seed: u64,
 }
-
-/// How long it is looked what the server can answer.
-const CAPACITY: Duration = Duration::from_secs(3);
 
 /// Rows of a statement that makes rows up.
 const BATCH: u64 = 500;
-
-/// Rows of which a workload's values are drawn, and new values for it.
-const VALUES: (u64, u64) = (10_000, 100_000);
 
 impl<'a> Bench<'a> {
     /// Prepares the benchmark of a contract on the schema that a directory of migrations makes.
@@ -175,14 +156,14 @@ impl<'a> Bench<'a> {
         Self { seed, ..self }
     }
 
-    /// Runs it; `tell` hears what goes on, and `go_on` is asked all the time.
+    /// Runs it; `tell` hears what begins, and `go_on` is asked all the time.
     ///
     /// # Errors
     ///
     /// When there is no server, no table, or nothing that could be measured.
     pub fn run(
         &self,
-        tell: &mut dyn FnMut(Progress),
+        tell: &mut dyn FnMut(Scene),
         go_on: &(dyn Fn() -> bool + Sync),
     ) -> Result<Run, BenchError> {
         if matches!(self.contract.answers().old_rows, OldRows::Rust(_)) {
@@ -191,7 +172,7 @@ impl<'a> Bench<'a> {
         let tell = RefCell::new(tell);
         let begin = |scene| match go_on() {
             true => {
-                tell.borrow_mut()(Progress::Begins(scene));
+                tell.borrow_mut()(scene);
                 Ok(())
             }
             false => Err(BenchError::Stopped),
@@ -297,149 +278,6 @@ fn cannot(backend: Backend) -> &'static [&'static str] {
             &["SQLite has no log of its own to count, no HOT updates, no background work and one \
              writer at a time: only time and the size of the file are measured"]
         }
-    }
-}
-
-/// What all scenes share.
-struct Scenes<'a> {
-    bench: &'a Bench<'a>,
-    arena: &'a Arena,
-    life: &'a Life,
-    build: &'a dyn Fn(&DatabaseUrl) -> Result<(), BenchError>,
-    go_on: GoOn<'a>,
-}
-
-type Begin<'a> = &'a dyn Fn(Scene) -> Result<(), BenchError>;
-
-impl Scenes<'_> {
-    fn fills(&self, run: &mut Run, begin: Begin<'_>) -> Result<(), BenchError> {
-        let plan = &self.life.plan;
-        if plan.stage(StageKind::Backfill).is_none() {
-            run.notes.push(
-                "there are no old rows to fill: adding the column is all that is done".to_owned(),
-            );
-            return Ok(());
-        }
-        for way in self.bench.ways.iter().copied().filter(|way| fill::can(*way, plan)) {
-            begin(Scene::Fill(way))?;
-            let copy = self.arena.copy(self.build)?;
-            fill::stage(self.life, StageKind::Expand, &copy.url)?;
-            let predicted = self.predicted(way, &copy.url)?;
-            let done = fill::measured(way, self.life, &copy.url, self.go_on)?;
-            run.fills.push(Fill { predicted: predicted.map(|per| per * done.rows as f64), ..done });
-            if way == Way::Stride && run.built.is_none() {
-                run.built = index::built(self.life, &copy.url)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Returns the bytes of log that a row will cost, where there is a model.
-    fn predicted(&self, way: Way, url: &DatabaseUrl) -> Result<Option<f64>, BenchError> {
-        let plan = &self.life.plan;
-        let (Backend::Postgres, Some(fill)) = (self.arena.backend(), plan.fill()) else {
-            return Ok(None);
-        };
-        let mut session = open(url)?;
-        let (heap, column) =
-            trees::heap(&mut session, self.bench.contract.table(), &fill.to_string())?;
-        let column = (way == Way::IndexFirst).then_some(&column);
-        Ok(Some(heap.log_per_row(way, column)))
-    }
-
-    fn index(&self, run: &mut Run, filled: &Filled, begin: Begin<'_>) -> Result<(), BenchError> {
-        let plan = &self.life.plan;
-        if self.bench.blocks == 0 || plan.stage(StageKind::Index).is_none() {
-            return Ok(());
-        }
-        if plan.fill().is_none() {
-            run.notes
-                .push("whether the index pays is not measured: no row has a value yet".to_owned());
-            return Ok(());
-        }
-        begin(Scene::Index)?;
-        let size = (filled.rows, self.bench.blocks, self.bench.seed);
-        run.paid = index::paid(self.arena, self.life, self.build, size, self.go_on)?;
-        Ok(())
-    }
-
-    fn load(&self, run: &mut Run, filled: &Filled, begin: Begin<'_>) -> Result<(), BenchError> {
-        let Some(pressure) = self.bench.pressure else { return Ok(()) };
-        let rate = match pressure {
-            Pressure::Rate(rate) => rate,
-            Pressure::Share(share) => {
-                begin(Scene::Capacity)?;
-                // On a copy of its own: what it writes is in nobody's way.
-                let copy = self.arena.copy(self.build)?;
-                let requests = self.requests(&copy.url, filled)?;
-                let users = self.users(&copy.url, &*requests);
-                let capacity = users.capacity(CAPACITY, self.go_on)?;
-                run.conditions.capacity = Some(capacity);
-                share * capacity
-            }
-        };
-        run.conditions.rate = Some(rate);
-        let copy = self.arena.copy(self.build)?;
-        fill::stage(self.life, StageKind::Expand, &copy.url)?;
-        let requests = self.requests(&copy.url, filled)?;
-        let users = self.users(&copy.url, &*requests);
-        let (waits, met) = waits::during(&copy.url, || {
-            users.during(rate, |conductor| self.phases(conductor, &copy.url, begin))
-        })?;
-        let (load, done) = met?;
-        done?;
-        run.load = Some(Loaded { way: Way::Stride, load, waits });
-        Ok(())
-    }
-
-    /// Goes through the phases while users come.
-    fn phases(
-        &self,
-        conductor: &Conductor<'_>,
-        url: &DatabaseUrl,
-        begin: Begin<'_>,
-    ) -> Result<(), BenchError> {
-        let enter = |phase| {
-            begin(Scene::Load(phase))?;
-            conductor.enter(phase);
-            Ok::<_, BenchError>(())
-        };
-        let rest = || match conductor.rest(self.bench.time, &|| (self.go_on)()) {
-            true => Ok(()),
-            false => Err(BenchError::Stopped),
-        };
-        let plan = &self.life.plan;
-        enter(Phase::Idle)?;
-        rest()?;
-        if plan.stage(StageKind::Backfill).is_some() {
-            enter(Phase::Backfill)?;
-            fill::gently(self.bench.contract, url, self.go_on)?;
-        }
-        if plan.stage(StageKind::Index).is_some() {
-            enter(Phase::Index)?;
-            fill::stage(self.life, StageKind::Index, url)?;
-        }
-        enter(Phase::After)?;
-        rest()
-    }
-
-    fn users<'u>(&'u self, url: &'u DatabaseUrl, requests: &'u dyn Requests) -> Users<'u> {
-        Users { url, requests, connections: self.bench.connections, seed: self.bench.seed }
-    }
-
-    fn requests(
-        &self,
-        url: &DatabaseUrl,
-        filled: &Filled,
-    ) -> Result<Box<dyn Requests + '_>, BenchError> {
-        let mut session = open(url)?;
-        Ok(match &self.bench.workload {
-            Some((workload, _)) => {
-                let values = filled.drawn(&mut session, VALUES, self.bench.seed)?;
-                Box::new(OfWorkload::new(workload, self.arena.backend(), values)?)
-            }
-            None => Box::new(MadeUp::new(&mut session, self.bench.contract.path(), filled.rows)?),
-        })
     }
 }
 

@@ -40,7 +40,7 @@ fn run(want: Want, engine: &str) -> Result<Run, BenchError> {
         .pressure(Some(Pressure::Rate(50.0)))
         .time(Duration::from_secs(1))
         .blocks(5)
-        .run(&mut |progress| eprintln!("{progress:?}"), &|| true)
+        .run(&mut |scene| eprintln!("{scene:?}"), &|| true)
 }
 
 fn ways(run: &Run) -> Vec<Way> {

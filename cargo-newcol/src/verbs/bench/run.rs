@@ -10,7 +10,7 @@ use newcol_core::{
 };
 use newcol_testkit::{
     Want,
-    bench::{Bench, BenchError, Pressure, Progress, Scene},
+    bench::{Bench, BenchError, Pressure, Scene},
 };
 
 use super::{plan, text, write};
@@ -138,10 +138,7 @@ pub(super) fn run(ctx: &Context, out: &mut Output, args: &RunArgs) -> Result<Exi
     .time(time)
     .connections(connections)
     .seed(args.seed.unwrap_or(1));
-    let mut tell = |progress| match progress {
-        Progress::Begins(scene) => out.status(&doing(scene)),
-        Progress::Line(line) => out.status(&format!("  {line}")),
-    };
+    let mut tell = |scene| out.status(&doing(scene));
     let mut run = bench.run(&mut tell, &|| !interrupt::requested())?;
     run.at = ctx.now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
     run.again = again();

@@ -55,3 +55,14 @@ fn a_saturated_run_shows_no_percentile() {
     assert!(report.sentences[1].contains("nothing can be said of latency: SATURATED"));
     assert!(!report.sentences.join(" ").contains(" ms"), "{:?}", report.sentences);
 }
+
+/// Nothing is done before nor after: what differs there is not the column's.
+#[test]
+fn a_machine_with_other_work_is_named() {
+    let mut run = sample(1.0, 1);
+    let mut other = sample(3.0, 2);
+    let load = &mut run.load.as_mut().unwrap().load;
+    load.phases[0] = other.load.as_mut().unwrap().load.phases.remove(0);
+    let said = &run.report().sentences[1];
+    assert!(said.ends_with("this machine had other work: run it again."), "{said}");
+}
