@@ -1,22 +1,24 @@
 //! Two runs side by side: what became better, worse, or neither, and what cannot be told.
 //!
-//! Counts (log, HOT, growth) repeat within a hundredth on the same server, so a difference of two
-//! hundredths is one. Latencies are compared by a bootstrap over the seconds of a phase, what the index
-//! adds by one over its blocks; a difference whose interval holds "as much" is none. What was measured
-//! once and varies from run to run, such as speed, is shown and not judged.
+//! Counts (log, growth) repeat within three hundredths on the same server: batches are cut by time, so not
+//! quite the same each time. Latencies are judged **against the idle phase of their own run**, since a
+//! machine that had other work makes all of them slow; their interval is that of a bootstrap over seconds,
+//! that of the index one over its blocks. An interval that holds "as much" is no difference. What was
+//! measured once and varies from run to run, such as speed, is shown and not judged.
 
 use std::fmt;
 
 use super::{
     blocks::{Estimate, Pairs},
-    latency::Histogram,
-    load::{Load, Phase},
+    load::{Load, Phase, PhaseLoad},
     run::{Fill, Run},
     words::SEED,
 };
 
 /// How much counts may differ and be the same.
-const COUNTS: f64 = 0.02;
+const COUNTS: f64 = 0.03;
+/// The same of shares, in points.
+const POINTS: f64 = 5.0;
 /// Seconds that a phase must have on both sides.
 const SECONDS: usize = 5;
 /// What is compared of latencies.
@@ -148,7 +150,7 @@ fn counts(first: &Run, second: &Run) -> Vec<Measure> {
         let Some(other) = second.fill(fill.way) else { continue };
         for (name, unit, better, value) in of {
             let Some((a, b)) = value(fill).zip(value(other)) else { continue };
-            let ratio = repeated(a, b);
+            let ratio = if unit == "%" { repeated_share(a, b) } else { repeated(a, b) };
             let name = format!("{name}, {}", fill.way);
             let judgement = judge(&ratio, better);
             measures.push(Measure { name, unit, first: a, second: b, ratio, judgement });
@@ -168,9 +170,14 @@ fn counts(first: &Run, second: &Run) -> Vec<Measure> {
 
 /// A count repeats within so much of itself.
 fn repeated(a: f64, b: f64) -> Estimate {
-    // Nothing and nearly nothing are the same.
-    let value = if a.abs().max(b.abs()) < 1.0 { 1.0 } else { b / a.max(1e-9) };
+    let value = b / a;
     Estimate { value, low: value * (1.0 - COUNTS), high: value * (1.0 + COUNTS) }
+}
+
+/// A share repeats within so many points, however small it is.
+fn repeated_share(a: f64, b: f64) -> Estimate {
+    let a = a.max(1e-9);
+    Estimate { value: b / a, low: (b - POINTS) / a, high: (b + POINTS) / a }
 }
 
 fn paid(first: &Run, second: &Run) -> Vec<Measure> {
@@ -195,28 +202,36 @@ fn paid(first: &Run, second: &Run) -> Vec<Measure> {
 
 fn latencies(first: &Run, second: &Run) -> Vec<Measure> {
     let (Some(a), Some(b)) = (&first.load, &second.load) else { return Vec::new() };
-    let mut measures = Vec::new();
+    let loads = [&a.load, &b.load];
     let why = incomparable(first, second);
-    for phase in Phase::ALL {
-        let (Some(one), Some(two)) = (a.load.phase(phase), b.load.phase(phase)) else { continue };
-        let saturated = [(&one, &a.load), (&two, &b.load)]
-            .into_iter()
-            .find_map(|(phase, load)| phase.sustained(load.connections).err());
-        let blocks = [seconds(&a.load, phase), seconds(&b.load, phase)];
-        let short = blocks.iter().any(|blocks| blocks.len() < SECONDS);
+    let mut measures = Vec::new();
+    let met = |phase: Phase| Some([loads[0].phase(phase)?, loads[1].phase(phase)?]);
+    let Some(idle) = met(Phase::Idle) else { return measures };
+    let idle_blocks = loads.map(|load| Seconds::of(load, Phase::Idle));
+    for phase in Phase::ALL.into_iter().filter(|phase| *phase != Phase::Idle) {
+        let Some(both) = met(phase) else { continue };
+        let all = idle.iter().chain(&both).zip(loads.into_iter().cycle());
+        let saturated =
+            all.into_iter().find_map(|(phase, load)| phase.sustained(load.connections).err());
+        let blocks = loads.map(|load| Seconds::of(load, phase));
+        let short = blocks.iter().chain(&idle_blocks).any(|blocks| blocks.seconds.len() < SECONDS);
         let no = match (&why, saturated) {
             (Some(why), _) => Some(why.clone()),
             (None, Some(saturated)) => Some(saturated.to_string()),
             (None, None) if short => Some(format!("less than {SECONDS} seconds")),
             (None, None) => None,
         };
-        let samples = if no.is_none() { resampled(&blocks) } else { Vec::new() };
+        let samples = match no {
+            None => resampled(&blocks, &idle_blocks),
+            Some(_) => Vec::new(),
+        };
         for (at, (name, share)) in QUANTILES.into_iter().enumerate() {
-            // What is not to be printed is no number.
-            let value = |all: Histogram| {
-                if saturated.is_some() { f64::NAN } else { all.known_quantile(share) }
+            let value = |run: usize| {
+                let of = |phase: &PhaseLoad| phase.all().known_quantile(share);
+                // What is not to be printed is no number.
+                if saturated.is_some() { f64::NAN } else { of(&both[run]) / of(&idle[run]) }
             };
-            let (first, second) = (value(one.all()), value(two.all()));
+            let (first, second) = (value(0), value(1));
             let ratios = samples.iter().map(|sample| sample[at]).collect();
             let ratio = Estimate::of(second / first, ratios);
             let judged = || match ratio.value.is_nan() {
@@ -224,8 +239,8 @@ fn latencies(first: &Run, second: &Run) -> Vec<Measure> {
                 false => judge(&ratio, Better::Less),
             };
             measures.push(Measure {
-                name: format!("{name}, {phase}"),
-                unit: "ms",
+                name: format!("{name} against idle, {phase}"),
+                unit: "×",
                 first,
                 second,
                 judgement: no.clone().map_or_else(judged, Judgement::NotComparable),
@@ -251,35 +266,59 @@ fn incomparable(first: &Run, second: &Run) -> Option<String> {
         .then(|| format!("{} and {} connections", a.connections, b.connections))
 }
 
-/// Returns the latencies of each second of a phase.
-fn seconds(load: &Load, phase: Phase) -> Vec<Vec<(u64, u32)>> {
-    let within = |second: u32| {
-        let at = f64::from(second);
-        load.phases.iter().any(|one| one.phase == phase && one.from <= at && at + 1.0 <= one.to)
-    };
-    let all = load.by_second().into_iter().filter(|(second, _)| within(*second));
-    all.map(|(_, histogram)| histogram.counts().collect()).collect()
+/// Latencies of the seconds of a phase, by their place among all that came.
+struct Seconds {
+    micros: Vec<u64>,
+    seconds: Vec<Vec<(usize, u32)>>,
+}
+
+/// Those of both runs.
+type Blocks = [Seconds; 2];
+
+impl Seconds {
+    fn of(load: &Load, phase: Phase) -> Self {
+        let within = |second: u32| {
+            let at = f64::from(second);
+            load.phases.iter().any(|one| one.phase == phase && one.from <= at && at + 1.0 <= one.to)
+        };
+        let all = load.by_second().into_iter().filter(|(second, _)| within(*second));
+        let all: Vec<Vec<(u64, u32)>> = all.map(|(_, of)| of.counts().collect()).collect();
+        let mut micros: Vec<u64> = all.iter().flatten().map(|one| one.0).collect();
+        micros.sort_unstable();
+        micros.dedup();
+        let place = |(value, times): &(u64, u32)| (micros.partition_point(|m| m < value), *times);
+        let seconds = all.iter().map(|counts| counts.iter().map(place).collect()).collect();
+        Self { micros, seconds }
+    }
+
+    /// Draws as many seconds as there are, and returns their quantiles.
+    fn sample(&self, random: &mut fastrand::Rng) -> [f64; QUANTILES.len()] {
+        let mut counts = vec![0_u64; self.micros.len()];
+        for _ in 0..self.seconds.len() {
+            for (at, times) in &self.seconds[random.usize(..self.seconds.len())] {
+                counts[*at] += u64::from(*times);
+            }
+        }
+        let all: u64 = counts.iter().sum();
+        QUANTILES.map(|(_, share)| {
+            let mut left = (share * all as f64).ceil() as u64;
+            let found = counts.iter().position(|times| {
+                left = left.saturating_sub(*times);
+                left == 0
+            });
+            found.map_or(f64::NAN, |at| self.micros[at] as f64)
+        })
+    }
 }
 
 /// Draws seconds again and again, and returns the ratio of each quantile in each sample.
-fn resampled([one, two]: &[Vec<Vec<(u64, u32)>>; 2]) -> Vec<[f64; QUANTILES.len()]> {
+fn resampled(blocks: &Blocks, idle: &Blocks) -> Vec<[f64; QUANTILES.len()]> {
     let mut random = fastrand::Rng::with_seed(SEED);
-    let mut sample = |blocks: &[Vec<(u64, u32)>]| {
-        let picked = (0..blocks.len()).flat_map(|_| &blocks[random.usize(..blocks.len())]);
-        let mut counts: Vec<(u64, u32)> = picked.copied().collect();
-        counts.sort_unstable();
-        let all: u64 = counts.iter().map(|one| u64::from(one.1)).sum();
-        QUANTILES.map(|(_, share)| {
-            let mut left = (share * all as f64).ceil() as u64;
-            let found = counts.iter().find(|(_, times)| {
-                left = left.saturating_sub(u64::from(*times));
-                left == 0
-            });
-            found.map_or(f64::NAN, |(micros, _)| *micros as f64)
-        })
-    };
     let mut ratios = || {
-        let (one, two) = (sample(one), sample(two));
+        let [one, two] = [0, 1].map(|run| {
+            let (busy, idle) = (blocks[run].sample(&mut random), idle[run].sample(&mut random));
+            std::array::from_fn::<f64, { QUANTILES.len() }, _>(|at| busy[at] / idle[at])
+        });
         std::array::from_fn(|at| two[at] / one[at])
     };
     (0..SAMPLES).map(|_| ratios()).collect()

@@ -62,7 +62,7 @@ fn a_machine_with_other_work_is_named() {
     let mut run = sample(1.0, 1);
     let mut other = sample(3.0, 2);
     let load = &mut run.load.as_mut().unwrap().load;
-    load.phases[0] = other.load.as_mut().unwrap().load.phases.remove(0);
+    load.phases[3] = other.load.as_mut().unwrap().load.phases.remove(3);
     let said = &run.report().sentences[1];
     assert!(said.ends_with("this machine had other work: run it again."), "{said}");
 }
