@@ -100,6 +100,9 @@ pub mod measure;
 
 pub mod watch;
 
+#[cfg(feature = "bench")]
+pub mod bench;
+
 #[cfg(feature = "report")]
 pub mod page;
 

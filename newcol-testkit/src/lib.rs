@@ -9,6 +9,7 @@
 //! - [`rehearse`]: the whole life, without a line of test code
 //! - [`values`] and [`rows`]: values for a column of any SQL type, rows of any existing table
 //! - `roundtrip`, with the feature `proptest`: what is written comes back equal or is refused
+//! - `bench`, with the feature of that name: tables of the shape of a production table
 //! - [`staged`]: a column of a project, ready for its stages
 //! - [`recorded`]: a text compared with the one in a file
 //!
@@ -28,6 +29,8 @@
 //! Nothing here needs a client library. A database server is given by a URL, found on the machine, or
 //! started in a container (feature `docker`, off by default): see [`scratch`].
 
+#[cfg(feature = "bench")]
+pub mod bench;
 pub mod capture;
 mod child;
 pub mod command;

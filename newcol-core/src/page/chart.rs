@@ -7,9 +7,11 @@ use super::{
     table::{Table, Value},
 };
 
-/// Values over time.
+/// Values over time, or over something else that goes on.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Chart {
+    /// What goes from left to right.
+    pub axis: Axis,
     /// What the values are in.
     pub unit: String,
     /// How they are drawn.
@@ -18,6 +20,56 @@ pub struct Chart {
     pub lines: Vec<Line>,
     /// What happened.
     pub marks: Vec<Mark>,
+}
+
+/// What goes from left to right.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Axis {
+    /// The time of day, in seconds since the epoch.
+    Clock,
+    /// A number, and what it is of.
+    Number(String),
+    /// A share of all, and what of: 0 for none, 1 for 90 of 100, 2 for 99, 3 for 99.9.
+    Nines(String),
+}
+
+impl Axis {
+    fn name(&self) -> &str {
+        match self {
+            Self::Clock => "time",
+            Self::Number(name) | Self::Nines(name) => name,
+        }
+    }
+
+    fn label(&self, at: f64, span: f64) -> String {
+        match self {
+            Self::Clock => tick(at, span),
+            Self::Number(_) => short(at),
+            Self::Nines(_) => share(at),
+        }
+    }
+
+    fn ticks(&self, from: f64, to: f64) -> Vec<f64> {
+        match self {
+            Self::Clock => time_ticks(from, to),
+            Self::Number(_) => ticks(from, to, 5.0),
+            Self::Nines(_) => (0..=9).map(f64::from).filter(|at| *at <= to).collect(),
+        }
+    }
+
+    fn value(&self, at: f64) -> Value {
+        match self {
+            Self::Clock => Value::Moment(at),
+            Self::Number(_) => Value::Number(at),
+            Self::Nines(_) => Value::Text(share(at)),
+        }
+    }
+}
+
+/// Returns a share of all as text, given its nines.
+fn share(nines: f64) -> String {
+    let percent = format!("{:.4}", 100.0 * (1.0 - 10_f64.powf(-nines)));
+    format!("{} %", percent.trim_end_matches('0').trim_end_matches('.'))
 }
 
 /// How values are drawn.
@@ -36,7 +88,7 @@ pub struct Line {
     pub name: String,
     /// How it is drawn.
     pub stroke: Stroke,
-    /// Seconds since the epoch, and values; one that is no number leaves a gap.
+    /// Where on the axis, and values; one that is no number leaves a gap.
     pub points: Vec<(f64, f64)>,
 }
 
@@ -52,7 +104,7 @@ pub enum Stroke {
 /// A moment worth a word.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Mark {
-    /// Seconds since the epoch.
+    /// Where on the axis.
     pub at: f64,
     /// The word.
     pub label: String,
@@ -137,15 +189,16 @@ impl Chart {
                         }
                     }
                     div.x aria-hidden="true" {
-                        @for moment in time_ticks(frame.from, frame.to) {
-                            span style={ "left:" (cut(frame.x(moment))) "%" } { (tick(moment, span)) }
+                        @for at in self.axis.ticks(frame.from, frame.to) {
+                            span style={ "left:" (cut(frame.x(at))) "%" } { (self.axis.label(at, span)) }
                         }
                     }
                 }
+                @if self.axis != Axis::Clock { p.axis-name aria-hidden="true" { (self.axis.name()) } }
                 @if !self.marks.is_empty() {
                     ol.marks {
                         @for mark in &self.marks {
-                            li { (tick(mark.at, span)) " " (mark.label) }
+                            li { (self.axis.label(mark.at, span)) " " (mark.label) }
                         }
                     }
                 }
@@ -197,8 +250,9 @@ impl Chart {
     fn spoken(&self) -> String {
         let names: Vec<_> = self.lines.iter().map(|line| line.name.as_str()).collect();
         format!(
-            "{} over time, in {}; the numbers are in the table below",
+            "{} over {}, in {}; the numbers are in the table below",
             names.join(", "),
+            self.axis.name(),
             self.unit
         )
     }
@@ -211,7 +265,7 @@ impl Chart {
         let names: Vec<String> =
             self.lines.iter().map(|line| format!("{} ({})", line.name, self.unit)).collect();
         let columns: Vec<&str> = [
-            &["time (UTC)"],
+            &[if self.axis == Axis::Clock { "time (UTC)" } else { self.axis.name() }],
             &names.iter().map(String::as_str).collect::<Vec<_>>()[..],
             &["happened"],
         ]
@@ -219,7 +273,7 @@ impl Chart {
         let mut passed = f64::NEG_INFINITY;
         let mut cursors = vec![0; self.lines.len()];
         let row = |moment: f64| {
-            let mut row = vec![Value::Moment(moment)];
+            let mut row = vec![self.axis.value(moment)];
             for (line, cursor) in self.lines.iter().zip(&mut cursors) {
                 let here =
                     line.points.get(*cursor).filter(|point| point.0.total_cmp(&moment).is_le());

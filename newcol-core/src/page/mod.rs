@@ -12,7 +12,7 @@
 //! A [`Report`] is plain data: sentences first, then sections, each with a plot. A plot is its numbers,
 //! so the table below it is made of the same numbers and cannot say anything else. There are two kinds:
 //!
-//! - a [`Chart`] over time, lines or stacked areas, with marks for what happened;
+//! - a [`Chart`] over time or another [`Axis`], lines or stacked areas, with marks for what happened;
 //! - [`Strips`], one value with its interval in each row, as dots (effects) or bars (a balance).
 //!
 //! Drawings are stretched to whatever room there is, with lines of constant width, and all text stands
@@ -20,7 +20,7 @@
 //! reader's font size. That is why no plotting library draws them: those place text in the picture, and
 //! give it colours of their own.
 //!
-//! What stands in it is made elsewhere: by [`watch::page`](crate::watch::page).
+//! What stands in it is made elsewhere: by [`watch::page`](crate::watch::page) and `bench::report`.
 
 mod chart;
 pub(crate) mod numbers;
@@ -30,7 +30,7 @@ mod table;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 pub use self::{
-    chart::{Chart, Line, Mark, Shape, Stroke},
+    chart::{Axis, Chart, Line, Mark, Shape, Stroke},
     strips::{Strip, Strips, Style, Tone},
     table::{Column, Table, Value},
 };

@@ -38,7 +38,7 @@ pub struct Strip {
     pub note: String,
     /// The value.
     pub value: f64,
-    /// Its interval.
+    /// Its interval; no numbers where there is none.
     pub interval: (f64, f64),
     /// What it means.
     pub tone: Tone,
@@ -105,7 +105,9 @@ impl Strips {
                         (self.draw_row(row, &scale))
                         div.value {
                             (short(row.value)) " " (self.unit)
-                            small { (short(row.interval.0)) " to " (short(row.interval.1)) }
+                            @if row.interval.0.is_finite() && row.interval.1.is_finite() {
+                                small { (short(row.interval.0)) " to " (short(row.interval.1)) }
+                            }
                         }
                     }
                 }

@@ -193,7 +193,9 @@ fn empty_and_odd_plots_are_drawn() {
         |values: &[f64]| values.iter().enumerate().map(|(at, v)| (at as f64, *v)).collect();
     let chart = |shape, values: &[f64]| {
         let line = Line { name: "a".into(), stroke: Stroke::Plain, points: points(values) };
-        Plot::Chart(Chart { unit: String::new(), shape, lines: vec![line], marks: Vec::new() })
+        let axis = Axis::Clock;
+        let unit = String::new();
+        Plot::Chart(Chart { axis, unit, shape, lines: vec![line], marks: Vec::new() })
     };
     let strip = |value, low, high| Strip {
         label: "a".into(),

@@ -11,7 +11,7 @@ use super::mariadb::MariadbSight;
 use crate::{
     backend::{Backend, Product, Server},
     db::{Access, DatabaseUrl, DbError, OpenOptions, Row, Session, Settings, quote::literal},
-    ident::ColumnPath,
+    ident::{ColumnPath, TableName},
 };
 
 /// In every statement of ours.
@@ -34,7 +34,7 @@ pub struct Watcher {
 }
 
 /// A transaction of a [`Watcher`].
-pub(super) struct Reading<'w> {
+pub(crate) struct Reading<'w> {
     session: &'w mut Session,
     busy: &'w mut Duration,
 }
@@ -113,7 +113,7 @@ impl Watcher {
     }
 
     /// Runs questions in one transaction.
-    pub(super) fn read<T>(
+    pub(crate) fn read<T>(
         &mut self,
         questions: impl FnOnce(&mut Reading<'_>) -> Result<T, DbError>,
     ) -> Result<T, DbError> {
@@ -138,7 +138,7 @@ impl Reading<'_> {
     }
 
     /// Asks a question that begins with `SELECT`.
-    pub(super) fn rows(&mut self, question: &str) -> Result<Vec<Row>, DbError> {
+    pub(crate) fn rows(&mut self, question: &str) -> Result<Vec<Row>, DbError> {
         let is_mysql = self.session.backend() == Backend::Mysql;
         let mark = if is_mysql { format!("0 AS {ALIAS},") } else { MARK.to_owned() };
         let marked = question.replacen("SELECT", &format!("SELECT {mark}"), 1);
@@ -197,7 +197,7 @@ impl Reading<'_> {
             Product::Sqlite => return self.sqlite_sight(column),
             Product::Postgres => {}
         }
-        let table = table_query(column);
+        let table = table_query(&column.table);
         let name = literal(Backend::Postgres, column.column.as_str());
         let row = self.rows(&format!(
             "SELECT current_user, current_setting('server_version_num'), pg_is_in_recovery(), \
@@ -248,8 +248,7 @@ impl Sight {
 }
 
 /// Returns a query for the table's number, which takes no right on its schema; NULL where there is none.
-pub(super) fn table_query(column: &ColumnPath) -> String {
-    let table = &column.table;
+pub(crate) fn table_query(table: &TableName) -> String {
     let name = literal(Backend::Postgres, table.name.as_str());
     let is_meant = match &table.schema {
         Some(schema) => {
@@ -265,36 +264,36 @@ pub(super) fn table_query(column: &ColumnPath) -> String {
 }
 
 /// The values of one row, one after the other.
-pub(super) struct Fields(std::vec::IntoIter<Option<String>>);
+pub(crate) struct Fields(std::vec::IntoIter<Option<String>>);
 
 impl Fields {
     /// Takes the first row.
-    pub(super) fn of(rows: Vec<Row>) -> Self {
+    pub(crate) fn of(rows: Vec<Row>) -> Self {
         Self::from(rows.into_iter().next().unwrap_or_default())
     }
 
-    pub(super) fn from(row: Row) -> Self {
+    pub(crate) fn from(row: Row) -> Self {
         Self(row.into_iter())
     }
 
-    pub(super) fn maybe(&mut self) -> Option<String> {
+    pub(crate) fn maybe(&mut self) -> Option<String> {
         self.0.next().flatten()
     }
 
-    pub(super) fn text(&mut self) -> String {
+    pub(crate) fn text(&mut self) -> String {
         self.maybe().unwrap_or_default()
     }
 
-    pub(super) fn is_true(&mut self) -> bool {
+    pub(crate) fn is_true(&mut self) -> bool {
         matches!(self.maybe().as_deref(), Some("t" | "1"))
     }
 
     /// Returns a number; where there is none, nothing.
-    pub(super) fn number<T: std::str::FromStr + Default>(&mut self) -> T {
+    pub(crate) fn number<T: std::str::FromStr + Default>(&mut self) -> T {
         self.maybe_number().unwrap_or_default()
     }
 
-    pub(super) fn maybe_number<T: std::str::FromStr>(&mut self) -> Option<T> {
+    pub(crate) fn maybe_number<T: std::str::FromStr>(&mut self) -> Option<T> {
         self.maybe()?.parse().ok()
     }
 }

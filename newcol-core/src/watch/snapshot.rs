@@ -92,7 +92,49 @@ struct Extension {
     has_info: bool,
 }
 
+/// What clients have sent since the server began to count.
+#[cfg(feature = "bench")]
+#[derive(Debug)]
+pub(crate) struct SentStatements {
+    /// Text, calls and rows of each.
+    pub(crate) statements: Vec<(String, u64, u64)>,
+    /// How long it has counted; not known before 14.
+    pub(crate) seconds: Option<f64>,
+}
+
 impl Reading<'_> {
+    /// Reads the statements that clients have sent, with their texts; `None` where they are not
+    /// counted.
+    #[cfg(feature = "bench")]
+    pub(crate) fn sent(&mut self) -> Result<Option<SentStatements>, DbError> {
+        let loaded =
+            self.rows("SELECT current_setting('pg_stat_statements.max', true) IS NOT NULL")?;
+        if !Fields::of(loaded).is_true() {
+            return Ok(None);
+        }
+        let Some(extension) = self.extension()? else { return Ok(None) };
+        let seconds = if extension.has_info {
+            let row = self.rows(&format!(
+                "SELECT extract(epoch FROM clock_timestamp() - stats_reset) \
+                 FROM {}.pg_stat_statements_info",
+                extension.schema
+            ))?;
+            Fields::of(row).maybe_number()
+        } else {
+            None
+        };
+        let texts = self.texts(&extension)?;
+        let mut sums: BTreeMap<QueryId, (u64, u64)> = BTreeMap::new();
+        for counters in self.counters(&extension)?.0.into_iter().filter(|of| of.is_top) {
+            let (calls, rows) = sums.entry(counters.id).or_default();
+            *calls += counters.times.calls;
+            *rows += counters.rows;
+        }
+        let text = |(id, (calls, rows))| Some((texts.get(&id)?.clone(), calls, rows));
+        let statements = sums.into_iter().filter_map(text).collect();
+        Ok(Some(SentStatements { statements, seconds }))
+    }
+
     /// Reads a snapshot; `depth` decides with the counters at hand whether texts are wanted.
     pub(super) fn snapshot(
         &mut self,
@@ -166,7 +208,7 @@ impl Reading<'_> {
         sight: &Sight,
         local: f64,
     ) -> Result<(Identity, Taken), DbError> {
-        let table = table_query(column);
+        let table = table_query(&column.table);
         let name = literal(Backend::Postgres, column.column.as_str());
         let (system, timeline) = if sight.knows_system {
             let row = self.rows(

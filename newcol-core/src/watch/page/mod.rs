@@ -12,8 +12,8 @@ use super::{
     verdict::{Judgement, Verdict, Worse},
 };
 use crate::page::{
-    Chart, Line, Mark, Plot, Report, Section, Shape, Strip, Strips, Stroke, Style, Table, Tone,
-    Value,
+    Axis, Chart, Line, Mark, Plot, Report, Section, Shape, Strip, Strips, Stroke, Style, Table,
+    Tone, Value,
     numbers::{chance, short},
 };
 
@@ -248,7 +248,13 @@ impl Watched<'_> {
     }
 
     fn chart(&self, unit: &str, shape: Shape, lines: Vec<Line>) -> Plot {
-        Plot::Chart(Chart { unit: unit.into(), shape, lines, marks: self.marks.to_vec() })
+        Plot::Chart(Chart {
+            axis: Axis::Clock,
+            unit: unit.into(),
+            shape,
+            lines,
+            marks: self.marks.to_vec(),
+        })
     }
 
     fn against_controls(&self, signal: Signal, heading: &str) -> Option<Section> {

@@ -1,0 +1,202 @@
+use std::{collections::BTreeMap, time::Duration};
+
+use super::*;
+use crate::bench::{
+    latency::Histogram,
+    load::{PhaseLoad, Second},
+    run::{Conditions, Growth, Loaded, Paid, VERSION, Way},
+};
+
+/// A run in which everything that is done takes `slow` times as long, drawn by a seed.
+pub(in crate::bench) fn sample(slow: f64, seed: u64) -> Run {
+    let mut random = fastrand::Rng::with_seed(seed);
+    let mut phases = Vec::new();
+    let mut seconds = Vec::new();
+    for (at, phase) in Phase::ALL.into_iter().enumerate() {
+        let busy = match phase {
+            Phase::Idle => 1.0,
+            Phase::Backfill => 2.0 * slow,
+            Phase::Index | Phase::After => slow,
+        };
+        let from = at as f64 * 20.0;
+        let mut met = PhaseLoad { from, to: from + 20.0, ..PhaseLoad::new(phase, 1) };
+        for second in 0..20 {
+            let mut histogram = Histogram::with_digits(2);
+            for _ in 0..100 {
+                let ms = 2.0 * busy * (0.5 + random.f64() - random.f64().ln());
+                let took = Duration::from_secs_f64(ms / 1e3);
+                histogram.record(took);
+                met.statements[0].record(took);
+            }
+            let second = from as u32 + second;
+            seconds.push(Second { second, statement: 0, histogram });
+            met.due += 100;
+            met.in_time += 100;
+        }
+        phases.push(met);
+    }
+    let fill = |way: Way, log: f64, hot: f64| Fill {
+        way,
+        rows: 100_000,
+        seconds: 2.0 * slow,
+        log: Some(log * 1e5),
+        predicted: Some(log * 1.05e5),
+        images: Some(4e6),
+        log_of: vec![("users".into(), log * 6e4), ("users_pkey".into(), log * 4e4)],
+        hot: Some(hot),
+        dead: Some((1.0 - hot) * 1e5),
+        changed_with_indexes: None,
+        checkpoints: Some(0.0),
+        sizes: vec![Growth { name: "users".into(), before: 1e7, after: 2e7 - hot * 9e6 }],
+    };
+    let mut pairs = |with: f64, without: f64| {
+        let blocks = (0..7).map(|_| {
+            let drift = 1.0 + random.f64();
+            (with * drift * (1.0 + 0.05 * random.f64()), without * drift)
+        });
+        Pairs { blocks: blocks.collect() }
+    };
+    let load = Load {
+        rate: 100.0,
+        connections: 8,
+        statements: vec!["read <by> key".into()],
+        phases,
+        seconds,
+        failures: Vec::new(),
+    };
+    Run {
+        version: VERSION,
+        by: "0.1.0".into(),
+        at: "2026-11-23T12:00:00Z".into(),
+        again: vec!["cargo".into(), "newcol".into(), "bench".into(), "users.locale".into()],
+        conditions: Conditions {
+            column: "users.locale".into(),
+            server: "PostgreSQL 18".into(),
+            rows: 100_000,
+            shape: "made up".into(),
+            workload: "made up".into(),
+            rate: Some(100.0),
+            capacity: None,
+            connections: 8,
+            seconds: 20.0,
+            seed: 1,
+            settings: BTreeMap::from([("fsync".to_owned(), "on".to_owned())]),
+        },
+        fills: vec![
+            fill(Way::Stride, 300.0, 0.8),
+            fill(Way::Update, 580.0, 0.0),
+            fill(Way::IndexFirst, 640.0, 0.0),
+        ],
+        built: None,
+        paid: Some(Paid {
+            inserts: 200,
+            lookups: 20,
+            insert_time: pairs(1.3 * slow, 1.0),
+            lookup_time: pairs(0.1, 0.2),
+            insert_log: Some(pairs(450.0, 360.0)),
+            predicted_log: Some(95.0),
+        }),
+        load: Some(Loaded { way: Way::Stride, load, waits: None }),
+        notes: Vec::new(),
+    }
+}
+
+fn said(compared: &Compared, name: &str) -> String {
+    let measure = compared.measures.iter().find(|measure| measure.name == name);
+    measure.unwrap_or_else(|| panic!("{name}: {compared:?}")).judgement.to_string()
+}
+
+#[test]
+fn chance_is_no_difference() {
+    let mut wrong = 0;
+    for seed in 0..6 {
+        let compared = Compared::of(&sample(1.0, seed), &sample(1.0, seed + 100));
+        let judged = compared.measures.iter();
+        wrong +=
+            judged.filter(|m| matches!(m.judgement, Judgement::Better | Judgement::Worse)).count();
+    }
+    // Of 6 runs with 15 measures that vary, one in twenty may look like a difference.
+    assert!(wrong <= 12, "{wrong} of 90");
+}
+
+#[test]
+fn what_is_slower_is_worse() {
+    let compared = Compared::of(&sample(1.0, 1), &sample(1.5, 2));
+    assert_eq!(said(&compared, "p99 against idle, backfill"), "worse");
+    assert_eq!(said(&compared, "p50 against idle, after"), "worse");
+    assert_eq!(said(&compared, "time of an insert with the index"), "worse");
+    assert_eq!(said(&compared, "log of a row, one UPDATE"), "no difference");
+    assert_eq!(said(&compared, "speed, one UPDATE"), "not comparable: measured once, and varies");
+    assert!(compared.is_worse());
+    let back = Compared::of(&sample(1.5, 2), &sample(1.0, 1));
+    assert_eq!(said(&back, "p99 against idle, backfill"), "better");
+}
+
+#[test]
+fn counts_are_judged_by_little() {
+    let (one, mut two) = (sample(1.0, 1), sample(1.0, 1));
+    two.fills[0].log = two.fills[0].log.map(|log| log * 1.05);
+    two.fills[0].hot = Some(0.86);
+    two.fills[1].hot = Some(0.03);
+    let compared = Compared::of(&one, &two);
+    assert_eq!(said(&compared, "log of a row, cargo newcol backfill"), "worse");
+    assert_eq!(said(&compared, "rows that stayed on their page, cargo newcol backfill"), "better");
+    // Three in a hundred are many times as much as none, and hardly more.
+    assert_eq!(said(&compared, "rows that stayed on their page, one UPDATE"), "no difference");
+}
+
+/// A machine that is slower as a whole is no difference.
+#[test]
+fn what_is_slow_when_nothing_is_done_is_the_machine() {
+    let one = sample(1.0, 1);
+    let mut two = sample(1.0, 2);
+    let load = &mut two.load.as_mut().unwrap().load;
+    for histogram in load.seconds.iter_mut().map(|one| &mut one.histogram) {
+        *histogram = slower(histogram);
+    }
+    for phase in &mut load.phases {
+        phase.statements[0] = slower(&phase.statements[0]);
+    }
+    let compared = Compared::of(&one, &two);
+    assert_eq!(said(&compared, "p99 against idle, backfill"), "no difference");
+    assert_eq!(said(&compared, "p50 against idle, after"), "no difference");
+}
+
+fn slower(histogram: &Histogram) -> Histogram {
+    let mut slower = Histogram::default();
+    histogram.counts().for_each(|(micros, times)| slower.count(micros * 3, times));
+    slower
+}
+
+#[test]
+fn other_servers_settings_and_scales_are_not_compared() {
+    let one = sample(1.0, 1);
+    let mut two = sample(1.0, 2);
+    two.conditions.server = "PostgreSQL 15".into();
+    two.conditions.rows = 1_000_000;
+    two.conditions.settings.insert("fsync".into(), "off".into());
+    let compared = Compared::of(&one, &two);
+    assert!(compared.measures.is_empty());
+    insta::assert_snapshot!(compared.differing.join("\n"), @"
+    another server version: `PostgreSQL 18` and `PostgreSQL 15`
+    another scale: `100000 rows` and `1000000 rows`
+    another setting `fsync`: `on` and `off`
+    ");
+}
+
+#[test]
+fn other_rates_and_saturated_runs_have_no_latency_to_compare() {
+    let one = sample(1.0, 1);
+    let mut two = sample(1.0, 2);
+    two.conditions.rate = Some(200.0);
+    let why = said(&Compared::of(&one, &two), "p99 against idle, after");
+    assert_eq!(why, "not comparable: 100 and 200 requests/s; give both the same `--rate`");
+    let mut two = sample(1.0, 2);
+    two.load.as_mut().unwrap().load.phases[3].in_time = 1000;
+    let compared = Compared::of(&one, &two);
+    let why = said(&compared, "p99 against idle, after");
+    assert_eq!(why, "not comparable: SATURATED: 50 of 100 requests/s were answered");
+    assert!(
+        compared.measures.iter().any(|m| m.name == "p99 against idle, after" && m.second.is_nan())
+    );
+}
