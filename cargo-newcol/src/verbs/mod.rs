@@ -5,6 +5,7 @@ pub(crate) mod apply;
 mod ask;
 pub(crate) mod audit;
 pub(crate) mod backfill;
+pub(crate) mod bench;
 pub(crate) mod completions;
 pub(crate) mod doctor;
 pub(crate) mod explain;
