@@ -1,6 +1,8 @@
 //! The benchmark's shape of a table, on real servers.
 
 mod profile;
+mod table;
+mod workload;
 
 use newcol_core::{
     bench::profile::{Profile, Secrecy, take},
