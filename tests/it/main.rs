@@ -16,6 +16,7 @@ mod backfill;
 mod backfill_faults;
 mod backfill_rust;
 mod bad_input;
+mod bench;
 mod bench_run;
 mod capture;
 mod cases;

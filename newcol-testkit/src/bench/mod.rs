@@ -7,15 +7,23 @@
 //! a further copy, at the usual pace of the backfill.
 
 mod arena;
+mod check;
 mod counters;
+mod draw;
 pub mod drive;
 mod fill;
 mod index;
+mod literal;
+mod ordinals;
+mod others;
+mod pairs;
+mod postgres;
 mod requests;
 mod run;
 mod scenes;
 pub mod table;
 mod trees;
+mod value;
 mod waits;
 
 use camino::Utf8PathBuf;

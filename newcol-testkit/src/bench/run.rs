@@ -1,6 +1,6 @@
 //! Runs all scenes of a benchmark, one after the other.
 
-use std::{cell::RefCell, num::NonZeroU32, time::Duration};
+use std::{cell::RefCell, collections::BTreeMap, num::NonZeroU32, time::Duration};
 
 use camino::Utf8Path;
 use newcol_core::{
@@ -114,7 +114,8 @@ impl<'a> Bench<'a> {
         Self { profile, ..self }
     }
 
-    /// Lets users send a workload, called by a name in the report.
+    /// Lets users send a workload, called by a name in the report; it needs a profile, whose table has
+    /// the values that it asks for.
     #[must_use]
     pub fn workload(self, workload: Option<(&'a Workload, String)>) -> Self {
         Self { workload, ..self }
@@ -205,7 +206,7 @@ impl<'a> Bench<'a> {
         let filled = match self.profile {
             Some(profile) => {
                 let scale = self.rows as f64 / profile.size.rows.max(1.0);
-                table::fill(&mut session, profile, scale, self.seed)?
+                table::made(&mut session, profile, scale, self.seed)?
             }
             None => {
                 let (dir, column) = (self.migrations, self.contract.path());
@@ -219,6 +220,8 @@ impl<'a> Bench<'a> {
 
     fn start(&self, arena: &Arena, filled: &Filled) -> Result<Run, BenchError> {
         let mut notes = filled.left_out.clone();
+        let off = filled.checks.iter().filter(|check| !check.holds());
+        notes.extend(off.map(|check| format!("not as in production: {check}")));
         let shape = match self.profile {
             Some(profile) => format!("profile of {} ({})", profile.table, profile.server),
             None => {
@@ -314,5 +317,12 @@ fn make_up(
             Err(error) => return Err(error.into()),
         }
     }
-    Ok(Filled { table: table.clone(), rows, checks: Vec::new(), left_out: Vec::new() })
+    Ok(Filled {
+        table: table.clone(),
+        rows,
+        checks: Vec::new(),
+        left_out: Vec::new(),
+        new: BTreeMap::new(),
+        types: Vec::new(),
+    })
 }

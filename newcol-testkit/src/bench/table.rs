@@ -1,11 +1,20 @@
 //! Makes a table of the shape that a profile tells, fills it, and checks it against the profile.
 
+use std::collections::BTreeMap;
+
 use newcol_core::{
-    backend::Backend,
-    bench::{profile::Profile, workload::Values},
+    backend::{Backend, Server},
+    bench::profile::{Profile, TakeError},
     db::{DbError, Session},
-    ident::TableName,
+    ident::{IdentError, TableName},
 };
+
+pub use super::{
+    check::{Check, What},
+    draw::Drawn,
+};
+use super::{draw::New, others, postgres};
+use crate::rows::RowsError;
 
 /// A table that was made, and how near it comes to its profile.
 #[derive(Debug, Clone, PartialEq)]
@@ -19,28 +28,10 @@ pub struct Filled {
     pub checks: Vec<Check>,
     /// What of the profile was not made, in sentences.
     pub left_out: Vec<String>,
-}
-
-/// A statistic of the profile beside that of the table.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Check {
-    /// The column; none for the whole table.
-    pub column: Option<String>,
-    /// Which statistic.
-    pub what: &'static str,
-    /// What the profile says, for a table of this many rows.
-    pub wanted: f64,
-    /// What the table's own statistics say.
-    pub found: f64,
-    /// How far the two may be apart.
-    pub within: f64,
-}
-
-impl Check {
-    /// Reports whether they are near enough.
-    pub fn holds(&self) -> bool {
-        (self.wanted - self.found).abs() <= self.within
-    }
+    /// How values are made that no row has, by column.
+    pub(super) new: BTreeMap<String, New>,
+    /// Columns with values of their own, and their types.
+    pub(super) types: Vec<(String, String)>,
 }
 
 /// Why there is no table of the wanted shape.
@@ -55,6 +46,9 @@ pub enum FillError {
         /// Engine of the database.
         engine: Backend,
     },
+    /// The profile names a table as nothing can be named.
+    #[error("the profile is of no table")]
+    Name(#[from] IdentError),
     /// The server refuses a statement.
     #[error("could not make a table like `{table}`")]
     Database {
@@ -63,6 +57,32 @@ pub enum FillError {
         /// What the server says.
         source: Box<DbError>,
     },
+    /// Nothing is known that stands in a column.
+    #[error("no value is known for `{column}`, which is `{ty}`")]
+    Type {
+        /// The column.
+        column: String,
+        /// Its type.
+        ty: String,
+        /// What was tried last, where rows were.
+        source: Option<Box<RowsError>>,
+    },
+    /// The table's statistics could not be read again.
+    #[error("could not read the statistics of the table that was made")]
+    Statistics(#[source] Box<TakeError>),
+    /// The table is another one than was wanted.
+    #[error("the table that was made is not like `{table}`: {}", list(off))]
+    Unlike {
+        /// The table.
+        table: String,
+        /// What is off.
+        off: Vec<Check>,
+    },
+}
+
+fn list(off: &[Check]) -> String {
+    let all: Vec<String> = off.iter().map(ToString::to_string).collect();
+    all.join("; ")
 }
 
 /// Makes the table and fills it with `scale` times as many rows as it has in production. The same
@@ -77,44 +97,34 @@ pub fn fill(
     scale: f64,
     seed: u64,
 ) -> Result<Filled, FillError> {
-    let _ = (scale, seed);
-    Err(FillError::Engine { server: profile.server.clone(), engine: session.backend() })
-}
-
-/// Values of a table that was filled, to be drawn for a workload.
-#[derive(Debug, Clone)]
-pub struct Drawn {
-    random: u64,
-}
-
-impl Filled {
-    /// Reads values for the parameters of a workload: those of so many rows, and so many new ones.
-    ///
-    /// # Errors
-    ///
-    /// Where the database cannot be asked.
-    pub fn drawn(
-        &self,
-        session: &mut Session,
-        (rows, new): (u64, u64),
-        seed: u64,
-    ) -> Result<Drawn, FillError> {
-        let _ = (session.backend(), rows, new);
-        Ok(Drawn { random: seed })
+    let filled = made(session, profile, scale, seed)?;
+    let off: Vec<Check> = filled.checks.iter().filter(|check| !check.holds()).cloned().collect();
+    if off.is_empty() {
+        Ok(filled)
+    } else {
+        Err(FillError::Unlike { table: profile.table.clone(), off })
     }
 }
 
-impl Values for Drawn {
-    fn of_a_row(&mut self, _: &str) -> Option<String> {
-        None
+/// As [`fill`], but leaves it to the caller what to make of statistics that are off.
+///
+/// # Errors
+///
+/// Where the database refuses it.
+pub fn made(
+    session: &mut Session,
+    profile: &Profile,
+    scale: f64,
+    seed: u64,
+) -> Result<Filled, FillError> {
+    let backend = Server::parse_display(&profile.server).map(|server| server.backend());
+    if backend != Some(session.backend()) {
+        let (server, engine) = (profile.server.clone(), session.backend());
+        return Err(FillError::Engine { server, engine });
     }
-
-    fn new_one(&mut self, _: &str) -> Option<String> {
-        None
-    }
-
-    fn random(&mut self) -> f64 {
-        self.random = self.random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-        (self.random >> 11) as f64 / (1_u64 << 53) as f64
+    let rows = ((profile.size.rows * scale).round() as u64).max(1);
+    match session.backend() {
+        Backend::Postgres => postgres::fill(session, profile, rows, seed),
+        Backend::Mysql | Backend::Sqlite => others::fill(session, profile, rows, seed),
     }
 }

@@ -6,12 +6,15 @@ use newcol_core::{
     backend::Product,
     bench::{
         load::Phase,
+        profile::{Secrecy, take},
         run::{Run, Way},
+        workload::{Parameter, Statement, Workload},
     },
     contract::{Contract, read::read},
+    db::{DatabaseUrl, OpenOptions},
 };
 use newcol_testkit::{
-    Want,
+    ScratchDb, Want,
     bench::{Bench, BenchError, Pressure},
     project::Project,
 };
@@ -130,4 +133,54 @@ fn sqlite_is_measured() {
     check(&run);
     assert_eq!(ways(&run), [Way::Stride, Way::Update]);
     assert!(run.fills.iter().all(|fill| fill.log.is_none() && fill.heap().unwrap().times() > 1.0));
+}
+
+/// The table and what is asked of it, as they are in production.
+#[test]
+fn a_profile_and_its_workload_are_measured() {
+    let Some(source) = ScratchDb::require(Want::postgres().version(15)) else { return };
+    let rows = "INSERT INTO t SELECT n, 'name ' || n % 700, n % 50 FROM generate_series(1, 8000) n";
+    source.run(&[CREATE, rows, "VACUUM ANALYZE t"]).unwrap();
+    let url = DatabaseUrl::parse(source.url()).unwrap();
+    let table = "t".parse().unwrap();
+    let profile = take((&url, &OpenOptions::read()), &table, Secrecy::NoValues).unwrap();
+    let statement = |name: &str, sql: &str, weight| Statement {
+        name: name.to_owned(),
+        sql: sql.to_owned(),
+        parameters: vec![Parameter::Column { column: "id".to_owned() }],
+        weight,
+    };
+    let workload = Workload {
+        version: 1,
+        table: "t".to_owned(),
+        rate: Some(60.0),
+        statements: vec![
+            statement("find", "SELECT * FROM t WHERE id = $1", 3.0),
+            statement("touch", "UPDATE t SET a = a + 1 WHERE id = $1", 1.0),
+        ],
+        left_out: Vec::new(),
+    };
+    let (project, contract) = project("postgres");
+    let run =
+        Bench::new(&contract, &project.root().join("migrations"), Want::postgres().version(15))
+            .rows(16_000)
+            .profile(Some(&profile))
+            .workload(Some((&workload, "t.workload.json".to_owned())))
+            .pressure(Some(Pressure::Rate(60.0)))
+            .time(Duration::from_secs(1))
+            .ways(vec![Way::Stride, Way::Update])
+            .run(&mut |_| {}, &|| true)
+            .unwrap();
+    assert_eq!(
+        (run.conditions.rows, run.conditions.shape.as_str()),
+        (16_000, "profile of t (PostgreSQL 15)")
+    );
+    assert_eq!(run.conditions.workload, "t.workload.json");
+    assert!(run.notes.iter().all(|note| !note.starts_with("rows are made up")), "{:?}", run.notes);
+    let load = &run.load.as_ref().unwrap().load;
+    assert_eq!(
+        (&load.statements[..], &load.failures[..]),
+        (&["find".to_owned(), "touch".to_owned()][..], &[][..])
+    );
+    assert!(run.fill(Way::Stride).unwrap().hot > run.fill(Way::Update).unwrap().hot);
 }

@@ -31,7 +31,7 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "FILE")]
     profile: Option<Utf8PathBuf>,
     /// What users send; without it, reads and updates by key, and inserts, are made up
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", requires = "profile")]
     workload: Option<Utf8PathBuf>,
     /// Rows of the table [default: 100000]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]

@@ -5,9 +5,13 @@
 //! common value it has a number that only tells whether two are equal, made with a key that is
 //! nowhere kept.
 
+mod read;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+
+pub use self::read::{Secrecy, TakeError, take};
 
 /// The version of the file that this program writes.
 pub const VERSION: u32 = 1;
@@ -42,6 +46,8 @@ pub struct Definition {
     pub needs: Vec<String>,
     /// The statement that makes the table, without indexes and constraints of other statements.
     pub table: String,
+    /// Statements for defaults and how values are stored.
+    pub after: Vec<String>,
     /// Its constraints.
     pub constraints: Vec<Constraint>,
     /// Its indexes but those of constraints.
@@ -82,6 +88,16 @@ pub enum ConstraintKind {
     Check,
     /// Rows that exclude each other.
     Exclusion,
+}
+
+impl ConstraintKind {
+    /// Reports whether an index stands behind it.
+    pub fn has_index(self) -> bool {
+        match self {
+            Self::Primary | Self::Unique | Self::Exclusion => true,
+            Self::Foreign | Self::Check => false,
+        }
+    }
 }
 
 /// Where a foreign key leads.
@@ -256,6 +272,16 @@ impl Statistics {
         let wanted = if self.n_distinct < 0.0 { -self.n_distinct * rows } else { self.n_distinct };
         let filled = (rows * (1.0 - self.null_frac)).max(0.0);
         wanted.max(1.0).min(filled)
+    }
+
+    /// Returns the frequencies of the values that are more common than the others of a table of so
+    /// many rows; all, where there are no others.
+    pub fn outstanding(&self, rows: f64) -> Vec<f64> {
+        let distinct = self.distinct(rows);
+        let is_whole = distinct <= self.common.len() as f64 * 1.1;
+        let average = (1.0 - self.null_frac) / distinct.max(1.0);
+        let all = self.common.iter().map(|common| common.frequency);
+        all.filter(|frequency| is_whole || *frequency > 1.25 * average).collect()
     }
 }
 

@@ -57,3 +57,17 @@ fn distinct_values_grow_with_the_table_or_not() {
     of.null_frac = 1.0;
     assert_eq!(of.distinct(10.0), 0.0);
 }
+
+#[test]
+fn what_is_common_in_a_large_table_may_be_as_any_in_a_small_one() {
+    let common = |frequency| Common { frequency, hash: String::new(), value: None };
+    let of = Statistics {
+        n_distinct: -0.25,
+        common: vec![common(0.1), common(0.0005)],
+        ..Statistics::default()
+    };
+    assert_eq!(of.outstanding(20_000.0), [0.1, 0.0005]);
+    assert_eq!(of.outstanding(4_000.0), [0.1]);
+    let whole = Statistics { n_distinct: 2.0, ..of };
+    assert_eq!(whole.outstanding(4_000.0), [0.1, 0.0005]);
+}

@@ -17,7 +17,7 @@ mod expr;
 mod lineage;
 mod names;
 mod scope;
-mod text;
+pub(crate) mod text;
 mod walk;
 mod write;
 

@@ -45,7 +45,7 @@ pub(super) fn parse(tokens: &[Placed], catalog: &Catalog) -> Option<Statement> {
 }
 
 /// Reports whether a token is the type of a constant that has become a parameter: `date $1`.
-fn types_a_parameter(tokens: &[Placed], at: usize) -> bool {
+pub(crate) fn types_a_parameter(tokens: &[Placed], at: usize) -> bool {
     let Token::Word(word) = &tokens[at].token else { return false };
     let before_parameter =
         matches!(tokens.get(at + 1).map(|next| &next.token), Some(Token::Placeholder(_)));

@@ -24,6 +24,7 @@ use crate::{
     },
     contract::fragment::dialect,
     sql::{self, is_too_deep},
+    watch::involve::text::types_a_parameter,
 };
 
 /// What becomes of a statement.
@@ -107,7 +108,7 @@ fn numbered(text: &str, backend: Backend) -> Option<String> {
     for (range, written) in placeholders(text, backend)? {
         made.push_str(&text[from..range.start]);
         if written == "?" {
-            made.push_str(&format!("${next}"));
+            made.extend(["$", &next.to_string()]);
             next += 1;
         } else if written.strip_prefix('$').is_some_and(|digits| digits.parse::<usize>().is_ok()) {
             made.push_str(&written);
@@ -125,7 +126,15 @@ fn parse(text: &str, backend: Backend) -> Option<Statement> {
     if is_too_deep(tokens.iter().map(|placed| &placed.token)) {
         return None;
     }
-    let tokens = tokens.into_iter().map(|placed| {
+    let mut tokens = tokens;
+    tokens.retain(|placed| !matches!(placed.token, Token::Whitespace(_) | Token::EOF));
+    let kept: Vec<sql::Placed> = tokens
+        .iter()
+        .enumerate()
+        .filter(|(at, _)| !types_a_parameter(&tokens, *at))
+        .map(|(_, placed)| placed.clone())
+        .collect();
+    let tokens = kept.into_iter().map(|placed| {
         // In MySQL's dialect `$1` is a name.
         let token = match placed.token {
             Token::Word(word)

@@ -90,7 +90,7 @@ impl Script {
         while let Some(at) = rest.find("random") {
             plain.push_str(&rest[..at]);
             let (number, after) = self.random(&rest[at..])?;
-            plain.push_str(&format!("${number}"));
+            plain.extend(["$", &number.to_string()]);
             rest = after;
         }
         plain.push_str(&rest);
@@ -183,7 +183,7 @@ impl Script {
             {
                 let name = &after[..word];
                 match (self.variables.get(name), name) {
-                    (Some(number), _) => made.push_str(&format!("${number}")),
+                    (Some(number), _) => made.extend(["$", &number.to_string()]),
                     // As `pgbench -s 1`.
                     (None, "scale") => made.push('1'),
                     (None, _) => return Err(format!("the variable `{name}` is not set before")),

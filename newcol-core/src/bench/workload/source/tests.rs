@@ -73,6 +73,7 @@ fn parameters_take_values_of_what_they_are_compared_with_or_assigned_to() {
         "DELETE FROM users WHERE (id, name) > ($1, $2)",
         "WITH old AS (SELECT id FROM users WHERE age < $1) SELECT count(*) FROM old",
         "SELECT $1::text, name FROM users WHERE $2 = id::text AND at IS NOT DISTINCT FROM $3",
+        "SELECT name FROM users WHERE at > date $1 AND at < timestamptz $2",
         "SELECT u.name FROM users u JOIN orders o ON o.user_id = u.id WHERE o.id = $1",
         "SELECT name FROM users WHERE age % $1 = $2",
         "SELECT name FROM orders WHERE id = $1",
@@ -104,6 +105,8 @@ fn parameters_take_values_of_what_they_are_compared_with_or_assigned_to() {
         select: age
     SELECT $1::text, name FROM users WHERE $2 = id::text AND at IS NOT DISTINCT FROM $3
         select: = 1, id, at
+    SELECT name FROM users WHERE at > date $1 AND at < timestamptz $2
+        select: at, at
     SELECT u.name FROM users u JOIN orders o ON o.user_id = u.id WHERE o.id = $1
         no: it uses `orders` too, which the throwaway database does not have
     SELECT name FROM users WHERE age % $1 = $2
