@@ -105,8 +105,12 @@ impl WatchError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Engine(Product::Postgres | Product::Mariadb) => None,
-            Self::Engine(Product::Mysql | Product::Sqlite) => Some(
-                "let the application time its statements, with Diesel's `Instrumentation`"
+            Self::Engine(Product::Mysql) => Some(
+                "let the application measure its statements, and Prometheus keep them (docs/watch.md)"
+                    .to_owned(),
+            ),
+            Self::Engine(Product::Sqlite) => Some(
+                "let the application measure its statements (docs/watch.md), and use --from"
                     .to_owned(),
             ),
             Self::Store(error) => error.hint(),
@@ -502,4 +506,25 @@ fn is_query(text: &str) -> bool {
     ["SELECT", "INSERT", "REPLACE", "UPDATE", "DELETE", "WITH"]
         .iter()
         .any(|word| first.eq_ignore_ascii_case(word))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_never_tested_is_refused() {
+        let said = |product| can_watch(product).map_err(|error| (error.to_string(), error.hint()));
+        assert!(said(Product::Postgres).is_ok() && said(Product::Mariadb).is_ok());
+        insta::assert_debug_snapshot!(said(Product::Mysql), @r#"
+        Err(
+            (
+                "MySQL is not watched: its digests and histograms differ from MariaDB's, and no test of ours has seen them",
+                Some(
+                    "let the application measure its statements, and Prometheus keep them (docs/watch.md)",
+                ),
+            ),
+        )
+        "#);
+    }
 }

@@ -10,6 +10,7 @@ use super::{
     series::{QueryId, Role, Window},
     store::{Measured, Statement, Store, StoreError, Stored, StoredGap},
 };
+use crate::ident::TableName;
 
 /// In the name of what is measured of a statement.
 pub(super) const STATEMENT: &str = "statement ";
@@ -187,6 +188,19 @@ impl Spell {
     pub fn wal_per_row(&self) -> Option<f64> {
         let bytes = self.wal_bytes?;
         (self.rows > 0 && bytes > 0).then(|| bytes as f64 / self.rows as f64)
+    }
+}
+
+impl IndexUse {
+    /// Returns what has the server do without an index of the column, for people to run before they
+    /// drop it; `None` where the server has no such thing, or the index is needed.
+    pub fn trial(&self, table: &TableName) -> Option<String> {
+        let of_mariadb = self.rows_read.is_some() && self.has_column;
+        (of_mariadb && !self.is_unique && !self.is_ignored).then(|| {
+            let quoted = |name: &str| format!("`{}`", name.replace('`', "``"));
+            let (table, index) = (quoted(table.name.as_str()), quoted(&self.name));
+            format!("ALTER TABLE {table} ALTER INDEX {index} IGNORED")
+        })
     }
 }
 

@@ -195,7 +195,7 @@ fn the_other_engines_say_why_not() {
     ----- stderr -----
     error: SQLite runs inside of the application and keeps no statistics that another program could read
       --> --database-url
-    help: let the application time its statements, with Diesel's `Instrumentation`
+    help: let the application measure its statements (docs/watch.md), and use --from
     ");
 }
 
@@ -275,6 +275,7 @@ fn mariadb_from_the_doctor_to_the_verdict() {
         "rows examined/call",
         "index users_locale, on the column",
         "2.00 entries of indexes were written with each of 1 rows",
+        "let the server do without it: ALTER TABLE `users` ALTER INDEX `users_locale` IGNORED",
     ] {
         assert!(report.stdout.contains(part), "{part}: {}", report.stdout);
     }

@@ -10,6 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use newcol_core::db::{DatabaseUrl, OpenOptions, Session};
 use newcol_testkit::{Want, project::Project};
 use rustix::{
     process::{Pid, Signal, kill_process},
@@ -236,13 +237,18 @@ fn prometheus_is_answered_while_the_database_comes_and_goes() {
     // It may have been away between two snapshots only; then it is up all the time.
     world.reconnect();
     scraped(&address, "newcol_up", 1.0);
-    let name = world.app.value("SELECT quote_ident(current_database())").unwrap().unwrap();
-    let allow = |is: bool| format!("ALTER DATABASE {name} ALLOW_CONNECTIONS {is}");
-    world.run(&[&allow(false)]);
+    // Not to be said from within.
+    let name = world.app.value("SELECT current_database()").unwrap().unwrap();
+    let outside = DatabaseUrl::parse(&world.db.url().replace(&name, "postgres")).unwrap();
+    let mut outside = Session::open(&outside, &OpenOptions::write()).unwrap();
+    let mut allow = |is: bool| {
+        outside.batch(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS {is}")).unwrap();
+    };
+    allow(false);
     let down = scraped(&address, "newcol_up", 0.0);
     assert!(down.iter().any(|sample| sample.name == "newcol_query_calls_total"));
     until(&errors, "warning: no snapshot");
-    world.run(&[&allow(true)]);
+    allow(true);
     scraped(&address, "newcol_up", 1.0);
     until(&errors, "the database answers again");
     running.signal(Signal::INT);

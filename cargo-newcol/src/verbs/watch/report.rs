@@ -144,11 +144,16 @@ pub(super) fn run(out: &mut Output, project: &Project, of: &Column) -> Result<Ex
         ));
         return Ok(Exit::Nothing);
     };
+    let table = &column.table;
     let column = column.to_string();
     if out.is_json() {
         json(out, &column, &report, &alerts);
     } else {
         human(out, &column, &report);
+        let trials = report.indexes.iter().filter_map(|index| index.trial(table));
+        for trial in trials {
+            out.say(&format!("  before it is dropped, let the server do without it: {trial}"));
+        }
         for alert in &alerts {
             out.label(Level::Warning, "alert", &alert.to_string());
         }
