@@ -4,6 +4,7 @@
 //! Reads statistics that the server keeps anyway; never resets, never creates anything.
 
 pub mod assess;
+pub mod attribution;
 pub mod benefit;
 pub mod collect;
 pub mod cost;
@@ -11,10 +12,13 @@ pub mod doctor;
 pub mod effect;
 pub mod gate;
 pub mod identity;
+pub mod index;
 pub mod involve;
 pub mod moments;
 #[cfg(feature = "report")]
 pub mod page;
+pub mod plans;
+pub mod replicas;
 pub mod report;
 pub mod series;
 pub mod session;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{
     identity::{Identity, Taken},
+    index::{Index, holds},
     involve::{Catalog, Named, View},
     moments::Cumulative,
     series::QueryId,
@@ -66,6 +67,8 @@ pub struct Snapshot {
     pub catalog: Option<Catalog>,
     /// Counters of table, indexes and server, and sizes.
     pub measures: Vec<Measure>,
+    /// The column's indexes.
+    pub indexes: Vec<Index>,
 }
 
 /// What more a snapshot has to hold.
@@ -113,14 +116,28 @@ impl Reading<'_> {
             statements = Some(all);
         }
         let mut measures = Vec::new();
+        let mut indexes = Vec::new();
         if let Some(table) = &identity.table {
+            if let Some(attribute) = identity.column {
+                indexes = self.column_indexes(table, attribute)?;
+            }
             self.table(table, &mut measures)?;
             self.indexes(table, identity.column, &mut measures)?;
             self.values(table, column, &mut measures)?;
             self.sizes(table, &mut measures)?;
         }
         self.log(&mut measures)?;
-        Ok(Snapshot { identity, taken, sight, statements, hidden, texts, catalog, measures })
+        Ok(Snapshot {
+            identity,
+            taken,
+            sight,
+            statements,
+            hidden,
+            texts,
+            catalog,
+            measures,
+            indexes,
+        })
     }
 
     fn identity(
@@ -427,11 +444,12 @@ impl Reading<'_> {
             "SELECT c.relname, s.idx_scan, s.idx_tup_read, \
              io.idx_blks_hit + io.idx_blks_read, i.indisvalid::int, i.indisready::int, \
              i.indisunique::int, i.indisprimary::int, \
-             ({column} <> 0 AND {column} = ANY (i.indkey::int2[]))::int, c.relpages \
+             {}::int, c.relpages \
              FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid \
              LEFT JOIN pg_catalog.pg_stat_user_indexes s ON s.indexrelid = i.indexrelid \
              LEFT JOIN pg_catalog.pg_statio_user_indexes io ON io.indexrelid = i.indexrelid \
              WHERE i.indrelid IN ({}) ORDER BY c.relname",
+            holds("i", oid, column),
             parts(oid)
         ))?;
         for row in rows {
@@ -517,7 +535,7 @@ impl Reading<'_> {
 }
 
 /// Returns a query for the table and its partitions and heirs; asking takes no lock on them.
-fn parts(oid: &str) -> String {
+pub(super) fn parts(oid: &str) -> String {
     format!(
         "WITH RECURSIVE part AS (SELECT {oid}::oid AS oid UNION SELECT i.inhrelid \
          FROM part p JOIN pg_catalog.pg_inherits i ON i.inhparent = p.oid) SELECT oid FROM part"

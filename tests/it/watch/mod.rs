@@ -2,11 +2,13 @@
 //! are of the whole server.
 
 mod cli;
+mod day;
 mod faults;
 mod files;
 mod harmless;
 mod involvement;
 mod lineage;
+mod plans;
 mod verdict;
 
 use std::time::Duration;
@@ -20,7 +22,7 @@ use newcol_core::{
         store::{Statement, Store, path},
     },
 };
-use newcol_testkit::{ScratchDb, Want};
+use newcol_testkit::{ScratchDb, Want, wait::wait_until};
 use tempfile::TempDir;
 
 const USERS: &[&str] = &[
@@ -65,6 +67,20 @@ impl World {
     /// Opens the application's session again, after its server has died.
     fn reconnect(&mut self) {
         self.app = Session::open(&self.url(), &OpenOptions::write()).unwrap();
+    }
+
+    /// Waits until the server has counted all that the application did; takes a table `ticks`.
+    ///
+    /// A session that ends hands over what it has, in the order in which it did it.
+    fn settle(&mut self) {
+        self.run(&["UPDATE ticks SET n = n + 1"]);
+        self.reconnect();
+        let is_counted = "SELECT n_tup_upd = n FROM ticks, pg_stat_user_tables, \
+            pg_stat_clear_snapshot() WHERE relname = 'ticks'";
+        wait_until("count of what was done", Duration::from_secs(10), || {
+            self.app.query_bool(is_counted).unwrap()
+        })
+        .unwrap();
     }
 
     fn run(&mut self, statements: &[&str]) {

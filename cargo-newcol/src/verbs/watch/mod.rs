@@ -13,7 +13,7 @@ use newcol_core::{
     db::{Access, DatabaseUrl, OpenOptions},
     ident::ColumnPath,
     watch::{
-        collect::{Purpose, WatchError},
+        collect::WatchError,
         store::{self, StoreError},
     },
 };
@@ -35,6 +35,7 @@ use crate::{
     cargo newcol watch doctor users.locale --database-url postgres://db/app\n  \
     cargo newcol watch baseline users.locale --database-url postgres://db/app\n  \
     cargo newcol watch snap users.locale --database-url postgres://db/app\n  \
+    cargo newcol watch snap users.locale --database-url postgres://db/app --replica-url postgres://db2/app\n  \
     cargo newcol watch report users.locale\n  \
     cargo newcol watch verdict users.locale --fail-on regression --html watch.html")]
 pub(crate) struct WatchArgs {
@@ -50,7 +51,10 @@ enum WatchVerb {
     /// statements cost without it.
     Baseline(Asked),
     /// Take a snapshot: what happened since the last one; every minute to every hour, from cron
-    Snap(Asked),
+    ///
+    /// Also plans up to ten statements a minute that look for the column, without executing them, to
+    /// see which of them use its index.
+    Snap(take::SnapArgs),
     /// Show each statement before and after the column, the table, its indexes, and the watch's own
     /// cost
     ///
@@ -86,8 +90,8 @@ struct Asked {
 pub(crate) fn run(ctx: &Context, out: &mut Output, args: &WatchArgs) -> Result<Exit, CliError> {
     let project = ctx.project(out, Intent::Read)?;
     match &args.verb {
-        WatchVerb::Baseline(asked) => take::run(ctx, out, &project, asked, Purpose::Baseline),
-        WatchVerb::Snap(asked) => take::run(ctx, out, &project, asked, Purpose::Snap),
+        WatchVerb::Baseline(asked) => take::baseline(ctx, out, &project, asked),
+        WatchVerb::Snap(args) => take::snap(ctx, out, &project, args),
         WatchVerb::Report(of) => report::run(out, &project, of),
         WatchVerb::Verdict(args) => verdict::run(ctx, out, &project, args),
         WatchVerb::Doctor(asked) => doctor::run(ctx, out, &project, asked),

@@ -1,7 +1,9 @@
 //! `watch report`.
 
 use newcol_core::watch::{
+    attribution::{Attributed, Attribution},
     involve::role_name,
+    plans::Use,
     report::{IndexUse, Line, Report, Spell, TableUse},
     series::Role,
     store::Store,
@@ -36,6 +38,20 @@ struct StatementJson<'a> {
     before_is_history: bool,
     after: Option<SpellJson>,
     text: Option<&'a str>,
+    plan: Option<PlanJson<'a>>,
+}
+
+/// What a statement's plan says of the column's index.
+#[derive(Debug, Serialize)]
+struct PlanJson<'a> {
+    index: &'a str,
+    /// `always`, `sometimes` (with some values) or `never`; null where there is no plan.
+    uses_index: Option<&'static str>,
+    /// Why there is no plan.
+    refused: Option<&'a str>,
+    calls: u64,
+    scans_from: f64,
+    scans_to: f64,
 }
 
 #[derive(Debug, Clone, Copy, Serialize)]
@@ -78,6 +94,19 @@ struct IndexJson<'a> {
     unique: bool,
     bytes: Option<f64>,
     scans: Option<f64>,
+    /// Scans of statements whose plan names it; null of indexes that are not judged.
+    attributed: Option<u64>,
+    /// Looks of the planner at its ends, at most.
+    planner: Option<u64>,
+    /// Which share of the scans is explained so.
+    explained: Option<f64>,
+    replicas: Vec<ReplicaJson<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct ReplicaJson<'a> {
+    replica: &'a str,
+    scans: Option<u64>,
 }
 
 #[derive(Debug, Serialize)]
@@ -128,6 +157,7 @@ fn json(out: &mut Output, column: &str, report: &Report) {
                 before_is_history: line.is_history,
                 after: line.after.as_ref().map(SpellJson::of),
                 text: line.text.as_deref(),
+                plan: plan_json(report, line),
             },
         );
     }
@@ -146,7 +176,7 @@ fn json(out: &mut Output, column: &str, report: &Report) {
             hidden: report.hidden,
             hot_share_before: report.table.0.hot_share(),
             hot_share_after: report.table.1.hot_share(),
-            indexes: report.indexes.iter().map(IndexJson::of).collect(),
+            indexes: report.indexes.iter().map(|index| IndexJson::of(report, index)).collect(),
             gaps: report
                 .gaps
                 .iter()
@@ -164,9 +194,34 @@ fn json(out: &mut Output, column: &str, report: &Report) {
     );
 }
 
+fn plan_json<'a>(report: &'a Report, line: &Line) -> Option<PlanJson<'a>> {
+    let (index, _) = report.used.as_ref()?;
+    let Attributed { calls, used, scans, .. } = report.attributed(line.id)?;
+    Some(PlanJson {
+        index,
+        uses_index: used.as_ref().ok().map(|used| match used {
+            Use::Always { .. } => "always",
+            Use::Sometimes => "sometimes",
+            Use::Never => "never",
+        }),
+        refused: used.as_ref().err().map(String::as_str),
+        calls: *calls,
+        scans_from: scans.0,
+        scans_to: scans.1,
+    })
+}
+
+/// Returns who used an index, if it is the one that is judged.
+fn use_of<'a>(report: &'a Report, index: &IndexUse) -> Option<&'a Attribution> {
+    report.used.as_ref().filter(|(name, _)| *name == index.name).map(|(_, used)| used)
+}
+
 impl<'a> IndexJson<'a> {
-    fn of(index: &'a IndexUse) -> Self {
-        let IndexUse { name, has_column, is_valid, is_unique, bytes, scans } = index;
+    fn of(report: &'a Report, index: &'a IndexUse) -> Self {
+        let IndexUse { name, has_column, leads: _, is_valid, is_unique, bytes, scans } = index;
+        let used = use_of(report, index);
+        let replica =
+            |(replica, scans): &'a (String, Option<u64>)| ReplicaJson { replica, scans: *scans };
         Self {
             name,
             has_column: *has_column,
@@ -174,6 +229,12 @@ impl<'a> IndexJson<'a> {
             unique: *is_unique,
             bytes: *bytes,
             scans: *scans,
+            attributed: used.map(|used| used.usage.executed),
+            planner: used.map(|used| used.usage.planned),
+            explained: used.map(|used| used.usage.explained()),
+            replicas: used
+                .map(|used| used.replicas.iter().map(replica).collect())
+                .unwrap_or_default(),
         }
     }
 }
@@ -214,7 +275,7 @@ fn human(out: &mut Output, column: &str, report: &Report) {
         out.say("  there are no statistics of statements; `cargo newcol watch doctor` says why");
     }
     for line in report.lines.iter().take(LINES) {
-        statement(out, line);
+        statement(out, report, line);
     }
     out.say("");
     if let Some(more) = report.lines.len().checked_sub(LINES + 1) {
@@ -227,6 +288,9 @@ fn human(out: &mut Output, column: &str, report: &Report) {
     table(out, &report.table);
     for index in &report.indexes {
         out.say(&format!("  index {}", described(index)));
+        if let Some(used) = use_of(report, index) {
+            attributed(out, used);
+        }
     }
     for gap in &report.gaps {
         let of = gap.statement.map(|id| format!("statement {id}: ")).unwrap_or_default();
@@ -244,7 +308,7 @@ fn human(out: &mut Output, column: &str, report: &Report) {
     ));
 }
 
-fn statement(out: &mut Output, line: &Line) {
+fn statement(out: &mut Output, report: &Report, line: &Line) {
     let text = line.text.as_deref().unwrap_or("(its text is not known)");
     let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
     let shown: String = match words.char_indices().nth(SHOWN) {
@@ -266,6 +330,15 @@ fn statement(out: &mut Output, line: &Line) {
             let writes = line.uses.contains(&Role::Writes);
             out.say(&format!("    {label:<14} {}", figures(spell, writes)));
         }
+    }
+    if let (Some((index, _)), Some(of)) = (&report.used, report.attributed(line.id)) {
+        let said = match &of.used {
+            Ok(Use::Always { .. }) => format!("uses {index}, {} calls", of.calls),
+            Ok(Use::Sometimes) => format!("uses {index} with some values, {} calls", of.calls),
+            Ok(Use::Never) => format!("does not use {index}"),
+            Err(why) => format!("not known: {why}"),
+        };
+        out.say(&format!("    {:<14} {said}", "plan"));
     }
 }
 
@@ -309,6 +382,26 @@ fn described(index: &IndexUse) -> String {
     });
     parts.extend(index.scans.map(|scans| format!("{scans:.0} scans since")));
     parts.join(", ")
+}
+
+/// Says who scanned the index.
+fn attributed(out: &mut Output, used: &Attribution) {
+    let usage = &used.usage;
+    let planner = match usage.planned {
+        0 => String::new(),
+        looks => format!(" and {looks} looks of the planner"),
+    };
+    let share = (usage.explained() * 100.0).floor();
+    out.say(&format!(
+        "    {} scans are of statements above{planner}: {share:.0} % of {} counted are explained",
+        usage.executed, usage.counted
+    ));
+    for (replica, scans) in &used.replicas {
+        out.say(&match scans {
+            Some(scans) => format!("    {replica}: {scans} scans"),
+            None => format!("    {replica}: could not be asked"),
+        });
+    }
 }
 
 /// Returns a time in seconds since the epoch as people write it, in UTC.

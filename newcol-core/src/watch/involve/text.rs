@@ -17,7 +17,7 @@ use crate::{
 const LONGEST: usize = 100_000;
 
 /// Returns the tokens of one statement, without comments and white space.
-pub(super) fn tokens(text: &str) -> Option<Vec<Placed>> {
+pub(in crate::watch) fn tokens(text: &str) -> Option<Vec<Placed>> {
     if text.len() > LONGEST {
         return None;
     }
@@ -29,7 +29,7 @@ pub(super) fn tokens(text: &str) -> Option<Vec<Placed>> {
 }
 
 /// Reads tokens as one statement.
-pub(super) fn parse(tokens: &[Placed]) -> Option<Statement> {
+pub(in crate::watch) fn parse(tokens: &[Placed]) -> Option<Statement> {
     if is_too_deep(tokens.iter().map(|placed| &placed.token)) {
         return None;
     }

@@ -5,6 +5,7 @@ mod bins;
 use std::collections::{BTreeMap, BTreeSet};
 
 use self::bins::Bins;
+pub use super::{attribution::ScanPoint, report::TablePoint};
 use super::{
     benefit::{Balance, can_gain, may_pay},
     effect::{Comparison, Effect, Finding, Signal, Split},
@@ -44,28 +45,6 @@ pub struct Watched<'a> {
     pub scans: &'a [ScanPoint],
     /// What the index saves and costs.
     pub balance: Option<&'a Balance>,
-}
-
-/// The table between two snapshots.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct TablePoint {
-    /// Seconds since the epoch.
-    pub at: f64,
-    /// Share of updates that stayed on their page; no number without updates.
-    pub hot: f64,
-    /// Dead rows.
-    pub dead: f64,
-}
-
-/// Scans of the index between two snapshots, for an hour.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct ScanPoint {
-    /// Seconds since the epoch.
-    pub at: f64,
-    /// As the server counted.
-    pub counted: f64,
-    /// As statements explain.
-    pub attributed: f64,
 }
 
 /// How many statements a chart can show and still be read.
