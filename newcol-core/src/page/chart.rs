@@ -138,7 +138,11 @@ impl Chart {
                     }
                     div.x aria-hidden="true" {
                         @for moment in time_ticks(frame.from, frame.to) {
-                            span style={ "left:" (cut(frame.x(moment))) "%" } { (tick(moment, span)) }
+                            // Its own place of its width: at either end it stays within.
+                            @let at = cut(frame.x(moment));
+                            span style={ "left:" (at) "%;transform:translateX(-" (at) "%)" } {
+                                (tick(moment, span))
+                            }
                         }
                     }
                 }

@@ -101,6 +101,7 @@ fn sample() -> Report {
         column: "users.plan_id",
         origin: "db.example, 2026-09-21 14:13 UTC",
         judgement: &judgement,
+        beside: None,
         comparisons: &comparisons,
         series: &ours,
         controls: &controls,

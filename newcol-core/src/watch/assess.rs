@@ -161,22 +161,25 @@ fn weigh(
         return None;
     }
     let is_user = |id: QueryId| used.statements.iter().any(|one| one.id == id && one.is_user());
-    let since = |all: &[Series]| -> Vec<Series> {
+    // What became faster without the index is not saved by it; and who is not asked about does not
+    // make chance look larger.
+    let is_weighed = |id: QueryId, role: Role| may_pay(role) || (can_gain(role) && is_user(id));
+    let since = |all: &mut dyn Iterator<Item = &Series>| -> Vec<Series> {
         let with_column = |one: &Series| {
             let windows = one.windows.iter().filter(|window| window.from >= present_since - 1e-3);
             Series { windows: windows.cloned().collect(), ..one.clone() }
         };
-        all.iter().map(with_column).collect()
+        all.map(with_column).collect()
     };
     let split = used.absent_until.map(|before| Split { before, after: used.since });
     let compared = split.and_then(|split| {
-        let (series, controls) = (since(series), since(controls));
+        let series = since(&mut series.iter().filter(|one| is_weighed(one.id, one.role)));
+        let controls = since(&mut controls.iter());
         let seed = split.after.to_bits();
         compare(&series, &controls, split, Signal::Time, &Thresholds::default(), seed).ok()
     });
     let mut compared = compared.or_else(|| times.cloned())?;
-    // What became faster without the index is not saved by it.
-    compared.queries.retain(|query| !can_gain(query.role) || is_user(query.id));
+    compared.queries.retain(|query| is_weighed(query.id, query.role));
     let users = compared.queries.iter().map(|query| query.id).filter(|id| is_user(*id)).collect();
     Some(Weighed { balance: balance(&compared, hours), users })
 }

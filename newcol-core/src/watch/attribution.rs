@@ -254,11 +254,16 @@ fn replicas(
 ) -> Result<(), StoreError> {
     let mut said: BTreeMap<(i64, String), Option<u64>> = BTreeMap::new();
     let mut names = BTreeSet::new();
-    for one in store.replicas()? {
+    let all = store.replicas()?;
+    let newest = all.last().map(|one| one.snapshot);
+    for one in all {
+        // A name that never answered and is not passed any more was misspelt.
+        if one.scans.is_ok() || Some(one.snapshot) == newest {
+            names.insert(one.replica.clone());
+        }
         let scans = one.scans.ok().and_then(|scans| {
             scans.into_iter().find(|(name, _)| name == index).map(|(_, scans)| scans)
         });
-        names.insert(one.replica.clone());
         said.insert((one.snapshot, one.replica), scans);
     }
     let at = |snapshot: i64, name: &str| said.get(&(snapshot, name.to_owned())).copied().flatten();

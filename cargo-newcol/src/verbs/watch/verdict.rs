@@ -310,6 +310,7 @@ fn page(ctx: &Context, column: &str, assessment: &Assessment) -> String {
         column,
         origin: &origin,
         judgement: &assessment.judgement,
+        beside: assessment.beside.as_ref(),
         comparisons: &assessment.comparisons,
         series: &assessment.series,
         controls: &assessment.controls,

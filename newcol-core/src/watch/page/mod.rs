@@ -27,6 +27,8 @@ pub struct Watched<'a> {
     pub origin: &'a str,
     /// The verdict.
     pub judgement: &'a Judgement,
+    /// The word on the index, where the verdict is one on statements.
+    pub beside: Option<&'a Verdict>,
     /// Comparisons, the one of times first.
     pub comparisons: &'a [Comparison],
     /// Statements of the column's table.
@@ -99,6 +101,11 @@ impl Watched<'_> {
     /// Five sentences for a reader who reads nothing else.
     fn sentences(&self) -> Vec<String> {
         let mut said = vec![self.judged()];
+        said.extend(self.beside.map(|beside| format!("The index, for itself: {beside}.")));
+        let dropped = self.beside.unwrap_or(&self.judgement.verdict);
+        if let Verdict::Drop { statements: [drop, build], .. } = dropped {
+            said.push(format!("To drop it: {drop}. To have it back: {build}."));
+        }
         let Some(times) = self.times() else {
             said.push("No times could be compared yet.".into());
             return said;
