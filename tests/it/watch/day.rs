@@ -2,17 +2,15 @@
 //! whatever else a seed has planted. The verdict names what was planted, and nothing else.
 //!
 //! Counters, plans and times are real. The day is told to the file only: its snapshots are taken one
-//! after the other and written half an hour apart. `NEWCOL_DAYS` says how many seeds.
+//! after the other and written half an hour apart. `NEWCOL_DAYS` says how many seeds; ten take longer
+//! than nextest allows a test: `NEWCOL_DAYS=10 cargo test -p newcol-tests --test it watch::day`.
 
-use std::{collections::BTreeSet, fmt::Write as _};
+use std::collections::BTreeSet;
 
-use newcol_core::{
-    db::{DatabaseUrl, OpenOptions, Session},
-    watch::{
-        assess::{Assessment, Said, assess_with},
-        collect::Purpose,
-        verdict::Verdict,
-    },
+use newcol_core::watch::{
+    assess::{Assessment, Said, assess_with},
+    collect::Purpose,
+    verdict::Verdict,
 };
 use newcol_testkit::Want;
 
@@ -59,7 +57,7 @@ struct Planted {
 }
 
 impl Planted {
-    /// The first seed plants all, the second nothing.
+    /// The first seed plants all and an index for nobody, the second nothing and an index that pays.
     fn of(seed: u64) -> Self {
         let mut chance = Chance::of(seed);
         let mut some = || match seed {
@@ -67,7 +65,12 @@ impl Planted {
             1 => false,
             _ => chance.below(2) == 0,
         };
-        Self { flip: some(), wide: some(), strewn: some(), is_used: seed != 0 && some() }
+        Self {
+            flip: some(),
+            wide: some(),
+            strewn: some(),
+            is_used: seed == 1 || (seed != 0 && some()),
+        }
     }
 
     /// Windows with the column and without its index: whoever looks for it takes them as its time before.
@@ -77,9 +80,12 @@ impl Planted {
 
     fn named(self) -> BTreeSet<&'static str> {
         let all = [
-            (self.flip, "SELECT id, name, locale FROM users WHERE email = $1"),
-            (self.wide, "SELECT id, upper(note), locale FROM users WHERE id BETWEEN $1 AND $2"),
-            (self.strewn, "SELECT id, name, locale FROM users WHERE team = $1"),
+            (self.flip, "SELECT id, md5(repeat(name, $1)), locale FROM users WHERE email = $2"),
+            (
+                self.wide,
+                "SELECT upper(repeat(left(note, $1), $2)), locale FROM users WHERE id BETWEEN $3 AND $4",
+            ),
+            (self.strewn, "SELECT md5(repeat(name, $1)), locale FROM users WHERE team = $2"),
         ];
         all.into_iter().filter_map(|(is_planted, text)| is_planted.then_some(text)).collect()
     }
@@ -92,30 +98,36 @@ type Statement = Box<dyn Fn(&mut Chance) -> String>;
 fn release(has_column: bool, is_used: bool) -> Vec<Statement> {
     let column = if has_column { ", locale" } else { "" };
     let user = |chance: &mut Chance| chance.below(USERS) + 1;
+    // Work that a value more in each row adds little to: what the column itself costs is not planted. And
+    // enough of it for a machine that does other things as well to be chance, not all there is.
     let mut all: Vec<Statement> = vec![
         Box::new(move |chance| {
             format!(
-                "SELECT id, name{column} FROM users WHERE email = 'u{}@example.com'",
+                "SELECT id, md5(repeat(name, 4000)){column} FROM users WHERE email = 'u{}@example.com'",
                 user(chance)
             )
         }),
         Box::new(move |chance| {
             let from = USERS + chance.below(900);
-            format!(
-                "SELECT id, upper(note){column} FROM users WHERE id BETWEEN {from} AND {}",
-                from + 20
-            )
+            let list = format!("SELECT upper(repeat(left(note, 40), 100)){column} FROM users");
+            format!("{list} WHERE id BETWEEN {from} AND {}", from + 20)
         }),
         Box::new(move |chance| {
-            format!("SELECT id, name{column} FROM users WHERE team = {}", chance.below(220))
+            let team = chance.below(220);
+            format!("SELECT md5(repeat(name, 200)){column} FROM users WHERE team = {team}")
         }),
         // Nothing happens to these.
         Box::new(move |chance| {
-            format!("SELECT name, email{column} FROM users WHERE id = {}", user(chance))
+            format!(
+                "SELECT email, md5(repeat(name, 4000)){column} FROM users WHERE id = {}",
+                user(chance)
+            )
         }),
         Box::new(move |chance| {
             let from = chance.below(USERS - 20);
-            format!("SELECT id, visits{column} FROM users WHERE id >= {from} ORDER BY id LIMIT 10")
+            format!(
+                "SELECT id, md5(repeat(name, 2000)){column} FROM users WHERE id >= {from} ORDER BY id LIMIT 2"
+            )
         }),
         Box::new(move |chance| {
             format!("UPDATE users SET visits = visits + 1 WHERE id = {}", user(chance))
@@ -123,17 +135,20 @@ fn release(has_column: bool, is_used: bool) -> Vec<Statement> {
     ];
     if has_column && is_used {
         all.push(Box::new(|chance| {
-            format!("SELECT name FROM users WHERE locale = 'l{}'", chance.below(VALUES))
+            format!(
+                "SELECT md5(repeat(name, 400)) FROM users WHERE locale = 'l{}'",
+                chance.below(VALUES)
+            )
         }));
     }
     for table in 0..OTHERS {
         let row = |chance: &mut Chance| chance.below(1000) + 1;
         for (begin, end) in [
-            ("SELECT b FROM other_{} WHERE a = ", ""),
-            ("SELECT sum(c) FROM other_{} WHERE a < 60 + ", ""),
-            ("SELECT a, b FROM other_{} WHERE a > ", " ORDER BY a LIMIT 5"),
-            ("SELECT a, c FROM other_{} WHERE a <= ", " ORDER BY a DESC LIMIT 9"),
-            ("SELECT max(c) FROM other_{} WHERE a = ", ""),
+            ("SELECT md5(repeat(b, 4000)) FROM other_{} WHERE a = ", ""),
+            ("SELECT max(md5(repeat(b, 90))) FROM other_{} WHERE a % 10 = 1 AND c < ", ""),
+            ("SELECT md5(repeat(b, 900)) FROM other_{} WHERE a > ", " ORDER BY a LIMIT 5"),
+            ("SELECT md5(repeat(b, 900)) FROM other_{} WHERE a <= ", " ORDER BY a DESC LIMIT 6"),
+            ("SELECT max(md5(repeat(b, 9000))) FROM other_{} WHERE a = ", ""),
             ("UPDATE other_{} SET c = c + 1 WHERE a = ", ""),
         ] {
             let begin = begin.replace("{}", &table.to_string());
@@ -178,7 +193,7 @@ impl Day {
             day.world.run(&[&fill, "VACUUM users"]);
         }
         let widen =
-            format!("UPDATE users SET note = repeat(md5(id::text), 50) WHERE id >= {USERS}");
+            format!("UPDATE users SET note = repeat(md5(id::text), 40) WHERE id >= {USERS}");
         for (is_planted, sql) in [
             (flip, "DROP INDEX users_email"),
             (wide, &widen),
@@ -204,50 +219,26 @@ impl Day {
     fn live(&mut self, windows: u32, release: &[Statement]) {
         for _ in 0..windows {
             let mut calls: Vec<usize> = (0..release.len())
-                .flat_map(|at| vec![at; 16 + usize::try_from(self.chance.below(5)).unwrap()])
+                .flat_map(|at| vec![at; 20 + usize::try_from(self.chance.below(9)).unwrap()])
                 .collect();
             for at in (1..calls.len()).rev() {
                 let other = self.chance.below(at as u64 + 1);
                 calls.swap(at, usize::try_from(other).unwrap());
             }
-            for at in calls {
-                let sql = release[at](&mut self.chance);
-                self.world.run(&[&sql]);
+            // Several at once: the way to the server is no part of what is measured.
+            for some in calls.chunks(20) {
+                let all: Vec<String> =
+                    some.iter().map(|at| release[*at](&mut self.chance)).collect();
+                self.world.app.batch(&all.join("; ")).unwrap();
             }
             self.world.take(Purpose::Snap);
         }
     }
 
-    /// Writes the times of a day into the file; those since the index `slow` times as far apart.
+    /// Spreads the day in the file; the time since the index `slow` times as far.
     fn spread(&self, slow: f64) {
         let with_index = BEFORE + self.planted.without_index() + 3;
-        let url = DatabaseUrl::parse(self.world.file().as_str()).unwrap();
-        let mut file = Session::open(&url, &OpenOptions::write()).unwrap();
-        let mut sql = String::from(
-            "BEGIN; CREATE TEMP TABLE at AS SELECT id, server AS was, \
-            (SELECT min(server) FROM snapshot) AS start FROM snapshot;",
-        );
-        let at = format!(
-            "start + {STEP} * (min(id, {with_index}) + {slow} * max(id - {with_index}, 0))"
-        );
-        write!(
-            sql,
-            "UPDATE snapshot SET server = (SELECT {at} FROM at WHERE at.id = snapshot.id);
-             UPDATE snapshot SET local = server;
-             UPDATE window SET begun = (SELECT server FROM snapshot WHERE id = window.snapshot - 1),
-                 ended = (SELECT server FROM snapshot WHERE id = window.snapshot);"
-        )
-        .unwrap();
-        for table in ["plan", "plan_use"] {
-            write!(
-                sql,
-                "UPDATE {table} SET at = (SELECT {at} + 1 FROM at WHERE was <= {table}.at \
-                 ORDER BY id DESC LIMIT 1) + ({table}.at % 1);"
-            )
-            .unwrap();
-        }
-        sql.push_str("COMMIT");
-        file.batch(&sql).unwrap();
+        self.world.spread(STEP, (with_index, slow));
     }
 
     fn assess(&self) -> Assessment {
@@ -270,17 +261,24 @@ fn named(assessment: &Assessment) -> BTreeSet<&str> {
 fn a_day_is_told_as_it_was() {
     #[expect(clippy::disallowed_methods, reason = "how many days to live through")]
     let days = std::env::var("NEWCOL_DAYS").ok().and_then(|days| days.parse().ok()).unwrap_or(2);
+    let mut wrong = Vec::new();
     for seed in 0..days {
         let day = Day::of(seed);
         day.spread(1.0);
         let assessment = day.assess();
         let verdict = &assessment.judgement.verdict;
         println!("{seed} {:?}: {}", day.planted, assessment.judgement);
-        assert_eq!(named(&assessment), day.planted.named(), "{seed}");
+        if named(&assessment) != day.planted.named() {
+            wrong.push((seed, assessment.judgement.to_string()));
+        }
         let index = assessment.beside.as_ref().unwrap_or(verdict).to_string();
         println!("  index: {index}");
         if day.planted.is_used {
-            assert!(index.starts_with("KEEP: it saves "), "{seed}: {index}");
+            // So busy may the machine be that it cannot be told; another word would be wrong.
+            let is_kept = index.starts_with("KEEP: it saves ");
+            let is_close =
+                index.starts_with("WAIT: it saves ") && index.contains("too close to tell");
+            assert!(is_kept || (is_close && seed != 1), "{seed}: {index}");
             continue;
         }
         let early =
@@ -294,4 +292,5 @@ fn a_day_is_told_as_it_was() {
         assert_eq!(statements[0], "DROP INDEX CONCURRENTLY public.users_locale", "{seed}");
         println!("  index: {index}");
     }
+    assert!(wrong.is_empty(), "of {days} days: {wrong:#?}");
 }

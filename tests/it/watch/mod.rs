@@ -6,6 +6,7 @@ mod day;
 mod faults;
 mod files;
 mod harmless;
+mod indexes;
 mod involvement;
 mod lineage;
 mod plans;
@@ -91,6 +92,33 @@ impl World {
 
     fn file(&self) -> Utf8PathBuf {
         path(&Utf8PathBuf::from(self.files.path().to_str().unwrap()), &self.column)
+    }
+
+    /// Writes into the file that its snapshots were taken `step` seconds apart, those after snapshot
+    /// `late` so many times as far. What they counted stays.
+    fn spread(&self, step: f64, (late, times): (u32, f64)) {
+        let mut file = Session::open(
+            &DatabaseUrl::parse(self.file().as_str()).unwrap(),
+            &OpenOptions::write(),
+        )
+        .unwrap();
+        let at = format!("start + {step} * (min(id, {late}) + {times} * max(id - {late}, 0))");
+        let mut sql = format!(
+            "BEGIN; CREATE TEMP TABLE at AS SELECT id, server AS was, \
+             (SELECT min(server) FROM snapshot) AS start FROM snapshot; \
+             UPDATE snapshot SET server = (SELECT {at} FROM at WHERE at.id = snapshot.id); \
+             UPDATE snapshot SET local = server; \
+             UPDATE window SET begun = (SELECT server FROM snapshot WHERE id = window.snapshot - 1), \
+             ended = (SELECT server FROM snapshot WHERE id = window.snapshot); "
+        );
+        for table in ["plan", "plan_use"] {
+            // Just after the snapshot that made them due.
+            sql += &format!(
+                "UPDATE {table} SET at = (SELECT {at} + 1 FROM at WHERE was <= {table}.at \
+                 ORDER BY id DESC LIMIT 1) + ({table}.at % 1); "
+            );
+        }
+        file.batch(&(sql + "COMMIT")).unwrap();
     }
 
     fn store(&self) -> Store {

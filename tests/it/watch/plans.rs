@@ -2,17 +2,20 @@
 
 use std::collections::BTreeMap;
 
-use newcol_core::watch::{
-    attribution::Attribution,
-    collect::Purpose,
-    plans::{Explain, Use},
-    report::Report,
+use newcol_core::{
+    db::{DatabaseUrl, OpenOptions, Session},
+    watch::{
+        attribution::Attribution,
+        collect::Purpose,
+        plans::{Explain, Use},
+        report::Report,
+    },
 };
 
 use super::{ADD, World};
 
 /// Enough rows for an index to pay, and as many values.
-const MANY: &[&str] = &[
+pub(super) const MANY: &[&str] = &[
     "CREATE EXTENSION pg_stat_statements",
     "CREATE TABLE users (id integer PRIMARY KEY, name text, age integer)",
     "CREATE TABLE words (id integer PRIMARY KEY, word text)",
@@ -25,10 +28,12 @@ const MANY: &[&str] = &[
 ];
 
 /// A table with the column and its index, watched from before both.
-fn indexed(major: u32) -> World {
+pub(super) fn indexed(major: u32) -> World {
     let mut world = World::with(newcol_testkit::Want::postgres().version(major).private(), MANY);
     world.settings.plans_a_minute = 100;
     world.take(Purpose::Baseline);
+    world.take(Purpose::Snap);
+    world.take(Purpose::Snap);
     world.run(&[ADD, "UPDATE users SET locale = 'w' || (id % 5000)", "VACUUM ANALYZE users"]);
     world.take(Purpose::Snap);
     world.run(&["CREATE INDEX users_locale ON users (locale)", "ANALYZE users"]);
@@ -37,7 +42,7 @@ fn indexed(major: u32) -> World {
 }
 
 impl World {
-    fn repeat(&mut self, times: u32, statements: &[&str]) {
+    pub(super) fn repeat(&mut self, times: u32, statements: &[&str]) {
         for _ in 0..times {
             self.run(statements);
         }
@@ -61,7 +66,7 @@ impl World {
         lines.iter().map(|(text, used)| format!("{text}: {used}\n")).collect()
     }
 
-    fn used(&self) -> Attribution {
+    pub(super) fn used(&self) -> Attribution {
         Report::of(&mut self.store()).unwrap().unwrap().used.unwrap().1
     }
 }
@@ -127,5 +132,74 @@ fn each_value_of_a_list_may_be_a_scan() {
         world.take(Purpose::Snap);
         let usage = world.used().usage;
         assert!(usage.executed == usage.counted && usage.counted > 21, "{major}: {usage:?}");
+    }
+}
+
+/// What is known of a plan is read again when an index or the statistics change, so many a minute.
+#[test]
+fn plans_are_read_again_when_something_changed() {
+    for major in [13, 18] {
+        let mut world = indexed(major);
+        world.run(&[
+            "SELECT name FROM users WHERE locale = 'w17'",
+            "SELECT age FROM users WHERE locale = 'w17'",
+            "SELECT id FROM users WHERE locale = 'w17'",
+        ]);
+        let read = |world: &mut World| {
+            let planned = world.take(Purpose::Snap).planned;
+            (planned.read, planned.left)
+        };
+        world.settings.plans_a_minute = 2;
+        assert_eq!(read(&mut world), (2, 1), "{major}");
+        assert_eq!(read(&mut world), (0, 1), "{major}: two a minute");
+        world.settings.plans_a_minute = 100;
+        assert_eq!(read(&mut world), (1, 0), "{major}");
+        assert_eq!(read(&mut world), (0, 0), "{major}: nothing changed");
+        world.run(&["CREATE INDEX other ON users (age)"]);
+        assert_eq!(read(&mut world), (3, 0), "{major}: an index came");
+        world.run(&["ANALYZE users"]);
+        world.settle();
+        assert_eq!(read(&mut world), (3, 0), "{major}: other statistics");
+        world.settings.explain = Explain::Nothing;
+        world.run(&["DROP INDEX other"]);
+        assert_eq!(read(&mut world), (0, 0), "{major}: nobody wants plans");
+    }
+}
+
+/// Nobody waits for us, nor we for them.
+#[test]
+fn a_table_that_is_locked_is_not_planned() {
+    for major in [13, 18] {
+        let mut world = indexed(major);
+        world.run(&["SELECT name FROM users WHERE locale = 'w17'"]);
+        let mut other = Session::open(&world.url(), &OpenOptions::write()).unwrap();
+        other.batch("BEGIN; LOCK TABLE users IN ACCESS EXCLUSIVE MODE").unwrap();
+        let planned = world.take(Purpose::Snap).planned;
+        assert!(planned.is_locked && planned.read == 0, "{major}: {planned:?}");
+        other.batch("COMMIT").unwrap();
+        assert_eq!(world.take(Purpose::Snap).planned.read, 1, "{major}");
+    }
+}
+
+#[test]
+fn a_role_that_may_not_read_the_table_gets_no_plan() {
+    for major in [13, 18] {
+        let mut world = indexed(major);
+        world.run(&[
+            "CREATE ROLE watcher LOGIN IN ROLE pg_monitor",
+            "SELECT name FROM users WHERE locale = 'w17'",
+        ]);
+        let (head, tail) = world.db.url().split_once("newcol@").unwrap();
+        let url = DatabaseUrl::parse(&format!("{head}watcher@{tail}")).unwrap();
+        let planned = world.try_take(&url, Purpose::Snap).unwrap().planned;
+        let refused: Vec<String> = planned.refused.into_iter().collect();
+        assert_eq!(refused, ["permission denied for table users"], "{major}");
+        world.run(&["SELECT name FROM users WHERE locale = 'w17'"]);
+        world.try_take(&url, Purpose::Snap).unwrap();
+        assert_eq!(
+            world.used().no_plans().as_deref(),
+            Some("permission denied for table users"),
+            "{major}"
+        );
     }
 }
