@@ -41,6 +41,7 @@ mod scaffold;
 mod side_effects;
 mod small_disk;
 mod sqlite_rebuild;
+mod standby;
 mod tour;
 mod triggers;
 mod verbs;

@@ -189,8 +189,12 @@ impl Chart {
                         }
                     }
                     div.x aria-hidden="true" {
-                        @for at in self.axis.ticks(frame.from, frame.to) {
-                            span style={ "left:" (cut(frame.x(at))) "%" } { (self.axis.label(at, span)) }
+                        @for value in self.axis.ticks(frame.from, frame.to) {
+                            // Its own place of its width: at either end it stays within.
+                            @let at = cut(frame.x(value));
+                            span style={ "left:" (at) "%;transform:translateX(-" (at) "%)" } {
+                                (self.axis.label(value, span))
+                            }
                         }
                     }
                 }

@@ -58,12 +58,14 @@ fn sample() -> Report {
     let judgement = judge(&Evidence {
         window: (SPLIT - 10_800.0, SPLIT + 10_800.0),
         level: Level::Plans,
+        no_plans: None,
         gates: Vec::new(),
         comparisons: comparisons.to_vec(),
         index: Some(IndexEvidence {
             facts,
             usage: Usage { counted: 100, executed: 95, weighed: 95, planned: 0 },
             replicas: Replicas::None,
+            rebuild_bytes: 0,
             balance: weighed.clone(),
             days: 0.2,
             month_end: MonthEnd::NotAsked,
@@ -99,6 +101,7 @@ fn sample() -> Report {
         column: "users.plan_id",
         origin: "db.example, 2026-09-21 14:13 UTC",
         judgement: &judgement,
+        beside: None,
         comparisons: &comparisons,
         series: &ours,
         controls: &controls,

@@ -9,6 +9,7 @@ use super::{
     identity::{Gap, Identity, compare},
     involve::{Catalog, Involvement, Proof, fingerprint, involve, role_name},
     moments::{Change, Cumulative, Moments, change},
+    plans::{self, Budget, Explain, Planned},
     series::{QueryId, Role, Window},
     session::{ALIAS, MARK, Sight, Watcher},
     snapshot::{Counters, Depth, Snapshot, is_mortal},
@@ -27,11 +28,20 @@ pub struct Settings {
     pub texts_every: Duration,
     /// How many statements of other tables are kept to compare with.
     pub controls: usize,
+    /// Which statements are planned, to see whether they use the index.
+    pub explain: Explain,
+    /// How many of them in a minute.
+    pub plans_a_minute: usize,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { texts_every: Duration::from_secs(600), controls: 200 }
+        Self {
+            texts_every: Duration::from_secs(600),
+            controls: 200,
+            explain: Explain::Reads,
+            plans_a_minute: 10,
+        }
     }
 }
 
@@ -59,6 +69,8 @@ pub struct Taken {
     pub has_baseline: bool,
     /// What the role may see.
     pub sight: Sight,
+    /// What was done for plans.
+    pub planned: Planned,
 }
 
 /// Why no snapshot was taken.
@@ -139,7 +151,7 @@ pub fn take(
     let mut watcher = Watcher::open(url, options)?;
     can_watch(watcher.server().product)?;
     // Nobody else writes between what was last seen and what is seen now.
-    store.change(|store| {
+    let mut taken: Taken = store.change(|store| {
         let last = store.last()?;
         let wants = |identity: &Identity, now: f64, counters: &[Counters]| {
             depth(last.as_ref(), (purpose, now), settings, identity, counters)
@@ -150,7 +162,15 @@ pub fn take(
         }
         let busy_ms = watcher.busy().as_secs_f64() * 1000.0;
         keep(store, last.as_ref(), &snapshot, (purpose, busy_ms), settings)
-    })
+    })?;
+    if watcher.server().product != Product::Postgres {
+        return Ok(taken);
+    }
+    // The snapshot stays, whatever happens to plans.
+    let budget = Budget { explain: settings.explain, per_minute: settings.plans_a_minute };
+    taken.planned =
+        store.change(|store| plans::collect::<WatchError>(&mut watcher, store, column, budget))?;
+    Ok(taken)
 }
 
 /// Says whether texts are wanted, too.
@@ -242,6 +262,7 @@ pub(super) fn keep(
         .collect();
     stored.id = store.add_snapshot(&stored, snapshot.texts.is_some(), &snapshot.measures)?;
     store.add_gaps(stored.id, &gaps)?;
+    store.replace_indexes(&snapshot.indexes)?;
     let history = history(now, snapshot);
     let fresh = fresh.iter().filter_map(|id| Some((*id, history.get(id)?)));
     store.add_statements((epoch, stored.id), identity.column, fresh)?;
@@ -266,6 +287,7 @@ pub(super) fn keep(
         has_baseline: (identity.column.is_none() && identity.table.is_some())
             || last.is_some_and(|last| last.absent_at.is_some()),
         sight: snapshot.sight.clone(),
+        planned: Planned::default(),
         stored,
     })
 }

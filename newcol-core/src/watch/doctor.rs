@@ -132,14 +132,16 @@ fn values(sight: &Sight, column: &ColumnPath) -> Need {
     if sight.reads_table {
         return met(
             "values",
-            format!("`{role}` may read `{table}`, and so what ANALYZE knows of it"),
+            format!(
+                "`{role}` may read `{table}`, and so what ANALYZE knows of it and how it is planned"
+            ),
         );
     }
     Need {
         name: "values",
         state: State::Lacking,
         sentence: format!(
-            "`{role}` may not read `{table}`: of how many values are NULL or distinct nothing can be said"
+            "`{role}` may not read `{table}`: of how many values are NULL or distinct, and of which statements use an index, nothing can be said"
         ),
         remedy: Some(format!("GRANT SELECT ON {table} TO {role}")),
     }
@@ -283,7 +285,7 @@ mod tests {
         Met `users.locale` is not there yet: a baseline can still be taken
         Met pg_stat_statements 1.10 counts up to 5000 statements; those of functions are hidden in the statement that calls them
         Met `watcher` sees the statements of every role
-        Met `watcher` may read `users`, and so what ANALYZE knows of it
+        Met `watcher` may read `users`, and so what ANALYZE knows of it and how it is planned
         Met another server behind the same URL would be noticed
         ");
     }
@@ -302,7 +304,7 @@ mod tests {
         Met `users.locale` is there: a baseline taken now proves nothing any more
         Met pg_stat_statements 1.10 counts up to 5000 statements; those of functions, too
         Lacking `watcher` sees only its own statements: of the application's nothing can be said, unless it connects as `watcher` [GRANT pg_read_all_stats TO watcher]
-        Lacking `watcher` may not read `users`: of how many values are NULL or distinct nothing can be said [GRANT SELECT ON users TO watcher]
+        Lacking `watcher` may not read `users`: of how many values are NULL or distinct, and of which statements use an index, nothing can be said [GRANT SELECT ON users TO watcher]
         Lacking `watcher` may not ask which cluster it is: another one behind the same URL would go unnoticed where its version and its numbers are the same [GRANT pg_monitor TO watcher]
         ");
     }

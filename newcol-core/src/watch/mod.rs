@@ -5,6 +5,7 @@
 
 pub mod alert;
 pub mod assess;
+pub mod attribution;
 pub mod benefit;
 pub mod collect;
 pub mod cost;
@@ -13,12 +14,15 @@ pub mod effect;
 pub mod gate;
 pub mod history;
 pub mod identity;
+pub mod index;
 pub mod involve;
 pub mod mariadb;
 pub mod metrics;
 pub mod moments;
 #[cfg(feature = "report")]
 pub mod page;
+pub mod plans;
+pub mod replicas;
 pub mod report;
 #[cfg(feature = "measure")]
 pub mod sent;

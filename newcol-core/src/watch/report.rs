@@ -4,7 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
+    attribution::{Attributed, Attribution, attribute},
     identity::Gap,
+    index::Index,
     involve::Layer,
     moments::Moments,
     series::{QueryId, Role, Window},
@@ -40,8 +42,12 @@ pub struct Report {
     pub controls: usize,
     /// The table before and after.
     pub table: (TableUse, TableUse),
+    /// The table over time.
+    pub table_points: Vec<TablePoint>,
     /// Its indexes.
     pub indexes: Vec<IndexUse>,
+    /// The index of the column that is judged, by its name, and who used it; `None` while there is none.
+    pub used: Option<(String, Attribution)>,
     /// What stands between snapshots.
     pub gaps: Vec<GapLine>,
     /// What watching has cost.
@@ -119,6 +125,17 @@ pub struct TableUse {
     pub changed: Option<(f64, f64)>,
 }
 
+/// The table between two snapshots.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct TablePoint {
+    /// Seconds since the epoch.
+    pub at: f64,
+    /// Share of updates that stayed on their page; no number without updates.
+    pub hot: f64,
+    /// Dead rows.
+    pub dead: f64,
+}
+
 /// One index.
 #[derive(Debug, Clone, PartialEq)]
 pub struct IndexUse {
@@ -126,6 +143,8 @@ pub struct IndexUse {
     pub name: String,
     /// Whether it holds the column.
     pub has_column: bool,
+    /// Whether the column comes first in it.
+    pub leads: bool,
     /// Whether it is whole and used.
     pub is_valid: bool,
     /// Whether it refuses duplicates.
@@ -216,6 +235,18 @@ impl TableUse {
     }
 }
 
+impl Report {
+    /// Returns the index of the column that is judged.
+    pub fn judged_index(&self) -> Option<&IndexUse> {
+        judged(&self.indexes)
+    }
+
+    /// Returns what a statement's plan says of that index.
+    pub fn attributed(&self, id: QueryId) -> Option<&Attributed> {
+        self.used.as_ref()?.1.statements.iter().find(|one| one.id == id)
+    }
+}
+
 /// Before the column came, since it is there, or neither.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Side {
@@ -241,7 +272,18 @@ impl Report {
         let covered = (seconds(Side::Before), seconds(Side::After));
         let current = last.identity.column;
         let is_absent = |s: &&&Stored| current.is_none() || s.identity.column != current;
-        let measures = store.measures()?;
+        let measured = store.measures()?;
+        let measures: Measures<'_> = measured
+            .iter()
+            .map(|Measured { snapshot, measure }| {
+                ((*snapshot, measure.object.as_str(), measure.name.as_str()), measure.value)
+            })
+            .collect();
+        let indexes = indexes(&measures, &intervals, last.id, &store.column_indexes()?);
+        let used = match judged(&indexes) {
+            Some(index) => attribute(store, &index.name)?.map(|used| (index.name.clone(), used)),
+            None => None,
+        };
         let windows: BTreeMap<QueryId, Vec<Window>> =
             store.series()?.into_iter().map(|series| (series.id, series.windows)).collect();
         let statements = store.statements()?;
@@ -279,7 +321,9 @@ impl Report {
                 table_use(&measures, &intervals, Side::Before),
                 table_use(&measures, &intervals, Side::After),
             ),
-            indexes: indexes(&measures, &intervals, last.id),
+            table_points: table_points(&measures, &intervals),
+            indexes,
+            used,
             gaps: gaps.iter().filter_map(gap_line).collect(),
             own: cost,
             hidden: last.hidden,
@@ -294,12 +338,20 @@ impl Report {
     }
 }
 
+/// Returns the times between the snapshots of the last epoch.
+pub(super) fn intervals_of(store: &mut Store) -> Result<Vec<Interval>, StoreError> {
+    let all = store.snapshots()?;
+    let Some(last) = all.last() else { return Ok(Vec::new()) };
+    let snapshots: Vec<&Stored> = all.iter().filter(|s| s.epoch == last.epoch).collect();
+    Ok(intervals(&snapshots, &store.gaps()?))
+}
+
 /// The time between two snapshots.
 #[derive(Debug)]
-struct Interval {
+pub(super) struct Interval {
     /// Numbers of the two snapshots.
-    ends: (i64, i64),
-    span: (f64, f64),
+    pub(super) ends: (i64, i64),
+    pub(super) span: (f64, f64),
     /// `None` where the column came in it, or nothing can be said of it.
     side: Option<Side>,
     /// Whether something can be said of it.
@@ -307,8 +359,13 @@ struct Interval {
 }
 
 impl Interval {
-    fn seconds(&self) -> f64 {
+    pub(super) fn seconds(&self) -> f64 {
         self.span.1 - self.span.0
+    }
+
+    /// Reports whether the column was there all the time, and something can be said of it.
+    pub(super) fn is_after(&self) -> bool {
+        self.side == Some(Side::After)
     }
 }
 
@@ -438,43 +495,28 @@ fn spell(
     })
 }
 
-/// Adds up how far a counter went on one side; `None` where it is not known or was reset.
-fn growth(
-    measures: &[Measured],
-    intervals: &[Interval],
-    side: Side,
-    (object, name): (&str, &str),
-) -> Option<f64> {
-    let at = |snapshot: i64| {
-        let found = measures.iter().find(|found| {
-            found.snapshot == snapshot
-                && found.measure.object == object
-                && found.measure.name == name
-        });
-        found.map(|found| found.measure.value)
-    };
-    let grown = |interval: &Interval| {
-        let (from, to) = (at(interval.ends.0)?, at(interval.ends.1)?);
-        (to >= from).then_some(to - from)
-    };
-    let mut of_side = intervals.iter().filter(|i| i.side == Some(side)).peekable();
-    of_side.peek()?;
-    of_side.map(grown).sum()
+/// Measures by snapshot, object and name.
+type Measures<'m> = BTreeMap<(i64, &'m str, &'m str), f64>;
+
+/// Returns how far a counter went between two snapshots; `None` where it is not known or was reset.
+fn grown(measures: &Measures<'_>, interval: &Interval, object: &str, name: &str) -> Option<f64> {
+    let at = |snapshot: i64| measures.get(&(snapshot, object, name)).copied();
+    let (from, to) = (at(interval.ends.0)?, at(interval.ends.1)?);
+    (to >= from).then_some(to - from)
 }
 
-fn percentiles(measures: &[Measured], of: QueryId, last: i64) -> Option<[f64; 3]> {
+fn percentiles(measures: &Measures<'_>, of: QueryId, last: i64) -> Option<[f64; 3]> {
     let object = format!("{STATEMENT}{of}");
-    let value = |name: &str| {
-        let found = measures
-            .iter()
-            .find(|m| m.snapshot == last && m.measure.object == object && m.measure.name == name);
-        found.map(|found| found.measure.value)
-    };
+    let value = |name: &str| measures.get(&(last, object.as_str(), name)).copied();
     Some([value("p50_ms")?, value("p95_ms")?, value("p99_ms")?])
 }
 
-fn table_use(measures: &[Measured], intervals: &[Interval], side: Side) -> TableUse {
-    let grown = |name: &str| growth(measures, intervals, side, ("", name));
+fn table_use(measures: &Measures<'_>, intervals: &[Interval], side: Side) -> TableUse {
+    let of_side = || intervals.iter().filter(|i| i.side == Some(side));
+    let grown = |name: &str| -> Option<f64> {
+        of_side().next()?;
+        of_side().map(|interval| grown(measures, interval, "", name)).sum()
+    };
     TableUse {
         inserted: grown("n_tup_ins"),
         updated: grown("n_tup_upd"),
@@ -483,29 +525,55 @@ fn table_use(measures: &[Measured], intervals: &[Interval], side: Side) -> Table
     }
 }
 
-fn indexes(measures: &[Measured], intervals: &[Interval], last: i64) -> Vec<IndexUse> {
-    let of_last = || measures.iter().filter(|found| found.snapshot == last);
+fn table_points(measures: &Measures<'_>, intervals: &[Interval]) -> Vec<TablePoint> {
+    let point = |interval: &Interval| {
+        let updated = grown(measures, interval, "", "n_tup_upd")?;
+        let hot = grown(measures, interval, "", "n_tup_hot_upd")?;
+        let dead = measures.get(&(interval.ends.1, "", "n_dead_tup")).copied()?;
+        Some(TablePoint { at: interval.span.1, hot: hot / updated, dead })
+    };
+    intervals.iter().filter_map(point).collect()
+}
+
+fn indexes(
+    measures: &Measures<'_>,
+    intervals: &[Interval],
+    last: i64,
+    known: &[Index],
+) -> Vec<IndexUse> {
+    let of_last = || measures.range((last, "", "")..).take_while(move |(key, _)| key.0 == last);
     let names: BTreeSet<&str> = of_last()
-        .map(|m| m.measure.object.as_str())
+        .map(|((_, object, _), _)| *object)
         .filter(|name| !name.is_empty() && !name.starts_with(STATEMENT))
         .collect();
     let index = |name: &str| {
-        let value = |of: &str| {
-            let found = of_last().find(|m| m.measure.object == name && m.measure.name == of);
-            found.map(|found| found.measure.value)
-        };
+        let value = |of: &str| measures.get(&(last, name, of)).copied();
         let is = |of: &str| value(of).is_some_and(|value| value != 0.0);
+        // An index that came later has no count before.
+        let since = |of: &str| -> Option<f64> {
+            let after = intervals.iter().filter(|interval| interval.is_after());
+            let counts: Vec<f64> =
+                after.filter_map(|interval| grown(measures, interval, name, of)).collect();
+            (!counts.is_empty()).then(|| counts.iter().sum())
+        };
         IndexUse {
             name: name.to_owned(),
             has_column: is("has_column"),
+            leads: known.iter().any(|one| one.name == name && one.leads),
             is_valid: is("is_valid") && is("is_ready"),
             is_unique: is("is_unique"),
             is_ignored: is("is_ignored"),
             plans: value("plans"),
-            rows_read: growth(measures, intervals, Side::After, (name, "rows_read")),
+            rows_read: since("rows_read"),
             bytes: value("bytes"),
-            scans: growth(measures, intervals, Side::After, (name, "idx_scan")),
+            scans: since("idx_scan"),
         }
     };
     names.into_iter().map(index).collect()
+}
+
+/// Chooses the index that is judged: one that begins with the column, and that its readers alone need.
+fn judged(indexes: &[IndexUse]) -> Option<&IndexUse> {
+    let of_column = indexes.iter().filter(|index| index.has_column);
+    of_column.min_by_key(|index| (!index.leads, index.is_unique))
 }

@@ -96,6 +96,7 @@ impl Reading<'_> {
             texts: Some(texts),
             catalog,
             measures,
+            indexes: Vec::new(),
         })
     }
 }

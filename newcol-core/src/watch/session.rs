@@ -191,6 +191,40 @@ impl Reading<'_> {
         }
     }
 
+    /// Runs statements and returns what the last one gives, or what the server has against one of them:
+    /// what was asked before stays good.
+    pub(super) fn attempt(
+        &mut self,
+        statements: &[String],
+    ) -> Result<Result<Vec<Row>, String>, DbError> {
+        self.session.batch("SAVEPOINT newcol")?;
+        let watch = Instant::now();
+        let mut done = Ok(Vec::new());
+        for statement in statements {
+            done = self.session.query(statement);
+            if done.is_err() {
+                break;
+            }
+        }
+        *self.busy += watch.elapsed();
+        match done {
+            Ok(rows) => {
+                self.session.batch("RELEASE SAVEPOINT newcol")?;
+                Ok(Ok(rows))
+            }
+            Err(error) => {
+                let Some(said) =
+                    error.failure().filter(|said| !said.lost && said.sqlstate.is_some())
+                else {
+                    return Err(error);
+                };
+                let said = said.message.clone();
+                self.session.batch("ROLLBACK TO SAVEPOINT newcol")?;
+                Ok(Err(said))
+            }
+        }
+    }
+
     pub(super) fn sight(&mut self, column: &ColumnPath) -> Result<Sight, DbError> {
         match self.server().product {
             Product::Mariadb | Product::Mysql => return self.mariadb_sight(column),

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{
     identity::{Identity, Taken},
+    index::{Index, holds},
     involve::{Catalog, Named, View},
     moments::Cumulative,
     series::QueryId,
@@ -74,6 +75,8 @@ pub struct Snapshot {
     pub catalog: Option<Catalog>,
     /// Counters of table, indexes and server, and sizes.
     pub measures: Vec<Measure>,
+    /// The column's indexes.
+    pub indexes: Vec<Index>,
 }
 
 /// What more a snapshot has to hold.
@@ -167,7 +170,21 @@ impl Reading<'_> {
         }
         let mut measures = Vec::new();
         self.measures(&identity, column, &mut measures)?;
-        Ok(Snapshot { identity, taken, sight, statements, hidden, texts, catalog, measures })
+        let mut indexes = Vec::new();
+        if let (Some(table), Some(attribute)) = (&identity.table, identity.column) {
+            indexes = self.column_indexes(table, attribute)?;
+        }
+        Ok(Snapshot {
+            identity,
+            taken,
+            sight,
+            statements,
+            hidden,
+            texts,
+            catalog,
+            measures,
+            indexes,
+        })
     }
 
     fn measures(
@@ -506,11 +523,12 @@ impl Reading<'_> {
             "SELECT c.relname, s.idx_scan, s.idx_tup_read, \
              io.idx_blks_hit + io.idx_blks_read, i.indisvalid::int, i.indisready::int, \
              i.indisunique::int, i.indisprimary::int, \
-             ({column} <> 0 AND {column} = ANY (i.indkey::int2[]))::int, c.relpages \
+             {}::int, c.relpages \
              FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid \
              LEFT JOIN pg_catalog.pg_stat_user_indexes s ON s.indexrelid = i.indexrelid \
              LEFT JOIN pg_catalog.pg_statio_user_indexes io ON io.indexrelid = i.indexrelid \
              WHERE i.indrelid IN ({}) ORDER BY c.relname",
+            holds("i", oid, column),
             parts(oid)
         ))?;
         for row in rows {

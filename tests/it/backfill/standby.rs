@@ -1,30 +1,19 @@
 //! A server that follows another one: nothing is filled there, and it holds back who fills.
 
-use std::{
-    fs::File,
-    os::unix::{
-        fs::{MetadataExt as _, chown},
-        process::CommandExt as _,
-    },
-    process::{Child, Command, Stdio},
-    sync::Mutex,
-    time::Duration,
-};
+use std::{sync::Mutex, time::Duration};
 
 use insta::assert_snapshot;
 use newcol_core::{
     contract::read::read,
-    db::{DatabaseUrl, OpenOptions, Session},
+    db::{DatabaseUrl, OpenOptions},
     execute::{
         backfill::{Answer, Backfill, Event, Outcome, Settings},
         pace::{Limit, Settings as Pace},
     },
 };
-use newcol_testkit::{ScratchDb, Want, wait::wait_until};
+use newcol_testkit::{ScratchDb, Want};
 
-use crate::desk;
-
-const LONG: Duration = Duration::from_secs(30);
+use crate::{desk, standby::Standby};
 
 const TABLE: &str = "CREATE TABLE t (id int PRIMARY KEY, name varchar(60), c varchar(60))";
 
@@ -32,106 +21,21 @@ const CONTRACT: &str = "format = 1\ntable = 't'\ncolumn = 'c'\nwhy = 'a test'\n\
     type = 'varchar(60)'\nrequired = false\n[old_rows]\nfill = 'upper(name)'\n";
 
 /// A primary with a table, and a standby of it.
-struct Pair {
-    primary: ScratchDb,
-    standby: Child,
-    /// Where its files are.
-    data: String,
-    /// Its process that gets the log.
-    receiver: String,
-    /// The same database on it.
-    url: String,
-}
-
-impl Pair {
-    fn new() -> Option<Self> {
-        let primary = ScratchDb::require(Want::postgres().version(18).private())?;
-        let rows = "INSERT INTO t SELECT n, 'name ' || n FROM generate_series(1, 20000) AS s (n)";
-        primary.run(&[TABLE, rows]).unwrap();
-        let data = primary.rows("SHOW data_directory").unwrap().concat().remove(0).unwrap();
-        let copy = format!("{data}-standby");
-        copy_while_it_runs(&primary, &data, &copy);
-
-        let (_, database) = primary.url().rsplit_once('/').unwrap();
-        let sockets = primary.rows("SHOW unix_socket_directories").unwrap().concat().remove(0);
-        let pid = std::fs::read_to_string(format!("{data}/postmaster.pid")).unwrap();
-        let program = std::fs::read_link(format!("/proc/{}/exe", pid.lines().next().unwrap()));
-        let owner = std::fs::metadata(&data).unwrap();
-        let mut server = Command::new(program.unwrap());
-        if std::fs::metadata("/proc/self").unwrap().uid() == 0 {
-            server.uid(owner.uid()).gid(owner.gid());
-        }
-        let log = File::create(format!("{copy}/log")).unwrap();
-        let upstream = format!("primary_conninfo=host={} user=newcol", sockets.unwrap());
-        let settings = ["-c", "listen_addresses=", "-c", &upstream];
-        server.args(["-D", &copy, "-k", &copy]).args(settings);
-        let mut pair = Self {
-            standby: server.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap(),
-            url: format!("postgres://newcol@{}/{database}", copy.replace('/', "%2F")),
-            data: copy,
-            receiver: String::new(),
-            primary,
-        };
-        let streaming = "SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'";
-        let follows = || pair.primary.rows(streaming).unwrap().concat() == [Some("1".to_owned())];
-        wait_until("standby", LONG, || follows() && pair.ask("SELECT 1").is_some()).unwrap();
-        let receiver = "SELECT pid FROM pg_stat_activity WHERE backend_type = 'walreceiver'";
-        pair.receiver = pair.ask(receiver).unwrap();
-        Some(pair)
-    }
-
-    /// Asks the standby.
-    fn ask(&self, sql: &str) -> Option<String> {
-        let url = DatabaseUrl::parse(&self.url).unwrap();
-        Session::open(&url, &OpenOptions::default()).ok()?.value(sql).ok()?
-    }
-
-    /// Stops the process that gets the log, or lets it go on.
-    fn signal(&self, name: &str) -> bool {
-        let kill = Command::new("kill").args([name, &self.receiver]).stderr(Stdio::null()).status();
-        kill.unwrap().success()
-    }
-
-    /// Kills the standby.
-    fn end(&mut self) {
-        drop(self.standby.kill());
-        drop(self.standby.wait());
-    }
-}
-
-impl Drop for Pair {
-    fn drop(&mut self) {
-        // A process that is stopped does not notice that its server is gone.
-        self.signal("-CONT");
-        self.end();
-        drop(std::fs::remove_dir_all(&self.data));
-    }
-}
-
-/// Copies the files of a server as `pg_basebackup` does, which not every installation has.
-fn copy_while_it_runs(server: &ScratchDb, from: &str, to: &str) {
-    let url = DatabaseUrl::parse(server.url()).unwrap();
-    let mut session = Session::open(&url, &OpenOptions::write()).unwrap();
-    session.value("SELECT pg_backup_start('standby', true)").unwrap();
-    let copied = Command::new("cp").args(["--archive", from, to]).status().unwrap();
-    assert!(copied.success());
-    let label = session.value("SELECT labelfile FROM pg_backup_stop(false)").unwrap().unwrap();
-    let owner = std::fs::metadata(from).unwrap();
-    for (file, text) in [("backup_label", label.as_str()), ("standby.signal", "")] {
-        let file = format!("{to}/{file}");
-        std::fs::write(&file, text).unwrap();
-        chown(&file, Some(owner.uid()), Some(owner.gid())).unwrap();
-    }
-    std::fs::remove_file(format!("{to}/postmaster.pid")).unwrap();
+fn pair() -> Option<(ScratchDb, Standby)> {
+    let primary = ScratchDb::require(Want::postgres().version(18).private())?;
+    let rows = "INSERT INTO t SELECT n, 'name ' || n FROM generate_series(1, 20000) AS s (n)";
+    primary.run(&[TABLE, rows]).unwrap();
+    let standby = Standby::of(&primary);
+    Some((primary, standby))
 }
 
 #[test]
 fn a_standby_is_verified_and_never_filled() {
-    let Some(pair) = Pair::new() else { return };
+    let Some((_primary, standby)) = pair() else { return };
     let create = TABLE.replace(", c varchar(60)", "");
     let project = desk::one_table("postgres", &create, CONTRACT);
     let run = |verb: &str, more: &[&str]| {
-        let args = [&[verb, "t.c", "--database-url", &pair.url], more].concat();
+        let args = [&[verb, "t.c", "--database-url", &standby.url], more].concat();
         desk::said(&desk::newcol(&project, &args))
     };
     assert_snapshot!(run("backfill", &["--yes"]), @"
@@ -179,17 +83,17 @@ enum Plight {
 
 #[test]
 fn a_standby_holds_a_job_back() {
-    let Some(mut pair) = Pair::new() else { return };
-    let url = DatabaseUrl::parse(pair.primary.url()).unwrap();
+    let Some((primary, mut standby)) = pair() else { return };
+    let url = DatabaseUrl::parse(primary.url()).unwrap();
     let contract = read(CONTRACT).unwrap().contract;
     let max_lag = Some(Duration::from_millis(500));
     let pace = Pace { max_lag, first_rows: 20, max_rows: 20, ..Pace::full_speed() };
     let job = Backfill::new(&contract, &url, OpenOptions::write());
     let job = job.settings(Settings { pace, ..Settings::default() });
     let seen = Mutex::new(Vec::new());
-    let state = Mutex::new((&mut pair, Plight::Well, 0));
+    let state = Mutex::new((&mut standby, Plight::Well, 0));
     let outcome = job.run(&|event| {
-        let (pair, plight, held) = &mut *state.lock().unwrap();
+        let (standby, plight, held) = &mut *state.lock().unwrap();
         let held_long = match event {
             Event::Waiting(Limit::ReplicaLag | Limit::LostSignal) => {
                 *held += 1;
@@ -203,23 +107,23 @@ fn a_standby_holds_a_job_back() {
         };
         let next = match plight {
             Plight::Well if *held == 0 => {
-                pair.ask("SELECT pg_wal_replay_pause()");
+                standby.ask("SELECT pg_wal_replay_pause()");
                 Plight::Paused
             }
             Plight::Paused if held_long => {
-                pair.ask("SELECT pg_wal_replay_resume()");
+                standby.ask("SELECT pg_wal_replay_resume()");
                 Plight::WellAgain
             }
             Plight::WellAgain if *held == 0 => {
-                assert!(pair.signal("-STOP"));
+                assert!(standby.signal("-STOP"));
                 Plight::Silent
             }
             Plight::Silent if held_long => {
-                assert!(pair.signal("-CONT"));
+                assert!(standby.signal("-CONT"));
                 Plight::Recovered
             }
             Plight::Recovered if *held == 0 => {
-                pair.end();
+                standby.end();
                 Plight::Gone
             }
             Plight::Gone if held_long => {

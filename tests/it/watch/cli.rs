@@ -40,7 +40,7 @@ fn from_the_baseline_to_the_report() {
     table: `users.locale` is not there yet: a baseline can still be taken
     statements: pg_stat_statements 1.10 counts up to 5000 statements; those of functions are hidden in the statement that calls them
     others: `newcol` sees the statements of every role
-    values: `newcol` may read `users`, and so what ANALYZE knows of it
+    values: `newcol` may read `users`, and so what ANALYZE knows of it and how it is planned
     system: another server behind the same URL would be noticed
     ----- stderr -----
     ");
@@ -138,7 +138,7 @@ fn without_the_extension_it_says_what_cannot_be_said() {
     statements: pg_stat_statements is loaded, but not an extension of this database: nothing can be said of statements, only of the table and its indexes
       let its owner run `CREATE EXTENSION pg_stat_statements`: the watch creates nothing
     others: `newcol` sees the statements of every role
-    values: `newcol` may read `users`, and so what ANALYZE knows of it
+    values: `newcol` may read `users`, and so what ANALYZE knows of it and how it is planned
     system: another server behind the same URL would be noticed
     ----- stderr -----
     ");
@@ -178,7 +178,7 @@ fn a_role_that_sees_little_is_told_what_it_lacks() {
     statements: pg_stat_statements 1.10 counts up to 5000 statements; those of functions are hidden in the statement that calls them
     others: `watcher` sees only its own statements: of the application's nothing can be said, unless it connects as `watcher`
       GRANT pg_read_all_stats TO watcher
-    values: `watcher` may not read `users`: of how many values are NULL or distinct nothing can be said
+    values: `watcher` may not read `users`: of how many values are NULL or distinct, and of which statements use an index, nothing can be said
       GRANT SELECT ON users TO watcher
     system: another server behind the same URL would be noticed
     ----- stderr -----

@@ -2,15 +2,18 @@
 //! are of the whole server.
 
 mod cli;
+mod day;
 mod exposition;
 mod faults;
 mod files;
 mod harmless;
+mod indexes;
 mod involvement;
 mod lineage;
 mod live;
 mod mariadb;
 mod measured;
+mod plans;
 mod verdict;
 
 use std::time::Duration;
@@ -25,7 +28,7 @@ use newcol_core::{
         store::{Statement, Store, path},
     },
 };
-use newcol_testkit::{ScratchDb, Want};
+use newcol_testkit::{ScratchDb, Want, wait::wait_until};
 use tempfile::TempDir;
 
 const USERS: &[&str] = &[
@@ -72,6 +75,20 @@ impl World {
         self.app = Session::open(&self.url(), &OpenOptions::write()).unwrap();
     }
 
+    /// Waits until the server has counted all that the application did; takes a table `ticks`.
+    ///
+    /// A session that ends hands over what it has, in the order in which it did it.
+    fn settle(&mut self) {
+        self.run(&["UPDATE ticks SET n = n + 1"]);
+        self.reconnect();
+        let is_counted = "SELECT n_tup_upd = n FROM ticks, pg_stat_user_tables, \
+            pg_stat_clear_snapshot() WHERE relname = 'ticks'";
+        wait_until("count of what was done", Duration::from_secs(10), || {
+            self.app.query_bool(is_counted).unwrap()
+        })
+        .unwrap();
+    }
+
     fn run(&mut self, statements: &[&str]) {
         for sql in statements {
             self.app.query(sql).unwrap_or_else(|error| panic!("{sql}: {error:?}"));
@@ -80,6 +97,33 @@ impl World {
 
     fn file(&self) -> Utf8PathBuf {
         path(&Utf8PathBuf::from(self.files.path().to_str().unwrap()), &self.column)
+    }
+
+    /// Writes into the file that its snapshots were taken `step` seconds apart, those after snapshot
+    /// `late` so many times as far. What they counted stays.
+    fn spread(&self, step: f64, (late, times): (u32, f64)) {
+        let mut file = Session::open(
+            &DatabaseUrl::parse(self.file().as_str()).unwrap(),
+            &OpenOptions::write(),
+        )
+        .unwrap();
+        let at = format!("start + {step} * (min(id, {late}) + {times} * max(id - {late}, 0))");
+        let mut sql = format!(
+            "BEGIN; CREATE TEMP TABLE at AS SELECT id, server AS was, \
+             (SELECT min(server) FROM snapshot) AS start FROM snapshot; \
+             UPDATE snapshot SET server = (SELECT {at} FROM at WHERE at.id = snapshot.id); \
+             UPDATE snapshot SET local = server; \
+             UPDATE window SET begun = (SELECT server FROM snapshot WHERE id = window.snapshot - 1), \
+             ended = (SELECT server FROM snapshot WHERE id = window.snapshot); "
+        );
+        for table in ["plan", "plan_use"] {
+            // Just after the snapshot that made them due.
+            sql += &format!(
+                "UPDATE {table} SET at = (SELECT {at} + 1 FROM at WHERE was <= {table}.at \
+                 ORDER BY id DESC LIMIT 1) + ({table}.at % 1); "
+            );
+        }
+        file.batch(&(sql + "COMMIT")).unwrap();
     }
 
     fn store(&self) -> Store {

@@ -210,7 +210,7 @@ fn an_index_is_not_judged_without_plans() {
     insta::assert_snapshot!(hours.verdict(), @"
     exit code: 0
     ----- stdout -----
-    users.locale WAIT: statements explain 0 % of the index's scans, 80 % are needed [4.0 h of counters and texts]
+    users.locale WAIT: no plan was read, so nobody knows which statements use it (its plan was not read yet) [4.0 h of counters and texts]
     ----- stderr -----
     ");
 }

@@ -12,7 +12,7 @@ use newcol_core::{
     watch::{
         alert::{Alert, alerts},
         assess::assess,
-        collect::Purpose,
+        collect::{Purpose, Settings},
         history::History,
         report::Report,
         store::Store,
@@ -95,7 +95,8 @@ fn taken(source: &Source, file: &Utf8PathBuf, column: &ColumnPath) -> Look {
 
 fn try_taken(source: &Source, file: &Utf8PathBuf, column: &ColumnPath) -> Result<Glance, CliError> {
     let mut store = Store::write(file, column)?;
-    source.take(jiff::Timestamp::now(), &mut store, column, Purpose::Snap)?;
+    let now = jiff::Timestamp::now();
+    source.take(now, &mut store, column, Purpose::Snap, Settings::default())?;
     let empty = || CliError::failed("the snapshot that was just taken is gone");
     let report = Report::of(&mut store)?.ok_or_else(empty)?;
     let assessment = assess(&mut store)?.ok_or_else(empty)?;

@@ -17,7 +17,7 @@ use newcol_core::{
     ident::ColumnPath,
     measure::FileError,
     watch::{
-        collect::{Purpose, WatchError},
+        collect::WatchError,
         store::{self, StoreError},
     },
 };
@@ -40,6 +40,7 @@ use crate::{
     cargo newcol watch doctor users.locale --database-url postgres://db/app\n  \
     cargo newcol watch baseline users.locale --database-url postgres://db/app\n  \
     cargo newcol watch snap users.locale --database-url postgres://db/app\n  \
+    cargo newcol watch snap users.locale --database-url postgres://db/app --replica-url postgres://db2/app\n  \
     cargo newcol watch snap users.locale --database-url app.db --from statements.json\n  \
     cargo newcol watch report users.locale\n  \
     cargo newcol watch verdict users.locale --fail-on regression,alert --html watch.html\n  \
@@ -58,7 +59,10 @@ enum WatchVerb {
     /// statements cost without it.
     Baseline(Look),
     /// Take a snapshot: what happened since the last one; every minute to every hour, from cron
-    Snap(Look),
+    ///
+    /// Also plans up to ten statements a minute that look for the column, without executing them, to
+    /// see which of them use its index.
+    Snap(take::SnapArgs),
     /// Show each statement before and after the column, the table, its indexes, and the watch's own
     /// cost
     ///
@@ -114,8 +118,8 @@ struct Look {
 pub(crate) fn run(ctx: &Context, out: &mut Output, args: &WatchArgs) -> Result<Exit, CliError> {
     let project = ctx.project(out, Intent::Read)?;
     match &args.verb {
-        WatchVerb::Baseline(look) => take::run(ctx, out, &project, look, Purpose::Baseline),
-        WatchVerb::Snap(look) => take::run(ctx, out, &project, look, Purpose::Snap),
+        WatchVerb::Baseline(look) => take::baseline(ctx, out, &project, look),
+        WatchVerb::Snap(args) => take::snap(ctx, out, &project, args),
         WatchVerb::Report(of) => report::run(out, &project, of),
         WatchVerb::Verdict(args) => verdict::run(ctx, out, &project, args),
         WatchVerb::Live(args) => live::run(ctx, out, &project, args),

@@ -2,8 +2,10 @@
 
 use newcol_core::watch::{
     alert::{Alert, alerts},
+    attribution::{Attributed, Attribution},
     history::History,
     involve::role_name,
+    plans::Use,
     report::{BLOCKS, IndexUse, Line, Report, Spell, TableUse},
     series::Role,
     store::Store,
@@ -41,6 +43,20 @@ struct StatementJson<'a> {
     p95_ms: Option<f64>,
     p99_ms: Option<f64>,
     text: Option<&'a str>,
+    plan: Option<PlanJson<'a>>,
+}
+
+/// What a statement's plan says of the column's index.
+#[derive(Debug, Serialize)]
+struct PlanJson<'a> {
+    index: &'a str,
+    /// `always`, `sometimes` (with some values) or `never`; null where there is no plan.
+    uses_index: Option<&'static str>,
+    /// Why there is no plan.
+    refused: Option<&'a str>,
+    calls: u64,
+    scans_from: f64,
+    scans_to: f64,
 }
 
 #[derive(Debug, Clone, Copy, Serialize)]
@@ -91,6 +107,19 @@ struct IndexJson<'a> {
     scans: Option<f64>,
     rows_read: Option<f64>,
     plans: Option<f64>,
+    /// Scans of statements whose plan names it; null of indexes that are not judged.
+    attributed: Option<u64>,
+    /// Looks of the planner at its ends, at most.
+    planner: Option<u64>,
+    /// Which share of the scans is explained so.
+    explained: Option<f64>,
+    replicas: Vec<ReplicaJson<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct ReplicaJson<'a> {
+    replica: &'a str,
+    scans: Option<u64>,
 }
 
 #[derive(Debug, Serialize)]
@@ -181,6 +210,7 @@ fn json(out: &mut Output, column: &str, report: &Report, alerts: &[Alert]) {
                 p95_ms: line.percentiles.map(|all| all[1]),
                 p99_ms: line.percentiles.map(|all| all[2]),
                 text: line.text.as_deref(),
+                plan: plan_json(report, line),
             },
         );
     }
@@ -201,7 +231,7 @@ fn json(out: &mut Output, column: &str, report: &Report, alerts: &[Alert]) {
             hot_share_after: report.table.1.hot_share(),
             index_entries_per_row_before: report.table.0.entries_per_row(),
             index_entries_per_row_after: report.table.1.entries_per_row(),
-            indexes: report.indexes.iter().map(IndexJson::of).collect(),
+            indexes: report.indexes.iter().map(|index| IndexJson::of(report, index)).collect(),
             gaps: report
                 .gaps
                 .iter()
@@ -221,8 +251,33 @@ fn json(out: &mut Output, column: &str, report: &Report, alerts: &[Alert]) {
     );
 }
 
+fn plan_json<'a>(report: &'a Report, line: &Line) -> Option<PlanJson<'a>> {
+    let (index, _) = report.used.as_ref()?;
+    let Attributed { calls, used, scans, .. } = report.attributed(line.id)?;
+    Some(PlanJson {
+        index,
+        uses_index: used.as_ref().ok().map(|used| match used {
+            Use::Always { .. } => "always",
+            Use::Sometimes => "sometimes",
+            Use::Never => "never",
+        }),
+        refused: used.as_ref().err().map(String::as_str),
+        calls: *calls,
+        scans_from: scans.0,
+        scans_to: scans.1,
+    })
+}
+
+/// Returns who used an index, if it is the one that is judged.
+fn use_of<'a>(report: &'a Report, index: &IndexUse) -> Option<&'a Attribution> {
+    report.used.as_ref().filter(|(name, _)| *name == index.name).map(|(_, used)| used)
+}
+
 impl<'a> IndexJson<'a> {
-    fn of(index: &'a IndexUse) -> Self {
+    fn of(report: &'a Report, index: &'a IndexUse) -> Self {
+        let used = use_of(report, index);
+        let replica =
+            |(replica, scans): &'a (String, Option<u64>)| ReplicaJson { replica, scans: *scans };
         Self {
             name: &index.name,
             has_column: index.has_column,
@@ -233,6 +288,12 @@ impl<'a> IndexJson<'a> {
             scans: index.scans,
             rows_read: index.rows_read,
             plans: index.plans,
+            attributed: used.map(|used| used.usage.executed),
+            planner: used.map(|used| used.usage.planned),
+            explained: used.map(|used| used.usage.explained()),
+            replicas: used
+                .map(|used| used.replicas.iter().map(replica).collect())
+                .unwrap_or_default(),
         }
     }
 }
@@ -273,7 +334,7 @@ fn human(out: &mut Output, column: &str, report: &Report) {
         out.say("  there are no statistics of statements; `cargo newcol watch doctor` says why");
     }
     for line in report.lines.iter().take(LINES) {
-        statement(out, line, report.touched);
+        statement(out, report, line);
     }
     out.say("");
     if let Some(more) = report.lines.len().checked_sub(LINES + 1) {
@@ -286,6 +347,9 @@ fn human(out: &mut Output, column: &str, report: &Report) {
     table(out, &report.table);
     for index in &report.indexes {
         out.say(&format!("  index {}", described(index)));
+        if let Some(used) = use_of(report, index) {
+            attributed(out, used);
+        }
     }
     for gap in &report.gaps {
         let of = gap.statement.map(|id| format!("statement {id}: ")).unwrap_or_default();
@@ -303,7 +367,7 @@ fn human(out: &mut Output, column: &str, report: &Report) {
     ));
 }
 
-fn statement(out: &mut Output, line: &Line, touched: &str) {
+fn statement(out: &mut Output, report: &Report, line: &Line) {
     let text = line.text.as_deref().unwrap_or("(its text is not known)");
     let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
     let shown: String = match words.char_indices().nth(SHOWN) {
@@ -323,7 +387,7 @@ fn statement(out: &mut Output, line: &Line, touched: &str) {
     for (label, spell) in [(before, &line.before), ("after", &line.after)] {
         if let Some(spell) = spell {
             let writes = line.uses.contains(&Role::Writes);
-            out.say(&format!("    {label:<14} {}", figures(spell, writes, touched)));
+            out.say(&format!("    {label:<14} {}", figures(spell, writes, report.touched)));
         }
     }
     if let Some([half, most, nearly]) = line.percentiles {
@@ -331,6 +395,15 @@ fn statement(out: &mut Output, line: &Line, touched: &str) {
         out.say(&format!(
             "    {label:<14} 50 % within {half:.3} ms, 95 % within {most:.3} ms, 99 % within {nearly:.3} ms"
         ));
+    }
+    if let (Some((index, _)), Some(of)) = (&report.used, report.attributed(line.id)) {
+        let said = match &of.used {
+            Ok(Use::Always { .. }) => format!("uses {index}, {} calls", of.calls),
+            Ok(Use::Sometimes) => format!("uses {index} with some values, {} calls", of.calls),
+            Ok(Use::Never) => format!("does not use {index}"),
+            Err(why) => format!("not known: {why}"),
+        };
+        out.say(&format!("    {:<14} {said}", "plan"));
     }
 }
 
@@ -386,6 +459,26 @@ fn described(index: &IndexUse) -> String {
     parts.extend(index.rows_read.map(|rows| format!("{rows:.0} rows read through it since")));
     parts.extend(index.scans.map(|scans| format!("{scans:.0} scans since")));
     parts.join(", ")
+}
+
+/// Says who scanned the index.
+fn attributed(out: &mut Output, used: &Attribution) {
+    let usage = &used.usage;
+    let planner = match usage.planned {
+        0 => String::new(),
+        looks => format!(" and {looks} looks of the planner"),
+    };
+    let share = (usage.explained() * 100.0).floor();
+    out.say(&format!(
+        "    {} scans are of statements above{planner}: {share:.0} % of {} counted are explained",
+        usage.executed, usage.counted
+    ));
+    for (replica, scans) in &used.replicas {
+        out.say(&match scans {
+            Some(scans) => format!("    {replica}: {scans} scans"),
+            None => format!("    {replica}: could not be asked"),
+        });
+    }
 }
 
 /// Returns a time in seconds since the epoch as people write it, in UTC.

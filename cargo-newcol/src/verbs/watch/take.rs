@@ -1,6 +1,7 @@
 //! `watch baseline` and `watch snap`.
 
 use camino::Utf8PathBuf;
+use clap::Args;
 use newcol_core::{
     backend::Backend,
     db::{Access, DatabaseUrl, OpenOptions},
@@ -10,6 +11,8 @@ use newcol_core::{
         collect::{Purpose, Settings, Taken, can_watch, take},
         doctor::{State, needs},
         identity::Gap,
+        plans::{Explain, Planned},
+        replicas::{self, ReplicaScans},
         sent::take_measured,
         session::Watcher,
         store::Store,
@@ -35,26 +38,79 @@ struct TakenJson<'a> {
     has_baseline: bool,
     gaps: Vec<String>,
     busy_ms: f64,
+    plans_read: usize,
+    plans_left: usize,
+    plans_refused: Vec<&'a str>,
+    replicas: Vec<ReplicaJson<'a>>,
 }
 
-pub(super) fn run(
+#[derive(Debug, Serialize)]
+struct ReplicaJson<'a> {
+    replica: &'a str,
+    /// Why it could not be asked.
+    refused: Option<&'a str>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct SnapArgs {
+    #[command(flatten)]
+    look: Look,
+    /// Replica whose use of the index is counted as well; may be given several times
+    #[arg(long, value_name = "URL")]
+    replica_url: Vec<String>,
+    /// Plan statements that write as well; nothing is executed
+    #[arg(long)]
+    explain_writes: bool,
+    /// Plan no statement: then nobody knows which of them use the index
+    #[arg(long, conflicts_with = "explain_writes")]
+    no_explain: bool,
+}
+
+pub(super) fn baseline(
     ctx: &Context,
     out: &mut Output,
     project: &Project,
     look: &Look,
-    purpose: Purpose,
+) -> Result<Exit, CliError> {
+    run(ctx, out, project, (look, &[]), (Purpose::Baseline, Settings::default()))
+}
+
+pub(super) fn snap(
+    ctx: &Context,
+    out: &mut Output,
+    project: &Project,
+    args: &SnapArgs,
+) -> Result<Exit, CliError> {
+    let explain = match (args.explain_writes, args.no_explain) {
+        (true, _) => Explain::Writes,
+        (false, true) => Explain::Nothing,
+        (false, false) => Explain::Reads,
+    };
+    let settings = Settings { explain, ..Settings::default() };
+    run(ctx, out, project, (&args.look, &args.replica_url), (Purpose::Snap, settings))
+}
+
+fn run(
+    ctx: &Context,
+    out: &mut Output,
+    project: &Project,
+    (look, replica_urls): (&Look, &[String]),
+    (purpose, settings): (Purpose, Settings),
 ) -> Result<Exit, CliError> {
     let column = &look.asked.of.column;
     let path = file(project, column)?;
     let source = Source::of(ctx, project, look)?;
+    let replica_urls: Vec<DatabaseUrl> =
+        replica_urls.iter().map(|url| project.url(url)).collect::<Result<_, _>>()?;
     let mut store = Store::write(&path, column)?;
-    let taken = source.take(ctx.now(), &mut store, column, purpose)?;
+    let taken = source.take(ctx.now(), &mut store, column, purpose, settings)?;
+    let replicas = replicas::ask(&replica_urls, &source.options, &mut store, column)?;
     let url = &source.url;
     let what = match purpose {
         Purpose::Baseline => "baseline",
         Purpose::Snap => "snapshot",
     };
-    let Taken { stored, gaps, on_table, unread, has_baseline, sight } = &taken;
+    let Taken { stored, gaps, on_table, unread, has_baseline, sight, planned } = &taken;
     let whole: Vec<&Gap> = gaps.iter().filter(|(id, _)| id.is_none()).map(|(_, gap)| gap).collect();
     out.json(
         "newcol-watch-snapshot",
@@ -68,6 +124,16 @@ pub(super) fn run(
             has_baseline: *has_baseline,
             gaps: whole.iter().map(ToString::to_string).collect(),
             busy_ms: stored.busy_ms,
+            plans_read: planned.read,
+            plans_left: planned.left,
+            plans_refused: planned.refused.iter().map(String::as_str).collect(),
+            replicas: replicas
+                .iter()
+                .map(|one| ReplicaJson {
+                    replica: &one.replica,
+                    refused: one.scans.as_ref().err().map(String::as_str),
+                })
+                .collect(),
         },
     );
     let statements = if *on_table == 1 { "statement" } else { "statements" };
@@ -83,6 +149,12 @@ pub(super) fn run(
             ("statements are", "their texts are")
         };
         out.status(&format!("{unread} {are} new: {whose} read ten minutes after the last ones"));
+    }
+    plans(out, planned);
+    for ReplicaScans { replica, scans, .. } in &replicas {
+        if let Err(why) = scans {
+            out.warn(&format!("{replica} says nothing of the index: {why}"));
+        }
     }
     for gap in whole {
         match gap {
@@ -110,6 +182,24 @@ pub(super) fn run(
         ));
     }
     Ok(Exit::Done)
+}
+
+/// Says what was done for plans.
+fn plans(out: &mut Output, planned: &Planned) {
+    let Planned { read, left, refused, is_locked } = planned;
+    if *read > 0 {
+        let (plans, are) = if *read == 1 { ("plan", "was") } else { ("plans", "were") };
+        out.detail(&format!("{read} {plans} {are} read"));
+    }
+    if *is_locked {
+        out.status("no plan was read: the table is locked against everybody, or about to be");
+    } else if *left > 0 {
+        let plans = if *left == 1 { "plan is" } else { "plans are" };
+        out.status(&format!("{left} {plans} read with later snapshots: ten a minute"));
+    }
+    for why in refused {
+        out.warn(&format!("a statement could not be planned: {why}"));
+    }
 }
 
 /// Takes a baseline before the column comes, if one can be had: never fails, and says why not.
@@ -187,9 +277,9 @@ impl Source {
         store: &mut Store,
         column: &ColumnPath,
         purpose: Purpose,
+        settings: Settings,
     ) -> Result<Taken, CliError> {
         let (database, when) = ((&self.url, &self.options), (purpose, seconds(now)));
-        let settings = Settings::default();
         if self.files.is_empty() {
             return Ok(take(database, store, column, when, settings)?);
         }

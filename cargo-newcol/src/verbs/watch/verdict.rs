@@ -4,15 +4,18 @@ use std::fs;
 
 use camino::Utf8PathBuf;
 use clap::{Args, ValueEnum};
-use newcol_core::watch::{
-    alert::{Alert, alerts},
-    assess::{Assessment, assess},
-    effect::{Compared, Comparison, Finding, Refusal, Signal, Split},
-    history::History,
-    page::Watched,
-    series::QueryId,
-    store::Store,
-    verdict::{Judgement, Verdict, Worse},
+use newcol_core::{
+    page::Mark,
+    watch::{
+        alert::{Alert, alerts},
+        assess::{Assessment, Said, assess_with},
+        effect::{Compared, Comparison, Finding, Refusal, Signal, Split},
+        history::History,
+        page::Watched,
+        series::QueryId,
+        store::Store,
+        verdict::{Judgement, Verdict, Worse},
+    },
 };
 use serde::Serialize;
 
@@ -22,6 +25,9 @@ use crate::{
     error::{CliError, Exit},
     output::{Level, Output},
 };
+
+/// Megabytes a second, at which the time of a build is told: few disks are slower.
+const SPEED: f64 = 100.0;
 
 /// Characters of a statement that are shown to people.
 const SHOWN: usize = 100;
@@ -36,6 +42,12 @@ pub(super) struct VerdictArgs {
     /// Write a page for people too: one file, which loads nothing
     #[arg(long, value_name = "FILE")]
     html: Option<Utf8PathBuf>,
+    /// Say that the server has no replica, which might use the index
+    #[arg(long)]
+    no_replicas: bool,
+    /// Call no index unused before the end of a month was watched
+    #[arg(long)]
+    monthly: bool,
 }
 
 /// The words of a verdict.
@@ -81,6 +93,21 @@ struct VerdictJson<'a> {
     not_compared: Vec<(String, String)>,
     statements: Vec<ComparedJson<'a>>,
     alerts: Vec<AlertJson<'a>>,
+    index: Option<IndexJson<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct IndexJson<'a> {
+    name: &'a str,
+    /// The word on the index alone.
+    verdict: &'static str,
+    sentence: String,
+    counted: u64,
+    attributed: u64,
+    planner: u64,
+    explained: f64,
+    /// What would drop it and build it again, where that is the answer: never run.
+    statements: Vec<&'a str>,
 }
 
 #[derive(Debug, Serialize)]
@@ -108,10 +135,11 @@ pub(super) fn run(
 ) -> Result<Exit, CliError> {
     let column = &args.of.column;
     let path = file(project, column)?;
+    let said = Said { no_replicas: args.no_replicas, monthly: args.monthly };
     let found = match Store::read(&path, column)? {
         Some(mut store) => {
             let alerts = alerts(&History::of(&mut store)?);
-            assess(&mut store)?.map(|assessment| (assessment, alerts))
+            assess_with(&mut store, said)?.map(|assessment| (assessment, alerts))
         }
         None => None,
     };
@@ -175,6 +203,21 @@ fn human(out: &mut Output, column: &str, assessment: &Assessment) {
             out.say(&format!("  {} {}: {text}", comparison.signal, change(query)));
         }
     }
+    if let (Some(beside), Some((index, _))) = (&assessment.beside, &assessment.used) {
+        out.say(&format!("  its index {index}: {beside}"));
+    }
+    if let Some(Verdict::Drop { statements: [drop, build], rebuild_bytes, .. }) =
+        on_index(assessment)
+    {
+        out.say(&format!("  {drop};"));
+        out.say("  and, to have it back:");
+        out.say(&format!("  {build};"));
+        let megabytes = *rebuild_bytes as f64 / 1e6;
+        out.say(&format!(
+            "  which reads and writes about {megabytes:.0} MB: {:.0} s at {SPEED:.0} MB/s",
+            (megabytes / SPEED).ceil()
+        ));
+    }
     for (signal, refusal) in &assessment.refused {
         out.detail(&format!("{signal}: {refusal}"));
     }
@@ -216,8 +259,38 @@ fn json(out: &mut Output, column: &str, assessment: &Assessment, alerts: &[Alert
             not_compared: assessment.refused.iter().map(refused).collect(),
             statements: statements.collect(),
             alerts: alerts.iter().map(AlertJson::of).collect(),
+            index: IndexJson::of(assessment),
         },
     );
+}
+
+impl<'a> IndexJson<'a> {
+    fn of(assessment: &'a Assessment) -> Option<Self> {
+        let (name, used) = assessment.used.as_ref()?;
+        let verdict = on_index(assessment)?;
+        let usage = &used.usage;
+        Some(Self {
+            name,
+            verdict: verdict.word(),
+            sentence: verdict.to_string(),
+            counted: usage.counted,
+            attributed: usage.executed,
+            planner: usage.planned,
+            explained: usage.explained(),
+            statements: match verdict {
+                Verdict::Drop { statements, .. } => statements.iter().map(String::as_str).collect(),
+                _ => Vec::new(),
+            },
+        })
+    }
+}
+
+/// Returns the word on the index alone; nothing where there is none.
+fn on_index(assessment: &Assessment) -> Option<&Verdict> {
+    assessment.beside.as_ref().or(match &assessment.judgement.verdict {
+        Verdict::Unknown(_) | Verdict::Quiet { .. } | Verdict::Regression { .. } => None,
+        verdict => Some(verdict),
+    })
 }
 
 impl<'a> ComparedJson<'a> {
@@ -248,21 +321,34 @@ fn page(ctx: &Context, column: &str, assessment: &Assessment) -> String {
     let origin =
         format!("written by cargo newcol {} on {}", env!("CARGO_PKG_VERSION"), ctx.today());
     let end = assessment.judgement.window.1;
+    let marks = marks(assessment);
     Watched {
         column,
         origin: &origin,
         judgement: &assessment.judgement,
+        beside: assessment.beside.as_ref(),
         comparisons: &assessment.comparisons,
         series: &assessment.series,
         controls: &assessment.controls,
         names: &assessment.texts,
         // Without a column all is before.
         split: assessment.split.unwrap_or(Split::at(end)),
-        marks: &[],
-        table: &[],
-        scans: &[],
-        balance: None,
+        marks: &marks,
+        table: &assessment.table,
+        scans: assessment.used.as_ref().map_or(&[], |(_, used)| &used.points),
+        balance: assessment.balance.as_ref(),
     }
     .report()
     .to_html()
+}
+
+/// Returns when the column and its index came.
+fn marks(assessment: &Assessment) -> Vec<Mark> {
+    let column = assessment.split.map(|split| (split.after, "column"));
+    let index = assessment.used.as_ref().map(|(_, used)| (used.since, "index"));
+    column
+        .into_iter()
+        .chain(index)
+        .map(|(at, label)| Mark { at, label: label.to_owned() })
+        .collect()
 }

@@ -27,6 +27,10 @@ pub use self::{
     catalog::{Catalog, Named, View},
     lineage::fingerprint,
 };
+pub(super) use self::{
+    names::own_name,
+    text::{parse, tokens},
+};
 use super::series::Role;
 
 /// What is known of a statement's number before its text is read.

@@ -14,7 +14,7 @@ pub(super) fn parts(name: &ObjectName) -> Vec<String> {
     name.0.iter().filter_map(|part| part.as_ident()).map(fold).collect()
 }
 
-pub(super) fn own_name(expr: &Expr) -> Option<String> {
+pub(in crate::watch) fn own_name(expr: &Expr) -> Option<String> {
     match expr {
         Expr::Identifier(ident) => Some(fold(ident)),
         Expr::CompoundIdentifier(idents) => idents.last().map(fold),

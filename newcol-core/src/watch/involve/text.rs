@@ -18,7 +18,7 @@ use super::{catalog::Catalog, digest};
 const LONGEST: usize = 100_000;
 
 /// Returns the tokens of one statement, without comments and white space.
-pub(super) fn tokens(text: &str, catalog: &Catalog) -> Option<Vec<Placed>> {
+pub(in crate::watch) fn tokens(text: &str, catalog: &Catalog) -> Option<Vec<Placed>> {
     if text.len() > LONGEST {
         return None;
     }
@@ -31,7 +31,7 @@ pub(super) fn tokens(text: &str, catalog: &Catalog) -> Option<Vec<Placed>> {
 }
 
 /// Reads tokens as one statement.
-pub(super) fn parse(tokens: &[Placed], catalog: &Catalog) -> Option<Statement> {
+pub(in crate::watch) fn parse(tokens: &[Placed], catalog: &Catalog) -> Option<Statement> {
     if is_too_deep(tokens.iter().map(|placed| &placed.token)) {
         return None;
     }

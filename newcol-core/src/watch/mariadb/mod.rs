@@ -145,7 +145,17 @@ impl Reading<'_> {
         if sight.has_table {
             self.mariadb_measures(column, &sight, &mut measures)?;
         }
-        Ok(Snapshot { identity, taken, sight, statements, hidden: 0, texts, catalog, measures })
+        Ok(Snapshot {
+            identity,
+            taken,
+            sight,
+            statements,
+            hidden: 0,
+            texts,
+            catalog,
+            measures,
+            indexes: Vec::new(),
+        })
     }
 
     /// Reads all but statements.

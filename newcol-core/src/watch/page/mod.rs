@@ -5,6 +5,7 @@ mod bins;
 use std::collections::{BTreeMap, BTreeSet};
 
 use self::bins::Bins;
+pub use super::{attribution::ScanPoint, report::TablePoint};
 use super::{
     benefit::{Balance, can_gain, may_pay},
     effect::{Comparison, Effect, Finding, Signal, Split},
@@ -26,6 +27,8 @@ pub struct Watched<'a> {
     pub origin: &'a str,
     /// The verdict.
     pub judgement: &'a Judgement,
+    /// The word on the index, where the verdict is one on statements.
+    pub beside: Option<&'a Verdict>,
     /// Comparisons, the one of times first.
     pub comparisons: &'a [Comparison],
     /// Statements of the column's table.
@@ -44,28 +47,6 @@ pub struct Watched<'a> {
     pub scans: &'a [ScanPoint],
     /// What the index saves and costs.
     pub balance: Option<&'a Balance>,
-}
-
-/// The table between two snapshots.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct TablePoint {
-    /// Seconds since the epoch.
-    pub at: f64,
-    /// Share of updates that stayed on their page; no number without updates.
-    pub hot: f64,
-    /// Dead rows.
-    pub dead: f64,
-}
-
-/// Scans of the index between two snapshots, for an hour.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct ScanPoint {
-    /// Seconds since the epoch.
-    pub at: f64,
-    /// As the server counted.
-    pub counted: f64,
-    /// As statements explain.
-    pub attributed: f64,
 }
 
 /// How many statements a chart can show and still be read.
@@ -120,6 +101,11 @@ impl Watched<'_> {
     /// Five sentences for a reader who reads nothing else.
     fn sentences(&self) -> Vec<String> {
         let mut said = vec![self.judged()];
+        said.extend(self.beside.map(|beside| format!("The index, for itself: {beside}.")));
+        let dropped = self.beside.unwrap_or(&self.judgement.verdict);
+        if let Verdict::Drop { statements: [drop, build], .. } = dropped {
+            said.push(format!("To drop it: {drop}. To have it back: {build}."));
+        }
         let Some(times) = self.times() else {
             said.push("No times could be compared yet.".into());
             return said;

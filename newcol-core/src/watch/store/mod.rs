@@ -5,6 +5,7 @@
 //! refused with its name. Through [`crate::db`], so it needs the feature `sqlite`.
 
 mod error;
+mod plans;
 mod schema;
 mod written;
 

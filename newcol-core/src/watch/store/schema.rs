@@ -1,6 +1,6 @@
 //! The tables of the file, and whether it is one of ours that we can read.
 
-use super::{Store, StoreError, text};
+use super::{Store, StoreError, plans, text};
 use crate::{db::Access, ident::ColumnPath, watch::session::Fields};
 
 /// In the header of each of our files ("ncwd").
@@ -71,6 +71,9 @@ impl Store {
                         text(&own)
                     ))?;
                 }
+                if store.pragma("application_id")? == APPLICATION {
+                    store.batch(plans::TABLES)?;
+                }
                 Ok::<_, StoreError>(())
             })?;
         }
@@ -85,7 +88,7 @@ impl Store {
         if sound != "ok" {
             return Err(StoreError::Damaged { path: self.path.clone(), said: sound });
         }
-        let of = Fields::of(self.rows("SELECT \"column\" FROM subject")?).text();
+        let of = self.subject()?;
         if of != own {
             return Err(StoreError::OtherColumn { path: self.path.clone(), of });
         }

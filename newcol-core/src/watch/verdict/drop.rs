@@ -107,5 +107,6 @@ pub(super) fn unused(index: &IndexEvidence) -> Verdict {
         cost: index.balance.cost,
         bytes: index.facts.bytes,
         statements: [format!("DROP INDEX CONCURRENTLY {}", index.facts.name), rebuild],
+        rebuild_bytes: index.rebuild_bytes,
     }
 }

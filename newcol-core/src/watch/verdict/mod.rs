@@ -50,6 +50,8 @@ pub struct Evidence {
     pub window: (f64, f64),
     /// What could be read.
     pub level: Level,
+    /// Why no plan could be read, if so.
+    pub no_plans: Option<String>,
     /// Closed gates.
     pub gates: Vec<Reason>,
     /// Comparisons of all signals that could be compared.
@@ -75,6 +77,8 @@ pub struct IndexEvidence {
     pub month_end: MonthEnd,
     /// What the column's statistics say.
     pub column: ColumnFacts,
+    /// Bytes to read and write if it had to be built again.
+    pub rebuild_bytes: u64,
 }
 
 /// How much can be read.
@@ -170,7 +174,7 @@ pub enum Asked {
 }
 
 /// Who used an index, between two snapshots.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Usage {
     /// What the server counted (`idx_scan`).
     pub counted: u64,
@@ -231,6 +235,8 @@ pub enum Verdict {
         bytes: u64,
         /// What drops it, and what would build it again.
         statements: [String; 2],
+        /// Bytes that the latter would read and write.
+        rebuild_bytes: u64,
     },
     /// Another one would be better.
     Change(Change),
@@ -310,6 +316,11 @@ pub struct Worse {
 /// Why it cannot be told yet.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Why {
+    /// Nobody knows who scans it.
+    NoPlans {
+        /// What the server said.
+        why: Option<String>,
+    },
     /// Scans that no statement explains.
     Unexplained {
         /// The share that is explained.
@@ -382,14 +393,29 @@ fn verdict(evidence: &Evidence) -> Verdict {
         }
         return Verdict::Quiet { detectable };
     };
+    of_index(evidence, index)
+}
+
+/// Says the word on the index alone, whatever became of statements; nothing while a gate is closed or
+/// there is none.
+#[must_use]
+pub fn judge_index(evidence: &Evidence) -> Option<Verdict> {
+    let index = evidence.index.as_ref().filter(|_| evidence.gates.is_empty())?;
+    Some(of_index(evidence, index))
+}
+
+fn of_index(evidence: &Evidence, index: &IndexEvidence) -> Verdict {
     let needed = drop::needed(&index.facts);
     if !needed.is_empty() {
         return Verdict::Keep(Keep::Needed(needed));
     }
     let share = index.usage.explained();
     let hours = (evidence.window.1 - evidence.window.0) / 3600.0;
-    if share < EXPLAINED || evidence.level < Level::Plans {
-        let share = if evidence.level < Level::Plans { 0.0 } else { share };
+    if evidence.level < Level::Plans {
+        let why = Why::NoPlans { why: evidence.no_plans.clone() };
+        return Verdict::Wait { why, longer: None };
+    }
+    if share < EXPLAINED {
         return Verdict::Wait { why: Why::Unexplained { share }, longer: None };
     }
     if index.usage.executed == 0 {

@@ -26,10 +26,12 @@ fn paying() -> Evidence {
         days: 0.04,
         month_end: MonthEnd::NotAsked,
         column: ColumnFacts { null_frac: 0.0, correlation: Some(0.1), asked: Asked::Values },
+        rebuild_bytes: 0,
     };
     Evidence {
         window: (0.0, 7200.0),
         level: Level::Plans,
+        no_plans: None,
         gates: Vec::new(),
         comparisons: vec![times],
         index: Some(index),

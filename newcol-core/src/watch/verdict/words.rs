@@ -106,6 +106,10 @@ impl fmt::Display for Change {
 impl fmt::Display for Why {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::NoPlans { why } => {
+                f.write_str("no plan was read, so nobody knows which statements use it")?;
+                why.as_ref().map_or(Ok(()), |why| write!(f, " ({why})"))
+            }
             Self::Unexplained { share } => write!(
                 f,
                 "statements explain {:.0} % of the index's scans, {:.0} % are needed",
