@@ -338,7 +338,7 @@ impl<'m> Making<'m> {
         );
         self.run(&format!("TRUNCATE {}", self.quoted))?;
         self.run(&format!("SET synchronous_commit = off; {insert}"))?;
-        self.run(&format!("VACUUM ANALYZE {}", self.quoted))
+        self.run(&format!("ANALYZE {}", self.quoted))
     }
 
     /// Changes what is made where statistics are not those of the profile; reports whether another

@@ -145,3 +145,55 @@ fn scripts_and_wrong_wishes() {
     For more information, try '--help'.
     ");
 }
+
+#[test]
+fn a_test_run_and_the_watch_tell_what_is_sent_too() {
+    let db = ScratchDb::new(Want::postgres().version(15).private()).unwrap();
+    db.run(&[
+        "CREATE EXTENSION pg_stat_statements",
+        "CREATE TABLE users (id integer PRIMARY KEY, name text NOT NULL, settings text)",
+        "INSERT INTO users SELECT n, 'name ' || n FROM generate_series(1, 500) n",
+        "ANALYZE users",
+        "SELECT pg_stat_statements_reset()",
+        "SELECT name FROM users WHERE id = 1",
+        "SELECT name FROM users WHERE id = 2",
+        "UPDATE users SET settings = 'x' WHERE name = 'name 7'",
+    ])
+    .unwrap();
+    let contract = "format = 1\ntable = \"users\"\ncolumn = \"locale\"\nwhy = \"a test\"\n\
+        type = \"text\"\nrequired = false\n";
+    let project =
+        desk::one_crate("postgres").file("newcol/users.locale.toml", contract).build().unwrap();
+    let run = |args: &[&str]| {
+        let ran = desk::newcol(&project, args);
+        assert_eq!(ran.code(), Some(0), "{ran}");
+    };
+    let url = ["--database-url", db.url()];
+    run(&[&["watch", "baseline", "users.locale"], &url[..]].concat());
+    run(&[&["bench", "profile", "users", "-o", "p.json"], &url[..]].concat());
+    let sent = |args: &[&str]| {
+        run(&[&["bench", "workload", "users", "--profile", "p.json", "-o", "w.json"], args]
+            .concat());
+        let text = std::fs::read_to_string(project.root().join("w.json")).unwrap();
+        let workload = Workload::parse(&text, Backend::Postgres).unwrap();
+        let all = workload.statements.into_iter();
+        let all: Vec<(String, f64)> = all.map(|of| (of.sql, of.weight)).collect();
+        (all, workload.rate.is_some())
+    };
+    let of_watch = sent(&["--watch", "users.locale"]);
+    let owned = |text: &str, weight| (text.to_owned(), weight);
+    let wanted = vec![
+        owned("SELECT name FROM users WHERE id = $1", 2.0),
+        owned("UPDATE users SET settings = $1 WHERE name = $2", 1.0),
+    ];
+    assert_eq!(of_watch, (wanted, true));
+    let of_run = sent(&["--", env!("CARGO_BIN_EXE_newcol-sender"), "load", "load", "insert:1"]);
+    let wanted = vec![
+        owned(
+            "SELECT \"users\".\"id\", \"users\".\"name\" FROM \"users\" WHERE (\"users\".\"id\" = $1)",
+            2.0,
+        ),
+        owned("INSERT INTO \"users\" (\"id\", \"name\") VALUES ($1, $2)", 1.0),
+    ];
+    assert_eq!(of_run, (wanted, false));
+}

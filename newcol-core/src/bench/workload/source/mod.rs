@@ -4,8 +4,10 @@ mod bind;
 pub mod counted;
 pub mod pgbench;
 
+use sqlparser::tokenizer::{Token, Whitespace};
+
 use super::{LeftOut, Statement, VERSION, Workload};
-use crate::{backend::Backend, bench::profile::Profile};
+use crate::{backend::Backend, bench::profile::Profile, sql};
 
 pub use self::bind::{Bound, bind};
 
@@ -63,7 +65,8 @@ pub fn of_counted(
             }
             Bound::Sent { .. } => rare = (rare.0 + 1, rare.1 + share),
             Bound::Not(why) => {
-                workload.left_out.push(LeftOut { sql: counted.sql.clone(), share, why });
+                let sql = without_values(&counted.sql, backend);
+                workload.left_out.push(LeftOut { sql, share, why });
             }
         }
     }
@@ -75,6 +78,24 @@ pub fn of_counted(
         });
     }
     workload
+}
+
+/// Returns a text without the values in it: the server leaves those of commands where they are. Of
+/// what cannot be read, the first word remains.
+fn without_values(text: &str, backend: Backend) -> String {
+    let Some(tokens) = sql::tokens(text, backend) else {
+        return format!("{} …", text.split_whitespace().next().unwrap_or_default());
+    };
+    let shown = tokens.iter().map(|placed| match &placed.token {
+        Token::Whitespace(Whitespace::Space | Whitespace::Newline | Whitespace::Tab) => " ",
+        Token::Word(_) | Token::Placeholder(_) => &text[placed.range.clone()],
+        // A comment may say anything.
+        Token::Whitespace(_) => "",
+        Token::Number(..) => "…",
+        _ if text[placed.range.clone()].contains(['\'', '"', '$', '`']) => "'…'",
+        _ => &text[placed.range.clone()],
+    });
+    shown.collect()
 }
 
 #[cfg(test)]

@@ -231,3 +231,15 @@ fn scripts_of_pgbench_are_read_or_refused_with_their_line() {
     assert_eq!(pgbench::weighted("a.sql@3"), ("a.sql", 3.0));
     assert_eq!(pgbench::weighted("a@b.sql"), ("a@b.sql", 1.0));
 }
+
+#[test]
+fn what_is_left_out_is_shown_without_its_values() {
+    let shown = |text| without_values(text, Backend::Postgres);
+    assert_eq!(
+        shown(
+            "COPY \"users\" (a) FROM '/x' WHERE a > 7 -- b\n AND b = $$c$$ OR d = E'e' OR f = $1"
+        ),
+        "COPY \"users\" (a) FROM '…' WHERE a > …   AND b = '…' OR d = '…' OR f = $1"
+    );
+    assert_eq!(shown("ALTER ROLE users PASSWORD 'x"), "ALTER …");
+}
