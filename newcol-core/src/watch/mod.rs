@@ -29,6 +29,7 @@ pub mod sent;
 pub mod series;
 pub mod session;
 pub mod snapshot;
+#[cfg(feature = "measure")]
 mod sqlite;
 pub mod store;
 pub mod verdict;

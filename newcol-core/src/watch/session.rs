@@ -150,6 +150,7 @@ impl Reading<'_> {
     }
 
     /// Asks what has no mark: a plan of somebody's statement.
+    #[cfg(feature = "measure")]
     pub(super) fn plain(&mut self, question: &str) -> Result<Vec<Row>, DbError> {
         let watch = Instant::now();
         let rows = self.session.query(question);
@@ -228,7 +229,11 @@ impl Reading<'_> {
     pub(super) fn sight(&mut self, column: &ColumnPath) -> Result<Sight, DbError> {
         match self.server().product {
             Product::Mariadb | Product::Mysql => return self.mariadb_sight(column),
+            #[cfg(feature = "measure")]
             Product::Sqlite => return self.sqlite_sight(column),
+            // Without measures there is nothing to see.
+            #[cfg(not(feature = "measure"))]
+            Product::Sqlite => return Ok(Sight::default()),
             Product::Postgres => {}
         }
         let table = table_query(&column.table);
