@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::meter::{Counted, Meters};
+use crate::watch::metrics::escaped;
 
 /// Bounds of the buckets, in microseconds, as they are written.
 const BOUNDS: &[(u64, &str)] = &[
@@ -46,8 +47,4 @@ pub(super) fn families(meters: &Meters) -> String {
         writeln!(text, "{name}_count{{statement=\"{label}\"}} {calls}").ok();
     }
     text
-}
-
-fn escaped(label: &str) -> String {
-    label.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }

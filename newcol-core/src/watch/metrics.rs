@@ -211,7 +211,8 @@ fn sums(seen: Seen<'_>, shown: &mut Shown) -> BTreeMap<(&'static str, String), S
     sums
 }
 
-fn escaped(label: &str) -> String {
+/// Returns a label's value as it is written.
+pub(crate) fn escaped(label: &str) -> String {
     label.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }
 

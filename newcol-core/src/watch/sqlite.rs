@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     identity::{Identity, Taken},
-    involve::{Catalog, Named, View},
+    involve::{Catalog, Named, View, words},
     session::{Fields, Reading, Sight},
     snapshot::{Measure, push},
 };
@@ -168,9 +168,4 @@ fn query_of(sql: &str) -> Option<String> {
     // Names of its columns would have to be put on the query's.
     let head = &lower[..at];
     (!head.contains('(')).then(|| sql[at..].to_owned())
-}
-
-fn words(text: &str) -> impl Iterator<Item = String> + '_ {
-    let is_part = |c: char| c.is_alphanumeric() || c == '_' || c == '$';
-    text.split(move |c| !is_part(c)).filter(|word| !word.is_empty()).map(str::to_lowercase)
 }

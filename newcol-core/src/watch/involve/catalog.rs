@@ -150,3 +150,8 @@ impl Catalog {
 fn is_part(c: char) -> bool {
     c.is_alphanumeric() || c == '_' || c == '$'
 }
+
+/// Returns the words of a text in lower case.
+pub(in crate::watch) fn words(text: &str) -> impl Iterator<Item = String> + '_ {
+    text.split(|c| !is_part(c)).filter(|word| !word.is_empty()).map(str::to_lowercase)
+}

@@ -23,6 +23,7 @@ mod write;
 
 use std::{collections::BTreeSet, fmt};
 
+pub(super) use self::catalog::words;
 pub use self::{
     catalog::{Catalog, Named, View},
     lineage::fingerprint,

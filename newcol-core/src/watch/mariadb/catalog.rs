@@ -8,7 +8,7 @@ use crate::{
     db::{DbError, quote::literal},
     ident::ColumnPath,
     watch::{
-        involve::{Catalog, Named, View},
+        involve::{Catalog, Named, View, words},
         session::{Fields, Reading},
     },
 };
@@ -118,10 +118,4 @@ impl Reading<'_> {
         }
         Ok(())
     }
-}
-
-/// Returns the words of a text in lower case.
-fn words(text: &str) -> impl Iterator<Item = String> + '_ {
-    let is_part = |c: char| c.is_alphanumeric() || c == '_' || c == '$';
-    text.split(move |c| !is_part(c)).filter(|word| !word.is_empty()).map(str::to_lowercase)
 }
