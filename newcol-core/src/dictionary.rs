@@ -257,7 +257,7 @@ mod tests {
 
     #[test]
     fn what_an_entry_lacks_is_found() {
-        let contract = contract("users.locale", "required = true\n");
+        let contract = contract("users.locale", "required = false\n");
         let since = ["2026-11-01-120000_users_locale_expand".to_owned()];
         let entry = entry(&contract, &since);
         let text = with_entry(Some("# Columns\n"), &entry);
@@ -268,7 +268,7 @@ mod tests {
         assert_eq!(lack(Some(&text.replace('\n', "\r\n")), &entry), None);
         for (line, other) in [
             ("Because of users.locale", "For fun"),
-            ("| type | `varchar(16)`, required |", "| type | `text` |"),
+            ("| type | `varchar(16)`, may be NULL |", "| type | `text` |"),
             ("| since | `2026-11-01-120000_users_locale_expand` |", ""),
         ] {
             let expected = Lack::Line { at: 3, line: line.to_owned() };

@@ -160,12 +160,13 @@ fn bare(mut expr: &Expr) -> &Expr {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::watch::involve::{parse, tokens};
+    use crate::watch::involve::{Catalog, parse, tokens};
 
     fn read(condition: &str) -> (Asked, String, String) {
         let text = format!("SELECT id FROM users u WHERE {condition} AND age = $9 LIMIT $8");
-        let tokens = tokens(&text).unwrap();
-        let found = compared(&parse(&tokens).unwrap(), "locale");
+        let any = Catalog::default();
+        let tokens = tokens(&text, &any).unwrap();
+        let found = compared(&parse(&tokens, &any).unwrap(), "locale");
         let written = with_value(&text, &tokens, &found.parameters, "'x'");
         let parameters = found.parameters.into_iter().collect::<Vec<_>>().join(" ");
         let written =
