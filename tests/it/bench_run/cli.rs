@@ -52,6 +52,13 @@ fn a_run_is_written_down_and_compared() {
     let compare = |a: &str, b: &str| newcol(&project, &["bench", "compare", a, b]);
     let same = compare("a.json", "a.json");
     assert_eq!(same.code(), Some(0), "{}", said(&same));
+    let args = ["bench", "t.c", "--rows", "10", "--no-users", "--message-format", "json"];
+    let line = newcol(&project, &args).success().stdout;
+    let line: serde_json::Value = serde_json::from_str(&line).unwrap();
+    assert_eq!(
+        (&line["reason"], &line["run"]["conditions"]["rows"]),
+        (&"newcol-bench".into(), &10.into())
+    );
     drop(run("400", "b.json"));
     assert_snapshot!(said(&compare("a.json", "b.json")), @"
     exit code: 101

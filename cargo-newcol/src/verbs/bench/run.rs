@@ -5,13 +5,19 @@ use std::{num::NonZeroU32, time::Duration};
 use camino::Utf8PathBuf;
 use clap::Args;
 use newcol_core::{
-    bench::{load::Phase, profile::Profile, run::Way, workload::Workload},
+    bench::{
+        load::Phase,
+        profile::Profile,
+        run::{Run, Way},
+        workload::Workload,
+    },
     ident::ColumnPath,
 };
 use newcol_testkit::{
     Want,
     bench::{Bench, BenchError, Pressure, Scene},
 };
+use serde::Serialize;
 
 use super::{plan, text, write};
 use crate::{
@@ -92,6 +98,12 @@ fn share(text: &str) -> Result<f64, String> {
     }
 }
 
+/// A run on the wire: by itself, for its file has a version of its own.
+#[derive(Debug, Serialize)]
+struct RunJson<'a> {
+    run: &'a Run,
+}
+
 /// Files that the command names.
 struct Files {
     profile: Option<Profile>,
@@ -142,7 +154,7 @@ pub(super) fn run(ctx: &Context, out: &mut Output, args: &RunArgs) -> Result<Exi
     let mut run = bench.run(&mut tell, &|| !interrupt::requested())?;
     run.at = ctx.now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
     run.again = again();
-    out.json("newcol-bench", &run);
+    out.json("newcol-bench", &RunJson { run: &run });
     out.say(text::summary(&run).trim_end());
     if let Some(path) = &args.html {
         write(ctx, path, &run.report().to_html())?;
