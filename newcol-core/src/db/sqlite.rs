@@ -21,6 +21,11 @@ use super::{
 /// with a lock budget sets its own.
 const BUSY_TIMEOUT: &str = "PRAGMA busy_timeout = 5000";
 
+/// What SQLite says to whoever only reads, where somebody died while he wrote: his journal has to be
+/// taken back first, which brings what was committed, and is left to the next one who may write. Every
+/// program that opens the file for writing does it unasked.
+const READ_ONLY: &str = "attempt to write a readonly database";
+
 pub(super) struct SqliteDriver {
     connection: SqliteConnection,
 }
@@ -28,7 +33,7 @@ pub(super) struct SqliteDriver {
 impl SqliteDriver {
     pub(super) fn open(url: &DatabaseUrl, options: &OpenOptions) -> Result<Self, DbError> {
         let place = Place::new(url.expose(), options.access);
-        if let Some(path) = place.file.filter(|path| !path.exists())
+        if let Some(path) = place.file.clone().filter(|path| !path.exists())
             && options.access != Access::Create
         {
             return Err(DbError::NoFile { path });
@@ -37,17 +42,15 @@ impl SqliteDriver {
             url: url.clone(),
             source: Box::new(Failure::said(message)),
         };
-        let mut connection =
-            SqliteConnection::establish(&place.uri).map_err(|e| refused(e.to_string()))?;
-        let mut settings = vec![BUSY_TIMEOUT];
-        if options.access == Access::Read {
-            // `mode=ro` does not reach databases that are in memory.
-            settings.push("PRAGMA query_only = ON");
+        let mut opened = connect(&place.uri, options.access);
+        if options.access == Access::Read
+            && matches!(&opened, Err(why) if why.contains(READ_ONLY))
+            // Closed at once; where it may not write either, what was said first is the reason.
+            && connect(&Place::new(url.expose(), Access::Write).uri, Access::Write).is_ok()
+        {
+            opened = connect(&place.uri, options.access);
         }
-        // Reads the header, so that a file of another kind is refused here.
-        settings.push("PRAGMA schema_version");
-        connection.batch_execute(&settings.join(";")).map_err(|e| refused(e.to_string()))?;
-        Ok(Self { connection })
+        Ok(Self { connection: opened.map_err(refused)? })
     }
 
     pub(super) fn batch(&mut self, sql: &str) -> Result<(), Failure> {
@@ -86,6 +89,19 @@ impl SqliteDriver {
     pub(super) fn folders(dir: &Utf8Path) -> Result<Vec<MigrationFolder>, BoxError> {
         migrations::folders::<Sqlite>(dir)
     }
+}
+
+fn connect(uri: &str, access: Access) -> Result<SqliteConnection, String> {
+    let mut connection = SqliteConnection::establish(uri).map_err(|error| error.to_string())?;
+    let mut settings = vec![BUSY_TIMEOUT];
+    if access == Access::Read {
+        // `mode=ro` does not reach databases that are in memory.
+        settings.push("PRAGMA query_only = ON");
+    }
+    // Reads the header, so that a file of another kind is refused here.
+    settings.push("PRAGMA schema_version");
+    connection.batch_execute(&settings.join(";")).map_err(|error| error.to_string())?;
+    Ok(connection)
 }
 
 fn failure(error: diesel::result::Error) -> Failure {
@@ -220,6 +236,27 @@ mod tests {
         assert_eq!(error.failure().unwrap().message, "attempt to write a readonly database");
         assert!(reader.migrations().unwrap().is_empty());
         assert!(matches!(reader.run_pending(&path).unwrap_err(), DbError::ReadOnly { .. }));
+    }
+
+    /// The files of somebody in the middle of writing are those of somebody who died there.
+    #[test]
+    fn a_journal_that_was_left_is_taken_back_by_whoever_reads() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| Utf8Path::from_path(dir.path()).unwrap().join(name);
+        let url = |name: &str| DatabaseUrl::parse(path(name).as_str()).unwrap();
+        let mut writer = Session::open(&url("live.db"), &OpenOptions::create()).unwrap();
+        let rows = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 500) \
+                    SELECT i, zeroblob(900) FROM n";
+        writer.batch(&format!("CREATE TABLE t (i, b); INSERT INTO t {rows}")).unwrap();
+        // More than fits into its memory is written before it is committed.
+        writer.batch("PRAGMA cache_size = 2; BEGIN; UPDATE t SET b = randomblob(900)").unwrap();
+        for end in ["", "-journal"] {
+            std::fs::copy(path(&format!("live.db{end}")), path(&format!("dead.db{end}"))).unwrap();
+        }
+        let mut reader = Session::open(&url("dead.db"), &OpenOptions::read()).unwrap();
+        let whole = "SELECT count(*) = 500 FROM t WHERE b = zeroblob(900)";
+        assert!(reader.query_bool(whole).unwrap());
+        assert!(reader.batch("DELETE FROM t").is_err());
     }
 
     #[test]
