@@ -133,8 +133,14 @@ pub(super) fn paid(
         let mut picked = || values[random.usize(..values.len())].clone();
         let inserted: Vec<_> = (0..INSERTS).map(|_| picked()).collect();
         let wanted: Vec<_> = (0..LOOKUPS).map(|_| picked()).collect();
-        let a = with.block(&table, &name, &inserted, &wanted)?;
-        let b = without.block(&table, &name, &inserted, &wanted)?;
+        let mut block = |side: &mut Side<'_>| side.block(&table, &name, &inserted, &wanted);
+        // Neither is always the one that comes after the other.
+        let (a, b) = if number % 2 == 0 {
+            (block(&mut with)?, block(&mut without)?)
+        } else {
+            let b = block(&mut without)?;
+            (block(&mut with)?, b)
+        };
         if number > 0 {
             paid.insert_time.blocks.push((a.insert, b.insert));
             paid.lookup_time.blocks.push((a.lookup, b.lookup));

@@ -141,6 +141,28 @@ fn reading_takes_no_transaction_number_and_waits_for_nobody() {
     migration.batch("ROLLBACK").unwrap();
 }
 
+/// A file has a version of its own, which is not that of the line.
+#[test]
+fn a_profile_and_a_workload_stand_by_themselves_in_their_lines() {
+    let db = ScratchDb::sqlite().unwrap();
+    db.run(&["CREATE TABLE things (id INTEGER PRIMARY KEY)", "INSERT INTO things VALUES (1)"])
+        .unwrap();
+    let dir = tempfile::TempDir::new().unwrap();
+    let dir = camino::Utf8Path::from_path(dir.path()).unwrap();
+    std::fs::write(dir.join("read.sql"), "SELECT * FROM things WHERE id = 1;").unwrap();
+    for (args, file) in [
+        (&["profile", "things"][..], "profile"),
+        (&["workload", "things", "-f", "read.sql", "--rate", "5"], "workload"),
+    ] {
+        let wire = ["--message-format", "json", "--database-url", db.url()];
+        let ended = desk::tool(dir, &[&["bench"], args, &wire].concat()).run().unwrap();
+        let line: serde_json::Value = serde_json::from_str(&ended.stdout).unwrap();
+        assert_eq!(line["reason"], format!("newcol-bench-{file}"));
+        assert!(line["version"].is_u64() && line[file]["version"].is_u64(), "{line}");
+        assert_eq!(ended.stdout.matches("\"version\"").count(), 2);
+    }
+}
+
 #[test]
 fn engines_that_know_less_say_so() {
     for (want, table) in [

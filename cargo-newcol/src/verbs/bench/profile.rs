@@ -7,6 +7,7 @@ use newcol_core::{
     db::Access,
     ident::TableName,
 };
+use serde::Serialize;
 
 use super::{url, write};
 use crate::{
@@ -30,11 +31,17 @@ pub(crate) struct ProfileArgs {
     with_values: bool,
 }
 
+/// A profile on the wire: by itself, for its file has a version of its own.
+#[derive(Debug, Serialize)]
+struct ProfileJson<'a> {
+    profile: &'a Profile,
+}
+
 pub(super) fn run(ctx: &Context, out: &mut Output, args: &ProfileArgs) -> Result<Exit, CliError> {
     let url = url(&args.database_url)?;
     let secrecy = if args.with_values { Secrecy::WithValues } else { Secrecy::NoValues };
     let profile = take((&url, &ctx.open_options(Access::Read)), &args.table, secrecy)?;
-    out.json("newcol-bench-profile", &profile);
+    out.json("newcol-bench-profile", &ProfileJson { profile: &profile });
     match &args.output {
         Some(path) => {
             write(ctx, path, &profile.to_json())?;

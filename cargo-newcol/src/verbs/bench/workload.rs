@@ -25,6 +25,7 @@ use newcol_testkit::{
     Want,
     capture::{Capture, CaptureProgress, SentStatement},
 };
+use serde::Serialize;
 
 use super::{read, url, write};
 use crate::{
@@ -66,6 +67,12 @@ fn rate(text: &str) -> Result<f64, String> {
     number.ok_or_else(|| "it is not above 0".to_owned())
 }
 
+/// A workload on the wire: by itself, for its file has a version of its own.
+#[derive(Debug, Serialize)]
+struct WorkloadJson<'a> {
+    workload: &'a Workload,
+}
+
 pub(super) fn run(ctx: &Context, out: &mut Output, args: &WorkloadArgs) -> Result<Exit, CliError> {
     let (mut workload, backend) = if args.script.is_empty() {
         let profile = profile(ctx, args)?;
@@ -78,7 +85,7 @@ pub(super) fn run(ctx: &Context, out: &mut Output, args: &WorkloadArgs) -> Resul
     };
     workload.rate = args.rate.or(workload.rate);
     workload.check(backend)?;
-    out.json("newcol-bench-workload", &workload);
+    out.json("newcol-bench-workload", &WorkloadJson { workload: &workload });
     match &args.output {
         Some(path) => {
             write(ctx, path, &workload.to_json())?;
