@@ -1,35 +1,36 @@
 //! What an application notices of a backfill: latency of its statements, open loop.
 //!
-//! `cargo bench -p newcol-benches --bench notice [-- <rows>]`: point reads and updates arrive at a
-//! fixed rate, whether or not the ones before them are done, and each is timed from the moment at
+//! `cargo bench -p newcol-benches --bench notice [-- <rows>]`: point reads and updates arrive by chance
+//! at a rate, whether or not the ones before them are done, and each is timed from the moment at
 //! which it was due. First alone, then while the job runs at its default pace, then beside one plain
 //! `UPDATE`, then beside batches of 1000 rows by key without a rest, each on a table made anew; one
 //! table with the ratios to the time alone is printed.
 
-use std::{
-    error::Error,
-    sync::atomic::{AtomicBool, AtomicU64, Ordering},
-    thread,
-    time::{Duration, Instant},
-};
+use std::{error::Error, num::NonZeroU32, time::Duration};
 
-use hdrhistogram::Histogram;
 use newcol_benches::record::Figures;
 use newcol_core::{
+    bench::{
+        arrivals::Arrival,
+        load::{Phase, PhaseLoad},
+    },
     contract::read::read,
     db::{DatabaseUrl, OpenOptions, Session},
     execute::backfill::{Answer, Backfill, Outcome},
 };
-use newcol_testkit::{ScratchDb, Want};
+use newcol_testkit::{
+    ScratchDb, Want,
+    bench::drive::{Conductor, Requests, Users},
+};
 
 const CONTRACT: &str = "format = 1\ntable = \"t\"\ncolumn = \"c\"\nwhy = \"measure\"\n\
     type = \"bigint\"\nrequired = true\n[old_rows]\nfill = \"a * 7 + b\"\n";
 
 /// Connections of the application.
-const CONNECTIONS: u64 = 4;
+const CONNECTIONS: NonZeroU32 = NonZeroU32::new(4).unwrap();
 
-/// Statements per second, all together: every second one reads, every second one updates.
-const RATE: u64 = 400;
+/// Statements per second, all together.
+const RATE: f64 = 400.0;
 
 /// How long the application is measured alone.
 const ALONE: Duration = Duration::from_secs(8);
@@ -55,11 +56,23 @@ impl Beside {
     }
 }
 
-/// What the application saw.
-struct Seen {
-    latency: Histogram<u64>,
-    failed: u64,
-    took: Duration,
+/// Every second statement reads a row, every second one updates one.
+struct Statements {
+    rows: u64,
+}
+
+impl Requests for Statements {
+    fn statements(&self) -> Vec<(String, f64)> {
+        vec![("read".to_owned(), 1.0), ("update".to_owned(), 1.0)]
+    }
+
+    fn sql(&self, arrival: &Arrival) -> Result<String, String> {
+        let id = arrival.draw % self.rows + 1;
+        Ok(match arrival.statement {
+            0 => format!("SELECT name FROM t WHERE id = {id}"),
+            _ => format!("UPDATE t SET b = b + 1 WHERE id = {id}"),
+        })
+    }
 }
 
 #[expect(clippy::print_stdout, reason = "the table is what the benchmark is for")]
@@ -79,26 +92,33 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut alone = None;
     for beside in Beside::ALL {
         let seen = measure(&url, rows, beside)?;
-        let ms = |quantile: f64| seen.latency.value_at_quantile(quantile) as f64 / 1e3;
-        let p99 = ms(0.99);
-        let base = *alone.get_or_insert(p99);
+        let (name, seconds) = (beside.name(), seen.seconds());
+        let met = match seen.percentiles(CONNECTIONS.get()) {
+            Ok(Some(met)) => met,
+            Ok(None) => return Err(format!("{name}: no statement was due").into()),
+            // Whoever came later waited longer, without end: there is no p99 of that.
+            Err(saturated) => {
+                println!("| {name} | {seconds:.1} | {saturated} | | | | {} |", seen.failed);
+                continue;
+            }
+        };
+        let base = *alone.get_or_insert(met.p99);
         println!(
-            "| {} | {:.1} | {:.2} | {p99:.2} | {:.2} | {:.1} | {} |",
-            beside.name(),
-            seen.took.as_secs_f64(),
-            ms(0.5),
-            p99 / base,
-            seen.latency.max() as f64 / 1e3,
+            "| {name} | {seconds:.1} | {:.2} | {:.2} | {:.2} | {:.1} | {} |",
+            met.p50,
+            met.p99,
+            met.p99 / base,
+            met.max,
             seen.failed
         );
         if beside != Beside::Nothing {
-            figures.time(format!("{rows} rows, p99 beside {} / alone", beside.name()), p99 / base);
+            figures.time(format!("{rows} rows, p99 beside {name} / alone"), met.p99 / base);
         }
     }
     figures.finish("notice")
 }
 
-fn measure(url: &DatabaseUrl, rows: u64, beside: Beside) -> Result<Seen, Box<dyn Error>> {
+fn measure(url: &DatabaseUrl, rows: u64, beside: Beside) -> Result<PhaseLoad, Box<dyn Error>> {
     let mut session = Session::open(url, &OpenOptions::write())?;
     for sql in [
         "DROP TABLE IF EXISTS t, __newcol_backfill, __newcol_backfill_part",
@@ -114,36 +134,27 @@ fn measure(url: &DatabaseUrl, rows: u64, beside: Beside) -> Result<Seen, Box<dyn
     ] {
         session.query(sql)?;
     }
-    let over = AtomicBool::new(false);
-    let failed = AtomicU64::new(0);
-    let started = Instant::now();
-    let (latency, took) = thread::scope(|scope| {
-        let clients: Vec<_> = (0..CONNECTIONS)
-            .map(|number| {
-                let (over, failed) = (&over, &failed);
-                scope.spawn(move || client(url, rows, number, started, over, failed))
-            })
-            .collect();
-        let done = work(url, rows, beside);
-        let took = started.elapsed();
-        over.store(true, Ordering::SeqCst);
-        let mut all = Histogram::new(3).map_err(|error| error.to_string())?;
-        for client in clients {
-            let seen = client.join().map_err(|_| "a client panicked")??;
-            all.add(seen).map_err(|error| error.to_string())?;
-        }
-        done.map(|()| (all, took))
+    let requests = Statements { rows };
+    let users = Users { url, requests: &requests, connections: CONNECTIONS, seed: 1 };
+    let (load, done) = users.during(RATE, |conductor| {
+        conductor.enter(Phase::Idle);
+        work(conductor, url, rows, beside)
     })?;
-    Ok(Seen { latency, failed: failed.load(Ordering::SeqCst), took })
+    done?;
+    Ok(load.phase(Phase::Idle).ok_or("no phase was entered")?)
 }
 
-fn work(url: &DatabaseUrl, rows: u64, beside: Beside) -> Result<(), String> {
+fn work(
+    conductor: &Conductor<'_>,
+    url: &DatabaseUrl,
+    rows: u64,
+    beside: Beside,
+) -> Result<(), String> {
     let said = |error: &dyn Error| error.to_string();
     match beside {
         Beside::Nothing => {
-            let begun = Instant::now();
-            while let Some(left) = ALONE.checked_sub(begun.elapsed()) {
-                thread::park_timeout(left);
+            if !conductor.rest(ALONE, &|| true) {
+                return Err("it was stopped".to_owned());
             }
         }
         Beside::Job => {
@@ -172,54 +183,4 @@ fn work(url: &DatabaseUrl, rows: u64, beside: Beside) -> Result<(), String> {
         }
     }
     Ok(())
-}
-
-/// One connection of the application: statements that are due at moments of their own.
-fn client(
-    url: &DatabaseUrl,
-    rows: u64,
-    number: u64,
-    started: Instant,
-    over: &AtomicBool,
-    failed: &AtomicU64,
-) -> Result<Histogram<u64>, String> {
-    let mut session = Session::open(url, &OpenOptions::write()).map_err(|e| e.to_string())?;
-    let mut seen = Histogram::new(3).map_err(|error| error.to_string())?;
-    let gap = Duration::from_secs(1) * u32::try_from(CONNECTIONS).unwrap_or(1)
-        / u32::try_from(RATE).unwrap_or(1);
-    let mut seed = 0x9e37_79b9_7f4a_7c15 ^ (number << 32);
-    let mut due = started + gap / 4 * u32::try_from(number).unwrap_or(0);
-    let mut count = 0_u64;
-    while !over.load(Ordering::Relaxed) {
-        let left = due.saturating_duration_since(Instant::now());
-        if !left.is_zero() {
-            thread::park_timeout(left);
-            continue;
-        }
-        let random = next(&mut seed);
-        let id = random % rows + 1;
-        let sql = if count.is_multiple_of(2) {
-            format!("SELECT name FROM t WHERE id = {id}")
-        } else {
-            format!("UPDATE t SET b = b + 1 WHERE id = {id}")
-        };
-        count += 1;
-        if session.query(&sql).is_err() {
-            failed.fetch_add(1, Ordering::Relaxed);
-        }
-        let micros = u64::try_from(due.elapsed().as_micros()).unwrap_or(u64::MAX);
-        seen.saturating_record(micros);
-        // Between half and one and a half of the mean gap, so that connections do not beat together.
-        due += gap / 2 + gap.mul_f64((next(&mut seed) % 1000) as f64 / 1000.0);
-    }
-    Ok(seen)
-}
-
-/// SplitMix64: the same statements on every machine.
-fn next(seed: &mut u64) -> u64 {
-    *seed = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let mut z = *seed;
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
 }
