@@ -133,7 +133,7 @@ pub(super) fn paid(
         let mut picked = || values[random.usize(..values.len())].clone();
         let inserted: Vec<_> = (0..INSERTS).map(|_| picked()).collect();
         let wanted: Vec<_> = (0..LOOKUPS).map(|_| picked()).collect();
-        let mut block = |side: &mut Side<'_>| side.block(&table, &name, &inserted, &wanted);
+        let block = |side: &mut Side<'_>| side.block(&table, &name, &inserted, &wanted);
         // Neither is always the one that comes after the other.
         let (a, b) = if number % 2 == 0 {
             (block(&mut with)?, block(&mut without)?)

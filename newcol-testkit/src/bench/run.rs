@@ -90,7 +90,7 @@ impl<'a> Bench<'a> {
             pressure: Some(Pressure::Share(0.5)),
             time: Duration::from_secs(20),
             connections: NonZeroU32::new(8).unwrap_or(NonZeroU32::MIN),
-            blocks: 7,
+            blocks: 15,
             ways: Way::ALL.to_vec(),
             seed: 1,
         }

@@ -41,7 +41,7 @@ fn a_dry_run_says_what_it_would_do_and_starts_nothing() {
 fn a_run_is_written_down_and_compared() {
     let project = project("sqlite");
     let run = |rows: &str, file: &str| {
-        let args = ["bench", "t.c", "--rows", rows, "--duration", "1", "--rate", "20"];
+        let args = ["bench", "t.c", "--rows", rows, "--duration", "1s", "--rate", "20"];
         newcol(&project, &[&args[..], &["--json", file, "--html", "page.html"]].concat()).success()
     };
     let told = said(&run("300", "a.json"));
@@ -131,7 +131,7 @@ fn ctrl_c_leaves_no_server_behind() {
     let open = std::os::unix::fs::PermissionsExt::from_mode(0o711);
     std::fs::set_permissions(home.path(), open).unwrap();
     let args =
-        ["bench", "t.c", "--rows", "2000", "--rate", "20", "--duration", "600", "--server", "15"];
+        ["bench", "t.c", "--rows", "2000", "--rate", "20", "--duration", "10m", "--server", "15"];
     let mut bench: Command = desk::tool(project.root(), &args).command();
     let bench = bench.env("NEWCOL_TEST_RUN_DIR", home.path()).env("NEWCOL_TEST_IDLE_SECONDS", "0");
     let mut bench = bench.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();

@@ -25,7 +25,7 @@ use crate::{
     error::{CliError, Exit},
     interrupt,
     output::Output,
-    verbs::add::split,
+    verbs::{add::split, when},
 };
 
 #[derive(Debug, Args)]
@@ -54,9 +54,10 @@ pub(crate) struct RunArgs {
     /// Connections of users [default: 8]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=250))]
     connections: Option<u32>,
-    /// Seconds before and after the work, in which users have the table for themselves [default: 20]
-    #[arg(long, value_name = "S", value_parser = clap::value_parser!(u64).range(1..=86_400))]
-    duration: Option<u64>,
+    /// How long users have the table for themselves before and after the work, such as `2m` [default:
+    /// 20s]
+    #[arg(long, value_name = "TIME", value_parser = length)]
+    duration: Option<Duration>,
     /// Number that decides everything left to chance [default: 1]
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
@@ -98,6 +99,15 @@ fn share(text: &str) -> Result<f64, String> {
     }
 }
 
+/// A time that is worth measuring.
+fn length(text: &str) -> Result<Duration, String> {
+    match when::duration(text)? {
+        short if short < Duration::from_secs(1) => Err("at least one second".to_owned()),
+        long if long > Duration::from_secs(86_400) => Err("a day at most".to_owned()),
+        length => Ok(length),
+    }
+}
+
 /// A run on the wire: by itself, for its file has a version of its own.
 #[derive(Debug, Serialize)]
 struct RunJson<'a> {
@@ -119,7 +129,7 @@ pub(super) fn run(ctx: &Context, out: &mut Output, args: &RunArgs) -> Result<Exi
     let engine = engine(ctx, &project)?;
     let files = Files::read(ctx, args, engine)?;
     let rows = args.rows.unwrap_or(100_000);
-    let time = Duration::from_secs(args.duration.unwrap_or(20));
+    let time = args.duration.unwrap_or(Duration::from_secs(20));
     let pressure = match (args.rate, args.load, &files.workload) {
         _ if args.no_users => None,
         (Some(rate), ..) => Some(Pressure::Rate(rate)),
