@@ -56,6 +56,9 @@ pub struct Saturated {
 /// Of the requests that are due, how many have to be answered for a latency to mean anything.
 pub const SUSTAINED: f64 = 0.99;
 
+/// Seconds that a phase has to last for that.
+const JUDGED: f64 = 1.0;
+
 /// What was met in one phase.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -123,14 +126,15 @@ impl PhaseLoad {
         (self.to - self.from).max(0.0)
     }
 
-    /// Reports whether the server kept up; what it was answering when the phase ended counts for it.
+    /// Reports whether the server kept up; what it was answering when the phase ended counts for it, and
+    /// of less than a second nothing is held against it: latency tells how long its requests waited.
     ///
     /// # Errors
     ///
     /// When less than 99 of 100 requests were answered in time.
     pub fn sustained(&self, connections: u32) -> Result<(), Saturated> {
         let answered = (self.in_time + u64::from(connections)).min(self.due);
-        if answered as f64 >= SUSTAINED * self.due as f64 {
+        if self.seconds() < JUDGED || answered as f64 >= SUSTAINED * self.due as f64 {
             return Ok(());
         }
         let per_second = |count: u64| count as f64 / self.seconds().max(1e-9);
@@ -232,6 +236,12 @@ mod tests {
         assert_eq!(said.to_string(), "SATURATED: 90 of 100 requests/s were answered");
         assert!(phase(1000, 989).percentiles(0).is_err());
         assert!(phase(1000, 990).percentiles(0).unwrap().is_some());
+    }
+
+    #[test]
+    fn of_a_moment_nothing_is_held_against_the_server() {
+        let short = PhaseLoad { to: 0.05, ..phase(1000, 500) };
+        assert!(short.percentiles(8).unwrap().is_some());
     }
 
     #[test]
