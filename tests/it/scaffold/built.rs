@@ -1,6 +1,7 @@
 //! Scaffolded tests compile and pass, in projects as they are built by their users.
 //!
-//! All projects are packages of one workspace, so that what they depend on is compiled once.
+//! All projects are packages of one workspace, so that what they depend on is compiled once, with our
+//! own profile and where we are built ourselves: then most of it is compiled already.
 
 use camino::{Utf8Path, Utf8PathBuf};
 use newcol_testkit::{
@@ -22,10 +23,12 @@ fn workspace() -> &'static Utf8Path {
 fn projects() -> Project {
     let members = PACKAGES.map(|name| format!("\"{name}\"")).join(", ");
     let root = workspace();
+    let own = std::fs::read_to_string(root.join("Cargo.toml")).unwrap();
+    let (_, profile) = own.split_once("[profile.dev]").unwrap();
     let manifest = format!(
         "[workspace]\nresolver = \"3\"\nmembers = [{members}, \"app\"]\n\n\
          [patch.crates-io]\nnewcol-testkit = {{ path = \"{root}/newcol-testkit\" }}\n\
-         newcol-core = {{ path = \"{root}/newcol-core\" }}\n\n[profile.dev]\ndebug = false\n"
+         newcol-core = {{ path = \"{root}/newcol-core\" }}\n\n[profile.dev]{profile}"
     );
     let lock = std::fs::read_to_string(root.join("Cargo.lock")).unwrap();
     let add =
@@ -68,7 +71,7 @@ fn projects() -> Project {
 fn cargo(project: &Project, args: &[&str]) {
     let target = std::env::var_os("CARGO_TARGET_DIR")
         .map(|dir| Utf8PathBuf::try_from(std::path::PathBuf::from(dir)).unwrap());
-    let target = target.unwrap_or_else(|| workspace().join("target")).join("scaffolded");
+    let target = target.unwrap_or_else(|| workspace().join("target"));
     let ours =
         std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("NEWCOL_"));
     let cargo =
