@@ -50,16 +50,22 @@ impl<'a> Databases<'a> {
         self.product
     }
 
-    /// Compares what `diesel print-schema` says before anything has happened.
-    pub(super) fn compare_schema_before(&self, snapshots: &mut Snapshots) -> Fallible<()> {
+    /// Returns what `diesel print-schema` says before anything has happened, and compares it; `None`
+    /// where it refuses.
+    pub(super) fn schema_before(
+        &self,
+        snapshots: Option<&mut Snapshots>,
+    ) -> Fallible<Option<String>> {
         let printed = self.print_schema()?;
-        if printed.status.success() {
-            snapshots.compare_own("schema.rs", &printed.stdout);
+        let (kind, text) = if printed.status.success() {
+            ("schema.rs", printed.stdout)
         } else {
-            let said = format!("{}{}", printed.stdout, printed.stderr);
-            snapshots.compare_own("print-schema.txt", &redact(&said));
+            ("print-schema.txt", redact(&format!("{}{}", printed.stdout, printed.stderr)))
+        };
+        if let Some(snapshots) = snapshots {
+            snapshots.compare_own(kind, &text);
         }
-        Ok(())
+        Ok((kind == "schema.rs").then_some(text))
     }
 
     /// Plans with all that the server knows.
@@ -83,19 +89,16 @@ impl<'a> Databases<'a> {
         Ok(facts)
     }
 
-    /// Carries the plan out; keeps and names the database where something is wrong.
-    pub(super) fn live(
-        self,
-        planned: Planned,
-        schema: Option<String>,
-        snapshots: &mut Snapshots,
-    ) -> Fallible<()> {
-        let Some(plan) = planned.plan else { return Ok(()) };
+    /// Carries the plan out, and returns the rows after every stage; keeps and names the database where
+    /// something is wrong.
+    pub(super) fn live(self, planned: Planned, schema: Option<String>) -> Fallible<Option<String>> {
+        let Some(plan) = planned.plan else { return Ok(None) };
         let schema = schema.map(|text| SchemaText::before(self.case, &text));
-        let all = self.stages(&plan, schema.clone(), snapshots);
-        let all = all.and_then(|last| {
+        let all = self.stages(&plan, schema.clone());
+        let all = all.and_then(|(last, history)| {
             self.at_once(&plan, schema.as_ref(), &last)?;
-            self.step_by_step(&plan, &last)
+            self.step_by_step(&plan, &last)?;
+            Ok(Some(history.text))
         });
         all.map_err(|error| {
             let files = self.project.files().unwrap_or_default();
@@ -106,12 +109,7 @@ impl<'a> Databases<'a> {
     }
 
     /// Every stage: run, run again, taken back and run once more; in the end all taken back.
-    fn stages(
-        &self,
-        plan: &Plan,
-        mut schema: Option<SchemaText>,
-        snapshots: &mut Snapshots,
-    ) -> Fallible<Last> {
+    fn stages(&self, plan: &Plan, mut schema: Option<SchemaText>) -> Fallible<(Last, History)> {
         let contract = &self.case.contract;
         let first = self.dump(&self.staged)?;
         let others = Others::new(self.case, plan);
@@ -147,16 +145,15 @@ impl<'a> Databases<'a> {
             history.push(stage.kind, self.data(&self.staged)?);
             count += stage.migrations.len();
         }
-        snapshots.compare_own("data.txt", &history.text);
         if contract.required() {
             self.no_null(&self.staged)?;
         }
-        let last = Last { schema: dump, rows: history.last };
+        let last = Last { schema: dump, rows: history.last.clone() };
         self.revert(count)?;
         same("the schema after everything was taken back", &first, &self.dump(&self.staged)?)?;
         rows.kept_in(&others.rows(&self.staged, None)?)
             .map_err(|error| format!("after everything was taken back: {error}"))?;
-        Ok(last)
+        Ok((last, history))
     }
 
     /// Returns the schema after the stage, given the one before.

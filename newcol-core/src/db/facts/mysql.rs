@@ -96,19 +96,19 @@ fn columns(catalog: &mut Catalog<'_>, place: &Place) -> Result<Vec<ColumnFacts>,
          FROM information_schema.columns WHERE table_schema = {schema} AND table_name = {name} \
          ORDER BY ordinal_position"
     ))?;
-    let mariadb = catalog.session.server().product == Product::Mariadb;
+    let product = catalog.session.server().product;
     let read = |row| {
         let mut fields = Fields::from(row);
         let name = catalog.ident(fields.text())?;
         let sql_type = fields.next();
         let nullable = fields.yes();
-        // MariaDB prints an expression, and so the word NULL where there is none.
-        let default = fields.next().filter(|default| !(mariadb && default == "NULL"));
+        let default = fields.next();
         let extra = fields.text().to_ascii_uppercase();
         let default = if extra.contains("AUTO_INCREMENT") {
             Some("AUTO_INCREMENT".to_owned())
         } else {
-            default
+            let ty = sql_type.as_deref().unwrap_or_default();
+            default.and_then(|told| default_sql(product, told, ty, &extra))
         };
         Ok(ColumnFacts {
             name,
@@ -123,6 +123,33 @@ fn columns(catalog: &mut Catalog<'_>, place: &Place) -> Result<Vec<ColumnFacts>,
         })
     };
     rows.into_iter().map(read).collect()
+}
+
+/// Returns the SQL of a default that the information schema tells, `None` where there is none.
+///
+/// MariaDB tells an expression, and so the word NULL where there is none. MySQL tells the value itself,
+/// unless the column is `DEFAULT_GENERATED`: then an expression whose quotes are escaped, as they are
+/// kept (seen on MySQL 9.7: `(_utf8mb4'hi')` is told as `_utf8mb4\'hi\'`).
+fn default_sql(product: Product, told: String, ty: &str, extra: &str) -> Option<String> {
+    if product == Product::Mariadb {
+        return (told != "NULL").then_some(told);
+    }
+    let is_raw = |types: &[&str]| types.iter().any(|name| ty.starts_with(name));
+    if !extra.contains("DEFAULT_GENERATED") {
+        // Bits are told as `b'101'`, bytes as `0x6162`.
+        let is_written =
+            is_raw(&["bit"]) || is_raw(&["binary", "varbinary"]) && told.starts_with("0x");
+        return Some(if is_written { told } else { literal(Backend::Mysql, &told) });
+    }
+    if told.to_ascii_uppercase().starts_with("CURRENT_TIMESTAMP") {
+        return Some(told);
+    }
+    let mut plain = String::with_capacity(told.len());
+    let mut rest = told.chars();
+    while let Some(c) = rest.next() {
+        plain.extend(if c == '\\' { rest.next() } else { Some(c) });
+    }
+    Some(format!("({plain})"))
 }
 
 fn primary_key(catalog: &mut Catalog<'_>, place: &Place) -> Result<Vec<Ident>, FactsError> {
@@ -188,4 +215,32 @@ fn tables(catalog: &mut Catalog<'_>, schema: &str) -> Result<Vec<TableName>, Fac
          FROM information_schema.tables WHERE table_schema IN (database(), {schema}) \
            AND table_type IN ('BASE TABLE', 'SYSTEM VERSIONED')"
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn defaults_of_mysql_become_sql() {
+        let mysql = |told: &str, ty, extra| {
+            default_sql(Product::Mysql, told.to_owned(), ty, extra).unwrap()
+        };
+        for (told, ty, extra, wanted) in [
+            ("", "varchar(10)", "", "''"),
+            ("x'y", "varchar(10)", "", "'x''y'"),
+            ("5", "int", "", "'5'"),
+            ("NULL", "text", "", "'NULL'"),
+            ("b'101'", "bit(3)", "", "b'101'"),
+            ("0x6162", "binary(2)", "", "0x6162"),
+            ("CURRENT_TIMESTAMP(3)", "timestamp(3)", "DEFAULT_GENERATED", "CURRENT_TIMESTAMP(3)"),
+            ("uuid()", "char(36)", "DEFAULT_GENERATED", "(uuid())"),
+            (r"_utf8mb4\'b\\\'c\'", "text", "DEFAULT_GENERATED", r"(_utf8mb4'b\'c')"),
+        ] {
+            assert_eq!(mysql(told, ty, extra), wanted, "{told}");
+        }
+        let mariadb = |told: &str| default_sql(Product::Mariadb, told.to_owned(), "text", "");
+        assert_eq!(mariadb("NULL"), None);
+        assert_eq!(mariadb("'NULL'").as_deref(), Some("'NULL'"));
+    }
 }
