@@ -124,7 +124,8 @@ fn open(db: &ScratchDb) -> Session {
     Session::open(&DatabaseUrl::parse(db.url()).unwrap(), &OpenOptions::write()).unwrap()
 }
 
-/// Inserts rows and changes each twice; returns the first row and its changes.
+/// Inserts rows and changes each twice; returns the first row and its changes, and in which of the
+/// first rows a column is NULL that is not in all.
 fn fill(session: &mut Session, table: &str, count: u64) -> String {
     let table: TableName = table.parse().unwrap();
     let backend = session.backend();
@@ -137,10 +138,11 @@ fn fill(session: &mut Session, table: &str, count: u64) -> String {
         let (names, values) = (columns.join(", "), literals.join(", "));
         must(session.batch(&format!("INSERT INTO {target} ({names}) VALUES ({values})")));
         for revision in 1..=2 {
+            let before = rows.changed(n, revision - 1).unwrap();
             let changed = rows.changed(n, revision).unwrap();
             let changes: Vec<String> = columns
                 .iter()
-                .zip(changed.iter().zip(&literals))
+                .zip(changed.iter().zip(&before))
                 .filter(|(_, (new, old))| new != old)
                 .map(|(name, (new, _))| format!("{name} = {new}"))
                 .collect();
@@ -159,7 +161,16 @@ fn fill(session: &mut Session, table: &str, count: u64) -> String {
         let pairs = rows.columns().iter().zip(literals);
         pairs.map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(" ")
     };
-    format!("{}\n{}", line(rows.literals(1).unwrap()), line(rows.changed(1, 1).unwrap()))
+    let mut text =
+        format!("{}\n{}", line(rows.literals(1).unwrap()), line(rows.changed(1, 1).unwrap()));
+    for (at, name) in rows.columns().iter().enumerate() {
+        let is_null = |n: &u64| rows.literals(*n).unwrap()[at] == "NULL";
+        let nulls: Vec<u64> = (1..=count.min(12)).filter(is_null).collect();
+        if !nulls.is_empty() && nulls.len() < 12 {
+            write!(text, "\n{name} is NULL in {nulls:?}").unwrap();
+        }
+    }
+    text
 }
 
 /// Fails the test with all that an error says.
@@ -210,34 +221,46 @@ fn postgres_tables_of_every_kind() {
         ];
         let text = fill_all(&mut session, &tables);
         insta::allow_duplicates! { insta::assert_snapshot!(text, @r#"
-    users
-    id=1000001 name='0000001000001' email='lflt' mood='ok' age=19 other=20 moods='{"ok"}' code='AAA' boss=NULL country='0' region=0 seen='2000-01-02 12:00:00.000000+00' from_day='2000-01-02' to_day='2000-01-03' flag=true kind='b' team=NULL
-    id=1000001 name='0000001000001' email='lflt' mood='it''s' age=129 other=18 moods='{"it''s"}' code='AAA' boss=NULL country='0' region=0 seen='2000-01-03 12:00:00.000000+00' from_day='2000-01-03' to_day='2000-01-04' flag=false kind='b' team=NULL
-    audit.log
-    id='00000000-0000-4000-8000-0000000f4241' post=NULL team=1000000 member=NULL of_team=1000000 rating=NULL kind=NULL note=NULL
-    id='00000000-0000-4000-8000-0000000f4241' post=NULL team=1000000 member=NULL of_team=1000000 rating=NULL kind=NULL note=NULL
-    members
-    team=1000001 member=1000001 sponsor=51000000 role='value 1' during='["268435456","268435456"]'
-    team=1000001 member=1000001 sponsor=51000000 role='value 2' during='["268435456","268435456"]'
-    events
-    id=1000001 at='2026-01-01'
-    id=1000001 at='2026-01-01'
-    events_26
-    id=1000001 at='2026-01-01'
-    id=1000001 at='2026-01-01'
-    chairs
-    a=true b='sad' c=0 d=1
-    a=true b='sad' c=0 d=2
-    itself
-    id=1000001 root=1000001
-    id=1000001 root=1000001
-    fixed
-    id=1000001 made=1 touched=1
-    id=1000001 made=1 touched=2
-    picky
-    id=1000001 a=1 b=NULL
-    id=1000001 a=2 b=NULL
-    "#) }
+        users
+        id=1000001 name='0000001000001' email='lflt' mood='ok' age=19 other=20 moods='{"ok"}' code='AAA' boss=NULL country='0' region=0 seen='2000-01-02 12:00:00.000000+00' from_day='2000-01-02' to_day='2000-01-03' flag=true kind='b' team=NULL
+        id=1000001 name='0000001000001' email='lflt' mood='it''s' age=NULL other=18 moods=NULL code='AAA' boss=NULL country='0' region=0 seen='2000-01-03 12:00:00.000000+00' from_day=NULL to_day=NULL flag=false kind='b' team=NULL
+        email is NULL in [2, 6, 10, 12]
+        age is NULL in [2, 6, 8, 10]
+        moods is NULL in [2, 6]
+        from_day is NULL in [2, 6]
+        to_day is NULL in [2, 4, 12]
+        audit.log
+        id='00000000-0000-4000-8000-0000000f4241' post=NULL team=1000000 member=NULL of_team=1000000 rating=NULL kind=NULL note=NULL
+        id='00000000-0000-4000-8000-0000000f4241' post=NULL team=1000000 member=NULL of_team=1000000 rating=NULL kind=NULL note=NULL
+        post is NULL in [1, 3, 5, 7, 9, 11]
+        team is NULL in [2, 4, 6, 8, 10, 12]
+        of_team is NULL in [4, 12]
+        members
+        team=1000001 member=1000001 sponsor=51000000 role='value 1' during='["268435456","268435456"]'
+        team=1000001 member=1000001 sponsor=51000000 role=NULL during='["268435456","268435456"]'
+        role is NULL in [2, 6]
+        during is NULL in [2, 6, 8, 10]
+        events
+        id=1000001 at='2026-01-01'
+        id=1000001 at='2026-01-01'
+        events_26
+        id=1000001 at='2026-01-01'
+        id=1000001 at='2026-01-01'
+        chairs
+        a=true b='sad' c=0 d=1
+        a=true b='sad' c=0 d=2
+        itself
+        id=1000001 root=1000001
+        id=1000001 root=1000001
+        fixed
+        id=1000001 made=1 touched=1
+        id=1000001 made=1 touched=NULL
+        touched is NULL in [2, 6, 10, 12]
+        picky
+        id=1000001 a=1 b=NULL
+        id=1000001 a=NULL b=NULL
+        a is NULL in [2, 8]
+        "#) }
     }
 }
 
@@ -248,10 +271,16 @@ fn mysql_tables_of_every_kind() {
     insta::assert_snapshot!(fill_all(&mut open(&db), &["users", "members", "chairs", "itself"]), @r#"
     users
     id=1000001 name='0000001000001' email='4i01' mood='ok' tags='a' age=19 boss=NULL country='0' region=0 seen='2000-01-02 12:00:00' from_day='2000-01-02' to_day='2000-01-03' flag=1 kind='b' extra='{"n":1}' raw=x'00000000000f4241' price=5.5 team=NULL
-    id=1000001 name='0000001000001' email='4i01' mood='sad' tags='b' age=18 boss=NULL country='0' region=0 seen='2000-01-03 12:00:00' from_day='2000-01-03' to_day='2000-01-04' flag=0 kind='A' extra='{"n":2}' raw=x'00000000000f4241' price=5.5 team=NULL
+    id=1000001 name='0000001000001' email='4i01' mood='sad' tags=NULL age=NULL boss=NULL country='0' region=0 seen='2000-01-03 12:00:00' from_day=NULL to_day=NULL flag=0 kind='A' extra=NULL raw=x'00000000000f4241' price=5.5 team=NULL
+    tags is NULL in [2, 6, 8, 10]
+    age is NULL in [2, 8, 10, 12]
+    from_day is NULL in [2, 6, 8]
+    to_day is NULL in [2, 4, 8, 12]
+    extra is NULL in [2, 4, 10, 12]
     members
     team=1000001 member=1000001 sponsor=51000000 role='1'
-    team=1000001 member=1000001 sponsor=51000000 role='2'
+    team=1000001 member=1000001 sponsor=51000000 role=NULL
+    role is NULL in [2, 6]
     chairs
     a=1 b='x' c=0 d=1
     a=1 b='x' c=0 d=2
@@ -269,10 +298,16 @@ fn sqlite_tables_of_every_kind() {
     insta::assert_snapshot!(fill_all(&mut open(&db), &tables), @"
     users
     id=1000001 name='0000001000001' email='lflt' age=19 boss=NULL country='00' region=1000000 seen='2000-01-02 12:00:00' from_day='2000-01-02' to_day='2000-01-03' flag=1 kind='b' raw=x'00000000000f4241' price=0.5 json='1' team=NULL
-    id=1000001 name='0000001000001' email='lflt' age=120 boss=NULL country='00' region=1000000 seen='2000-01-03 12:00:00' from_day='2000-01-03' to_day='2000-01-04' flag=0 kind='a' raw=x'00000000000f4241' price=1.0 json='2' team=NULL
+    id=1000001 name='0000001000001' email='lflt' age=NULL boss=NULL country='00' region=1000000 seen='2000-01-03 12:00:00' from_day=NULL to_day=NULL flag=0 kind='a' raw=x'00000000000f4241' price=NULL json=NULL team=NULL
+    age is NULL in [2, 6]
+    from_day is NULL in [2, 6, 8]
+    to_day is NULL in [2, 4, 8]
+    price is NULL in [2, 6, 8, 12]
+    json is NULL in [2, 4, 10, 12]
     members
     team=1000001 member=51000001 sponsor=1000000 role='value 1'
-    team=1000001 member=51000001 sponsor=1000000 role='value 2'
+    team=1000001 member=51000001 sponsor=1000000 role=NULL
+    role is NULL in [2, 6]
     chairs
     a=1 b=0 d=1
     a=1 b=0 d=2
@@ -281,10 +316,12 @@ fn sqlite_tables_of_every_kind() {
     id=1000001 root=1000001
     from
     select='value lflt' a b=1
-    select='value lflt' a b=2
+    select='value lflt' a b=NULL
+    a b is NULL in [2, 8]
     touched
     id=1000001 n=1
     id=1000001 n=1
+    n is NULL in [2, 8]
     ");
 }
 

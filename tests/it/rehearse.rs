@@ -88,6 +88,22 @@ fn the_job_is_refused_as_in_production() {
 }
 
 #[test]
+fn a_fill_that_has_no_value_for_some_rows_is_caught() {
+    let rehearsed = |fill: &str| {
+        let add = REQUIRED.iter().map(|arg| if *arg == "lower(name)" { fill } else { arg });
+        let project = project("sqlite", &add.collect::<Vec<_>>());
+        newcol(&project, &["rehearse", "users.locale"])
+    };
+    let run = rehearsed("lower(settings)");
+    assert_eq!(run.code(), Some(100));
+    let broken = "- [matrix] backfill: `backfill` fails: the fill of the required `users.locale` \
+                  yields NULL for ";
+    assert!(run.stdout.contains(broken), "{run}");
+    assert!(run.stdout.contains(": `settings` is NULL there"), "{run}");
+    drop(rehearsed("coalesce(lower(settings), name)").success());
+}
+
+#[test]
 fn a_stage_that_was_edited_wrongly_is_caught() {
     if ScratchDb::require(Want::postgres().version(15)).is_none() {
         return;
@@ -112,8 +128,8 @@ fn a_stage_that_changes_other_columns_breaks_a_law() {
     let broken = json["broken"].as_array().unwrap().iter().filter(|b| b["scene"] == "laws");
     let laws: Vec<_> = broken.map(|broken| broken["what"].as_str().unwrap()).collect();
     assert_snapshot!(laws.join("\n"), @r#"
-    expand: `users_locale_expand` changes `settings` of 50 rows, the first from "value 2" to "lost"
-    the way up and back changes `settings` of 50 rows, the first from "value 2" to "lost"
+    expand: `users_locale_expand` changes `settings` of 50 rows, the first from NULL to "lost"
+    the way up and back changes `settings` of 50 rows, the first from NULL to "lost"
     "#);
 }
 

@@ -116,12 +116,12 @@ fn job(
     let open = OpenOptions { application_name: name, ..OpenOptions::write() };
     let listener = |_: &Event| if go_on() { Answer::Go } else { Answer::Stop };
     let job = Backfill::new(contract, url, open).settings(settings);
-    let column = || contract.path().clone();
     match job.run(&listener).map_err(|error: BackfillError| LifeError::from(Box::new(error)))? {
         Outcome::Done(receipt) => Ok(receipt.filled),
         Outcome::Stopped(_) => Err(BenchError::Stopped),
         Outcome::Unfillable { rows, keys, .. } => {
-            Err(LifeError::Unfillable { column: column(), rows, keys }.into())
+            let mut session = Session::open(url, &OpenOptions::write())?;
+            Err(LifeError::unfillable(&mut session, contract, rows, keys).into())
         }
     }
 }

@@ -223,7 +223,7 @@ impl<'m> Making<'m> {
         for check in &checks {
             self.or_leave_out(check.sql.as_deref().unwrap_or_default(), "a check is not made")?;
         }
-        let rows = Rows::of(self.session, &self.table);
+        let rows = Rows::of(self.session, &self.table).map(Rows::without_nulls);
         for check in &checks {
             let name = text::quote(Backend::Postgres, &check.name);
             self.run(&format!("ALTER TABLE {} DROP CONSTRAINT IF EXISTS {name}", self.quoted))?;

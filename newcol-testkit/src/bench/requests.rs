@@ -93,7 +93,7 @@ impl MadeUp {
         rows: u64,
     ) -> Result<Self, BenchError> {
         let table = &column.table;
-        let made = Rows::of(session, table)?.without(&column.column);
+        let made = Rows::of(session, table)?.without_nulls().without(&column.column);
         let keys = keys(session, table, made.key())?;
         let mut statements = Vec::new();
         let backend = session.backend();

@@ -292,7 +292,7 @@ fn make_up(
     go_on: GoOn<'_>,
 ) -> Result<Filled, BenchError> {
     let backend = session.backend();
-    let made = Rows::of(session, table)?;
+    let made = Rows::of(session, table)?.without_nulls();
     let names: Vec<String> = made.columns().iter().map(|c| text::name(backend, c)).collect();
     let (name, columns) = (text::table(backend, table), names.join(", "));
     let mut prepare = false;

@@ -110,17 +110,16 @@ impl Action {
 }
 
 impl Job {
-    fn run(&self, session: &Session, told: &Listener<'_>) -> Result<(), LifeError> {
+    fn run(&self, session: &mut Session, told: &Listener<'_>) -> Result<(), LifeError> {
         let open =
             OpenOptions { application_name: Some(JOB_SESSIONS.to_owned()), ..OpenOptions::write() };
         let settings = Settings { triggers: self.triggers, ..Settings::default() };
         let backfill = Backfill::new(&self.contract, session.url(), open).settings(settings);
-        let column = || self.contract.path().clone();
         match backfill.run(told).map_err(Box::new)? {
             Outcome::Done(_) => Ok(()),
-            Outcome::Stopped(_) => Err(LifeError::Stopped { column: column() }),
+            Outcome::Stopped(_) => Err(LifeError::Stopped { column: self.contract.path().clone() }),
             Outcome::Unfillable { rows, keys, .. } => {
-                Err(LifeError::Unfillable { column: column(), rows, keys })
+                Err(LifeError::unfillable(session, &self.contract, rows, keys))
             }
         }
     }

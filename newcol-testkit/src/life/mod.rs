@@ -18,9 +18,9 @@ use newcol_core::{
         migration_folders,
     },
     execute::{backfill::BackfillError, side_effects::Triggers},
-    ident::ColumnPath,
-    plan::{Plan, PlanError, StageKind, Transaction},
-    render::migrations,
+    ident::{ColumnPath, Ident},
+    plan::{Plan, PlanError, StageKind, Transaction, volatility::column_refs},
+    render::{migrations, text},
 };
 
 pub(crate) use self::action::JOB_SESSIONS;
@@ -56,9 +56,10 @@ pub enum LifeError {
     Backfill(#[from] Box<BackfillError>),
     /// The job filled what it could.
     #[error(
-        "the fill of the required `{column}` yields NULL for {rows} {}, the first with key {}",
+        "the fill of the required `{column}` yields NULL for {rows} {}, the first with key {}{}",
         if *rows == 1 { "row" } else { "rows" },
-        keys.first().map_or("unknown", String::as_str)
+        keys.first().map_or("unknown", String::as_str),
+        because(nulls)
     )]
     Unfillable {
         /// The new column.
@@ -67,6 +68,8 @@ pub enum LifeError {
         rows: u64,
         /// The first of them, by key.
         keys: Vec<String>,
+        /// Columns that the fill reads and that are NULL in some of them.
+        nulls: Vec<Ident>,
     },
     /// Somebody asked the job to stop.
     #[error("the backfill of `{column}` was asked to stop")]
@@ -85,6 +88,29 @@ pub enum LifeError {
 }
 
 impl LifeError {
+    /// Says of rows that a job could not fill what may be to blame.
+    pub(crate) fn unfillable(
+        session: &mut Session,
+        contract: &Contract,
+        rows: u64,
+        keys: Vec<String>,
+    ) -> Self {
+        let backend = session.backend();
+        let fill = contract.sql_fill(backend);
+        let table = text::table(backend, contract.table());
+        let column = text::name(backend, contract.column());
+        let mut nulls = fill.and_then(|fill| column_refs(fill, backend)).unwrap_or_default();
+        nulls.retain(|name| {
+            let other = text::name(backend, name);
+            let sql = format!(
+                "SELECT count(*) > 0 FROM {table} WHERE {column} IS NULL AND {other} IS NULL"
+            );
+            // What is to be said is worse than that this cannot be asked.
+            session.query_bool(&sql).unwrap_or(false)
+        });
+        Self::Unfillable { column: contract.path().clone(), rows, keys, nulls }
+    }
+
     /// Reports whether others were in the way, so that another try may go well.
     pub fn is_conflict(&self) -> bool {
         let Self::Database(error) = self else { return false };
@@ -107,10 +133,20 @@ impl LifeError {
             Self::Database(error) => error.hint(),
             Self::Backfill(error) => error.hint(),
             Self::Unfillable { .. } => {
-                Some("correct the fill in the contract, or make the column optional".to_owned())
+                let way = "give the fill a value for them, as `coalesce(...)` does, or make the \
+                           column optional";
+                Some(way.to_owned())
             }
             Self::Stopped { .. } | Self::File { .. } => None,
         }
+    }
+}
+
+fn because(nulls: &[Ident]) -> String {
+    let names: Vec<String> = nulls.iter().map(|name| format!("`{name}`")).collect();
+    match names.as_slice() {
+        [] => String::new(),
+        names => format!(": {} is NULL there", names.join(" or ")),
     }
 }
 

@@ -1,23 +1,24 @@
 //! What an action does to rows that it should leave alone.
 //!
-//! A stage may fill what is NULL. It loses no row, neither of the table nor of any other, and what
-//! anybody wrote stays as it was written, in the column as in the others.
+//! A stage may fill what is NULL, and bring a replaced column into step that is not. It loses no row,
+//! neither of the table nor of any other, and what anybody wrote stays as it was written, in the
+//! column as in the others.
 
 use std::collections::BTreeMap;
 
 use newcol_core::{
     backend::Backend,
-    contract::Contract,
     db::{DbError, Session},
     execute::backfill::RECORD_TABLES,
     ident::Ident,
+    plan::Plan,
     render::text,
 };
 
 use super::{
     judge::shown,
-    promise::Holds,
-    view::{Look, View, rows},
+    promise::{self, Holds},
+    view::{Key, Look, View, rows},
 };
 use crate::life::LifeError;
 
@@ -26,6 +27,8 @@ pub(crate) struct Watch {
     names: Vec<Ident>,
     view: View,
     others: BTreeMap<String, u64>,
+    /// With what a replaced column may come back.
+    returns: BTreeMap<Key, Option<String>>,
 }
 
 /// What an action did.
@@ -38,15 +41,23 @@ pub(crate) struct Effect {
 
 impl Watch {
     /// Remembers the table's rows, and how many every other table has.
-    pub(crate) fn start(session: &mut Session, contract: &Contract) -> Result<Self, LifeError> {
-        let anything = Holds::Anything;
-        let look = Look::new(session, contract, [&anything; 3])?;
+    pub(crate) fn start(session: &mut Session, plan: &Plan) -> Result<Self, LifeError> {
+        let (anything, contract) = (Holds::Anything, &plan.contract);
+        let promises = [&anything, &anything, &promise::in_step(plan)];
+        let look = Look::new(session, contract, promises)?;
         let view = look.read(session)?;
         let mut others = counts(session)?;
         others.remove(contract.table().name.as_str());
         // A job clears what it no longer needs.
         others.retain(|name, _| !RECORD_TABLES.contains(&name.as_str()));
-        Ok(Self { names: look.others().to_vec(), view, others })
+        let returns = BTreeMap::new();
+        Ok(Self { names: look.others().to_vec(), view, others, returns })
+    }
+
+    /// Lets a replaced column that has gone come back as what the new one yields at a moment.
+    pub(crate) fn allow_return(&mut self, from: &Self) {
+        let rows = from.view.rows.iter();
+        self.returns = rows.map(|(key, row)| (key.clone(), row.yields.clone())).collect();
     }
 
     /// Returns how many rows the table had.
@@ -55,18 +66,15 @@ impl Watch {
     }
 
     /// Returns what happened since.
-    pub(crate) fn end(
-        &self,
-        session: &mut Session,
-        contract: &Contract,
-    ) -> Result<Effect, LifeError> {
-        let now = Self::start(session, contract)?;
+    pub(crate) fn end(&self, session: &mut Session, plan: &Plan) -> Result<Effect, LifeError> {
+        let now = Self::start(session, plan)?;
+        let replaced = plan.contract.answers().replaces.as_ref().map(|r| &r.column);
         let mut damage = self.of_rows(&now);
         damage.extend(self.names.iter().enumerate().filter_map(|(at, name)| {
             let place = now.names.iter().position(|other| other == name)?;
-            self.of_column(&now, name, at, place)
+            self.of_column(&now, name, (at, place), Some(name) == replaced)
         }));
-        damage.extend(self.of_the_column(&now, contract.column()));
+        damage.extend(self.of_the_column(&now, plan.contract.column()));
         damage.extend(self.others.iter().filter_map(|(table, before)| {
             let lost = before.saturating_sub(*now.others.get(table)?);
             (lost > 0).then(|| format!("loses {lost} of {before} rows of `{table}`"))
@@ -88,10 +96,19 @@ impl Watch {
         seen.map(|(verb, count)| format!("{verb} {}", rows(count, "of the table"))).collect()
     }
 
-    fn of_column(&self, now: &Self, name: &Ident, at: usize, place: usize) -> Option<String> {
+    fn of_column(
+        &self,
+        now: &Self,
+        name: &Ident,
+        (at, place): (usize, usize),
+        is_replaced: bool,
+    ) -> Option<String> {
         let changed = self.view.rows.iter().filter_map(|(key, old)| {
-            let (old, new) = (&old.others[at], &now.view.rows.get(key)?.others[place]);
-            (old != new).then_some((old, new))
+            let row = now.view.rows.get(key)?;
+            let (was, is) = (&old.others[at], &row.others[place]);
+            let returns = || self.returns.get(key) == Some(is);
+            let follows = is_replaced && (returns() || (!old.followed && row.followed));
+            (was != is && !follows).then_some((was, is))
         });
         describe(name, changed)
     }

@@ -5,6 +5,7 @@
 
 use super::{
     Outcome, Side,
+    promise::Follows,
     run::{Act, Numbered, Scene},
     view::{Key, Seen, View, rows},
 };
@@ -128,8 +129,8 @@ fn judge_own_word(scene: &Scene, act: &Act<'_>, keys: &[Key]) -> Outcome {
     }
 }
 
-/// Judges changed rows: code that does not know the column leaves it alone, unless the database
-/// derives it from what was changed.
+/// Judges changed rows: code that does not know the column leaves it alone, unless it follows what
+/// was changed.
 fn judge_changed(scene: &Scene, act: &Act<'_>, keys: &[Key], before: &View) -> Outcome {
     let after = &scene.view;
     if act.side != Side::Old {
@@ -137,14 +138,19 @@ fn judge_changed(scene: &Scene, act: &Act<'_>, keys: &[Key], before: &View) -> O
     }
     for key in keys {
         let (Some(old), Some(new)) = (before.rows.get(key), after.rows.get(key)) else { continue };
-        let kept = if scene.derived { new.inserted } else { old.column == new.column };
+        let stays = old.column == new.column;
+        let kept = match scene.follows {
+            Follows::Nothing => stays,
+            Follows::Row => new.inserted,
+            // What else the fill reads may change without it.
+            Follows::Replaced(at) => new.followed || (stays && old.others[at] == new.others[at]),
+        };
         if kept {
             continue;
         }
-        let expected = if scene.derived {
-            scene.inserted.describe()
-        } else {
-            format!("{} as before", shown(old.column.as_ref()))
+        let expected = match scene.follows {
+            Follows::Nothing => format!("{} as before", shown(old.column.as_ref())),
+            Follows::Row | Follows::Replaced(_) => scene.inserted.describe(),
         };
         return Outcome::WrongValue { expected, found: shown(new.column.as_ref()) };
     }

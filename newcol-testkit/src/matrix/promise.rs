@@ -106,18 +106,50 @@ pub(super) fn inserted(plan: &Plan, moment: &Moment) -> Holds {
     }
 }
 
+/// What the column follows when code that does not know it changes a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Follows {
+    /// Nothing: it stays as it is.
+    Nothing,
+    /// Everything that it is computed from.
+    Row,
+    /// The column that it replaces, by its place among the others.
+    Replaced(usize),
+}
+
+/// Returns what the column follows, given the other columns of the moment.
+pub(super) fn follows(plan: &Plan, others: &[Ident]) -> Follows {
+    let answers = plan.contract.answers();
+    let replaced = answers.replaces.as_ref().map(|replaces| &replaces.column);
+    match others.iter().position(|name| Some(name) == replaced) {
+        _ if answers.generated.get(plan.backend()).is_some() => Follows::Row,
+        Some(at) => Follows::Replaced(at),
+        None => Follows::Nothing,
+    }
+}
+
 /// Returns what the replaced column holds in rows of code that does not write it.
 pub(super) fn replaced(plan: &Plan, moment: &Moment) -> Holds {
-    let backend = plan.backend();
-    let Some(replaces) = &plan.contract.answers().replaces else { return Holds::Anything };
-    let in_step =
+    let kept =
         moment.is_after(StageKind::Expand) && moment.stage.is_some_and(|s| s < StageKind::Contract);
-    let Some(back) = replaces.back.get(backend).filter(|_| in_step) else { return Holds::Anything };
-    let ty = plan.facts.column(&replaces.column).and_then(|column| column.sql_type.as_deref());
-    Holds::Expression {
-        shown: back.to_string(),
-        condition: equals(backend, &replaces.column, ty, back.as_str()),
+    if kept { in_step(plan) } else { Holds::Anything }
+}
+
+/// Returns what a replaced column holds that is in step: what the new one yields back or, where it
+/// yields the new one already, what it held.
+pub(super) fn in_step(plan: &Plan) -> Holds {
+    let backend = plan.backend();
+    let replaces = plan.contract.answers().replaces.as_ref();
+    let back = replaces.and_then(|replaces| Some((&replaces.column, replaces.back.get(backend)?)));
+    let Some((column, back)) = back else { return Holds::Anything };
+    let ty = plan.facts.column(column).and_then(|column| column.sql_type.as_deref());
+    let mut condition = equals(backend, column, ty, back.as_str());
+    if let Some(fill) = plan.contract.sql_fill(backend) {
+        let ty = plan.contract.sql_type(backend).map(SqlType::as_str);
+        let yields = equals(backend, plan.contract.column(), ty, fill.as_str());
+        condition = format!("{condition} OR {yields}");
     }
+    Holds::Expression { shown: back.to_string(), condition }
 }
 
 /// Returns what a row holds at a moment that was there before the column and was left alone.

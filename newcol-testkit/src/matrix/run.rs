@@ -16,7 +16,7 @@ use super::{
     Side, Window,
     between::Watch,
     judge::shown,
-    promise::{self, Holds},
+    promise::{self, Follows, Holds},
     view::{Key, Look, View, rows},
 };
 use crate::{
@@ -79,8 +79,8 @@ pub(super) struct Scene {
     pub(super) inserted: Holds,
     /// What the replaced column holds in rows of code that does not write it.
     pub(super) replaced: Holds,
-    /// The column is there, and code without it is promised something of it.
-    pub(super) derived: bool,
+    /// What the column follows when code without it changes a row.
+    pub(super) follows: Follows,
 }
 
 impl<'a> Run<'a> {
@@ -242,12 +242,12 @@ impl<'a> Run<'a> {
         &mut self,
         act: impl FnOnce(&Self) -> Result<(), String>,
     ) -> Result<Result<Vec<String>, String>, MatrixError> {
-        let contract = self.matrix.contract;
-        let watch = Watch::start(&mut self.control, contract)?;
+        let plan = &self.life.plan;
+        let watch = Watch::start(&mut self.control, plan)?;
         if let Err(error) = act(self) {
             return Ok(Err(error));
         }
-        let effect = watch.end(&mut self.control, contract)?;
+        let effect = watch.end(&mut self.control, plan)?;
         if effect.filled {
             let all: Vec<u64> = (1..=self.rows.last).collect();
             self.forget(Side::Old, &all);
@@ -295,10 +295,9 @@ impl<'a> Run<'a> {
         let replaced = promise::replaced(plan, moment);
         let holds = [&inserted, &settled, &replaced];
         let look = Look::new(&mut self.control, self.matrix.contract, holds)?;
-        let derived = plan.contract.answers().replaces.is_some()
-            || plan.contract.answers().generated.get(plan.backend()).is_some();
+        let follows = promise::follows(plan, look.others());
         let view = look.read(&mut self.control)?;
-        Ok(Scene { look, view, inserted, replaced, derived })
+        Ok(Scene { look, view, inserted, replaced, follows })
     }
 
     /// Runs all cells of a moment. Everybody has written before anybody reads.

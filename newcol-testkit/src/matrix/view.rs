@@ -42,8 +42,10 @@ pub(super) struct Seen {
     pub(super) inserted: bool,
     /// Whether it keeps what is promised for rows that were there before the column.
     pub(super) settled: bool,
-    /// Whether the replaced column is what the column yields back.
+    /// Whether the column and the one that it replaces are in step.
     pub(super) followed: bool,
+    /// What the column yields for the one that it replaces.
+    pub(super) yields: Option<String>,
 }
 
 /// How a view differs from an earlier one.
@@ -69,7 +71,8 @@ impl Look {
         let has_column = names.contains(&contract.column());
         let others: Vec<&Ident> =
             names.into_iter().filter(|name| *name != contract.column()).collect();
-        let replaced = contract.answers().replaces.as_ref().map(|r| &r.column);
+        let replaces = contract.answers().replaces.as_ref();
+        let replaced = replaces.map(|r| &r.column);
         let key = if facts.primary_key.is_empty() {
             (0..others.len()).filter(|at| Some(others[*at]) != replaced).collect()
         } else {
@@ -87,6 +90,8 @@ impl Look {
                 promises
                     .map(|holds| condition(if alone { &Holds::Anything } else { holds }, &column)),
             );
+            let back = replaces.and_then(|replaces| replaces.back.get(backend));
+            list.extend(back.map(|back| shown(backend, &format!("({back})"))));
         }
         let table = text::table(backend, contract.table());
         let sql = format!("SELECT {} FROM {table}", list.join(", "));
@@ -109,8 +114,9 @@ impl Look {
             let mut rest = rest.into_iter();
             let column = if self.has_column { rest.next() } else { None };
             let mut holds = || rest.next().flatten().is_none_or(|yes| yes != "f" && yes != "0");
-            let seen =
-                Seen { column, inserted: holds(), settled: holds(), followed: holds(), others };
+            let (inserted, settled, followed) = (holds(), holds(), holds());
+            let yields = rest.next().flatten();
+            let seen = Seen { others, column, inserted, settled, followed, yields };
             // Only rows of a table without key can meet another one here.
             let base = key.len();
             while view.rows.contains_key(&key) {

@@ -90,10 +90,22 @@ enum Values {
 }
 
 impl Values {
+    /// How far the values of a row are from those of its other columns: what the fill makes of them
+    /// would pass for what the release has written.
+    const APART: u64 = 7;
+
     fn literal(&self, row: u64, revision: u64) -> Result<String, RowsError> {
         match self {
             Self::Always { sql, .. } => Ok(sql.clone()),
-            Self::Sample(values) => values.changed(row, revision),
+            Self::Sample(values) => values.changed(row + Self::APART, revision),
+        }
+    }
+
+    /// Inserts what the value of a row refers to.
+    fn prepare(&self, session: &mut Session, row: u64) -> Result<(), RowsError> {
+        match self {
+            Self::Always { .. } => Ok(()),
+            Self::Sample(values) => values.prepare(session, row + Self::APART),
         }
     }
 }
@@ -151,8 +163,8 @@ impl Statements {
     fn prepare(&self, session: &mut Session, row: u64) -> Result<(), RowsError> {
         self.rows.prepare(session, row)?;
         match self.column.as_ref().and_then(|column| column.values.as_ref()) {
-            Some(Values::Sample(values)) => values.prepare(session, row),
-            Some(Values::Always { .. }) | None => Ok(()),
+            Some(values) => values.prepare(session, row),
+            None => Ok(()),
         }
     }
 

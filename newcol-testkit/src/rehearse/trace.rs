@@ -61,25 +61,26 @@ pub struct Law {
 
 /// Runs all actions up, down and up again.
 pub(super) fn run(life: &Life, url: &str) -> Result<Law, RehearseError> {
-    let contract = &life.plan.contract;
-    let replaces = contract.answers().replaces.is_some();
+    let plan = &life.plan;
+    let replaces = plan.contract.answers().replaces.is_some();
     let mut session = life::open(url)?;
     let first = schema_dump(url)?;
-    let start = Watch::start(&mut session, contract)?;
+    let mut start = Watch::start(&mut session, plan)?;
     let mut law = Law { traced: Vec::new(), rows: start.rows() as u64, broken: Vec::new() };
     for (stage, action) in life.actions() {
         let what = format!("{}: `{}`", stage.name(), action.name());
-        let watch = Watch::start(&mut session, contract)?;
-        match traced(stage, action, contract.table(), url)? {
+        let watch = Watch::start(&mut session, plan)?;
+        match traced(stage, action, plan.contract.table(), url)? {
             Ok(traced) => law.traced.push(traced),
             Err(error) => {
                 law.broken.push(format!("{what} fails: {error}"));
                 return Ok(law);
             }
         }
-        law.complain(&what, watch.end(&mut session, contract)?.damage);
+        law.complain(&what, watch.end(&mut session, plan)?.damage);
     }
     let up = schema_dump(url)?;
+    start.allow_return(&Watch::start(&mut session, plan)?);
     for (stage, action) in life.actions().collect::<Vec<_>>().into_iter().rev() {
         let mut own = life::open(url)?;
         if let Err(error) = action.undo(&mut own) {
@@ -92,7 +93,7 @@ pub(super) fn run(life: &Life, url: &str) -> Result<Law, RehearseError> {
     if !replaces {
         law.compare_schemas("after everything was taken back", &first, &schema_dump(url)?);
     }
-    law.complain("the way up and back", start.end(&mut session, contract)?.damage);
+    law.complain("the way up and back", start.end(&mut session, plan)?.damage);
     for (stage, action) in life.actions() {
         let mut own = life::open(url)?;
         if let Err(error) = action.run(&mut own) {

@@ -148,7 +148,7 @@ pub(super) fn choices(ways: &[Vec<How>], nullable: &[bool], limit: usize) -> Vec
 }
 
 /// Returns which columns are NULL, likeliest first.
-fn masks(nullable: &[bool]) -> Vec<Vec<bool>> {
+pub(super) fn masks(nullable: &[bool]) -> Vec<Vec<bool>> {
     /// More columns have too many sets of them.
     const ALL_SETS: usize = 10;
     let places: Vec<usize> =

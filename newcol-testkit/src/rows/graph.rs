@@ -3,15 +3,21 @@
 use newcol_core::{db::Session, ident::TableName};
 
 use super::{
-    RowsError, insert, probe,
+    RowsError, insert,
+    probe::{self, Nulls},
     recipe::{Link, Recipe, Recipes},
     shape::{self, Column, Shape, index},
 };
 
 /// Returns the recipes of a table and of all that it references, its own last.
 ///
-/// Tries rows inside the caller's transaction, which the caller rolls back.
-pub(super) fn settle(session: &mut Session, table: &TableName) -> Result<Recipes, RowsError> {
+/// Tries rows inside the caller's transaction, which the caller rolls back. Parents hold NULL only
+/// where they must.
+pub(super) fn settle(
+    session: &mut Session,
+    table: &TableName,
+    nulls: Nulls,
+) -> Result<Recipes, RowsError> {
     let graph = Graph::read(session, table)?;
     let order = graph.order()?;
     let mut recipes = Recipes { product: session.server().product, tables: Vec::new() };
@@ -39,7 +45,10 @@ pub(super) fn settle(session: &mut Session, table: &TableName) -> Result<Recipes
         let here = recipes.tables.len() - 1;
         let problem = match problem.or(unknown) {
             Some(problem) => Some(problem),
-            None => probe::settle(session, &mut recipes, here).err(),
+            None => {
+                let nulls = if *at == 0 { nulls } else { Nulls::Rarely };
+                probe::settle(session, &mut recipes, here, nulls).err()
+            }
         };
         dead.push(match problem {
             // What has no rows of ours may have rows of its own.

@@ -3,7 +3,8 @@
 //! [`Rows::of`] reads columns, types, keys, unique indexes, foreign keys and checks of a table and
 //! of every table that it references, and finds out by trying which values the server takes; the
 //! tries are rolled back. After that rows are made without asking again: the same literals for the
-//! same number, on every machine.
+//! same number, on every machine. A column that takes NULL holds it in some rows, the second among
+//! them, and a value in others, the first among them.
 //!
 //! ```no_run
 //! use newcol_core::db::{DatabaseUrl, OpenOptions, Session};
@@ -27,6 +28,7 @@ mod candidates;
 mod copy;
 mod domain;
 mod error;
+mod gaps;
 mod graph;
 mod insert;
 mod new_column;
@@ -44,7 +46,7 @@ use newcol_core::{
 
 pub(crate) use self::copy::copy;
 pub use self::{error::RowsError, new_column::NewColumn};
-use self::{number::Row, recipe::Recipes};
+use self::{number::Row, probe::Nulls, recipe::Recipes};
 
 /// Rows of one table, by number.
 #[derive(Debug, Clone)]
@@ -64,7 +66,9 @@ impl Rows {
     ///
     /// Fails where a table cannot be read, or no row of it can be found that the server takes.
     pub fn of(session: &mut Session, table: &TableName) -> Result<Self, RowsError> {
-        let recipes = rolled_back(session, table, |session| graph::settle(session, table))?;
+        let recipes = rolled_back(session, table, |session| {
+            graph::settle(session, table, Nulls::InSomeRows)
+        })?;
         let mut rows = Self { recipes, columns: Vec::new(), key: Vec::new() };
         if let Some(recipe) = rows.recipes.tables.last() {
             let name = |column: usize| recipe.shape.columns[column].name.clone();
@@ -119,6 +123,14 @@ impl Rows {
     /// Fails where the database has changed such that it no longer takes what [`Self::of`] found.
     pub fn prepare(&self, session: &mut Session, n: u64) -> Result<(), RowsError> {
         insert::prepare(session, &self.recipes, self.at(), Row::new(n))
+    }
+
+    /// Makes rows that hold NULL only where the table takes nothing else.
+    #[must_use]
+    pub fn without_nulls(mut self) -> Self {
+        let at = self.at();
+        self.recipes.tables[at].gaps = Vec::new();
+        self
     }
 
     /// Leaves a column out of [`Self::columns`], as code does that was written before the column

@@ -8,6 +8,7 @@ use newcol_core::{
 use super::{
     RowsError, domain, graph, insert,
     number::Row,
+    probe::Nulls,
     recipe::{Link, Recipe, Recipes},
     rolled_back, shape,
 };
@@ -41,7 +42,7 @@ impl NewColumn {
         rolled_back(session, table, |session| {
             let shape = shape::read_column(session, table, &column.column, sql_type)?;
             let mut recipes = match references {
-                Some((parent, _)) => graph::settle(session, parent)?,
+                Some((parent, _)) => graph::settle(session, parent, Nulls::Rarely)?,
                 None => Recipes { product: session.server().product, tables: Vec::new() },
             };
             let link = references.zip(recipes.tables.last()).and_then(|((_, name), parent)| {

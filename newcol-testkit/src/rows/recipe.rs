@@ -7,6 +7,7 @@ use newcol_core::backend::{Backend, Product};
 
 use super::{
     RowsError,
+    gaps::Gap,
     number::{Role, Row, WIDE},
     shape::{Column, Shape},
 };
@@ -66,6 +67,8 @@ pub(super) struct Recipe {
     pub(super) hows: Vec<How>,
     /// Columns whose values fit only together; no column is in two.
     pub(super) picks: Vec<Pick>,
+    /// Columns that are NULL in some rows; no column is in two.
+    pub(super) gaps: Vec<Gap>,
     /// Per column: whether a change leaves it alone.
     pub(super) frozen: Vec<bool>,
     /// Foreign keys.
@@ -99,6 +102,7 @@ impl Recipe {
             roles: vec![Role::Plain; count],
             hows: vec![How::Sample { shift: 0 }; count],
             picks: Vec::new(),
+            gaps: Vec::new(),
             frozen: vec![false; count],
             links,
             existing: Vec::new(),
@@ -235,11 +239,18 @@ impl Recipe {
 
     /// Returns how a column of a row gets its value.
     pub(super) fn how(&self, column: usize, row: Row) -> &How {
+        let turn = |columns: &[usize]| {
+            let frozen = columns.iter().any(|column| self.frozen[*column]);
+            if frozen { row.n } else { row.n + row.revision }
+        };
+        let gap = self.gaps.iter().find(|gap| gap.columns.contains(&column));
+        if gap.is_some_and(|gap| gap.is_null(column, turn(&gap.columns))) {
+            return &How::Null;
+        }
         let Some(pick) = self.picks.iter().find(|pick| pick.columns.contains(&column)) else {
             return &self.hows[column];
         };
-        let frozen = pick.columns.iter().any(|column| self.frozen[*column]);
-        let turn = if frozen { row.n } else { row.n + row.revision };
+        let turn = turn(&pick.columns);
         let way = pick.ways.get((turn % pick.ways.len().max(1) as u64) as usize);
         let place = pick.columns.iter().position(|other| *other == column);
         way.zip(place).and_then(|(way, at)| way.get(at)).unwrap_or(&self.hows[column])

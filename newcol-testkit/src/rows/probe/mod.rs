@@ -3,7 +3,9 @@
 //! Every try happens inside a savepoint; the caller rolls the whole transaction back. A row that
 //! passes is not looked at any further; one that does not is mended by what the refusal tells: a
 //! check leads to other values of its columns, a unique index to fewer rows, anything else to rows
-//! that leave out what may be left out.
+//! that leave out what may be left out. In the end NULL is tried wherever a column takes it.
+
+mod gaps;
 
 use newcol_core::db::{DbError, Session};
 
@@ -52,18 +54,40 @@ enum Which {
     Others,
 }
 
+/// Whether nullable columns hold NULL in some rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Nulls {
+    /// Wherever the server takes it.
+    InSomeRows,
+    /// Only where the server takes nothing else.
+    Rarely,
+}
+
 /// Makes the recipe of a table such that the server takes its rows. Parents are settled before.
 pub(super) fn settle(
     session: &mut Session,
     recipes: &mut Recipes,
     at: usize,
+    nulls: Nulls,
 ) -> Result<(), RowsError> {
     domain::settle(session, recipes, at)?;
     let mut probe = Probe { session, recipes, at, rows: Vec::new(), depth: 0 };
     probe.prepare()?;
     let mut mendings = MENDINGS;
+    let mut keep = if nulls == Nulls::InSomeRows { Keep::Nothing } else { Keep::Rows };
     loop {
-        let Err(refusal) = probe.attempt(Keep::Rows)? else { return probe.settle_changes() };
+        let Err(refusal) = probe.attempt(keep)? else {
+            if keep == Keep::Rows {
+                return probe.settle_changes();
+            }
+            probe.settle_gaps()?;
+            keep = Keep::Rows;
+            continue;
+        };
+        let gaps = std::mem::take(&mut probe.recipes.tables[at].gaps);
+        if !gaps.is_empty() {
+            continue;
+        }
         if mendings == 0 || !probe.mend(&refusal)? {
             return Err(insert::refused(probe.recipes, at, refusal.source));
         }
@@ -206,9 +230,17 @@ impl Probe<'_> {
         if self.change(&columns)?.is_ok() {
             return Ok(());
         }
+        // What cannot be changed to NULL and back may still be changed to values.
+        let gaps = std::mem::take(&mut self.recipes.tables[self.at].gaps);
         for column in columns {
             if self.change(&[column])?.is_err() {
                 self.recipes.tables[self.at].frozen[column] = true;
+            }
+        }
+        for gap in gaps {
+            self.recipes.tables[self.at].gaps.push(gap);
+            if self.change(&self.changeable())?.is_err() {
+                self.recipes.tables[self.at].gaps.pop();
             }
         }
         Ok(())
