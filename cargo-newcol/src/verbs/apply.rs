@@ -206,9 +206,10 @@ pub(super) fn failed(out: &mut Output, error: &ApplyError, url: &DatabaseUrl) ->
         ApplyError::AnotherRunner { .. } | ApplyError::Busy { .. } | ApplyError::Blocked { .. } => {
             Exit::GateShut
         }
-        ApplyError::Twins { .. } | ApplyError::NotSql { .. } | ApplyError::NoDown { .. } => {
-            Exit::Usage
-        }
+        ApplyError::Twins { .. }
+        | ApplyError::NotSql { .. }
+        | ApplyError::OtherSource { .. }
+        | ApplyError::NoDown { .. } => Exit::Usage,
         ApplyError::Database(_)
         | ApplyError::File { .. }
         | ApplyError::Failed { .. }

@@ -26,6 +26,12 @@ pub enum ApplyError {
         migration: String,
     },
     /// Two migrations have one version: Diesel would run one of them and forget the other.
+    /// A source whose migrations may be Rust code. None of it was run.
+    #[error("`{name}` is no source of Diesel's own: its migrations may be Rust code")]
+    OtherSource {
+        /// Its type.
+        name: &'static str,
+    },
     #[error("migrations {one} and {other} have the same version")]
     Twins {
         /// Name of one.
@@ -133,6 +139,10 @@ impl ApplyError {
                     .to_owned(),
             ),
             Self::Blocked { .. } => Some(
+            Self::OtherSource { .. } => Some(
+                "give what `embed_migrations!` made, or `FileBasedMigrations`; where all of it is SQL, say so with `SqlMigration::of_sql_source`"
+                    .to_owned(),
+            ),
                 "wait for them with `--blockers wait`, or end them with `--blockers cancel`"
                     .to_owned(),
             ),
