@@ -18,7 +18,7 @@ use newcol_core::{
 use self::pending::Pending;
 pub(super) use self::{
     pending::proofs,
-    shown::{Shown, Way},
+    shown::{Shown, Way, is_news},
 };
 use super::{ask, waiting::Waiting, watch, when};
 use crate::{

@@ -188,6 +188,7 @@ impl Batches<'_> {
             | Event::Began { .. }
             | Event::Pass { .. }
             | Event::Waiting(_)
+            | Event::Held { .. }
             | Event::Retry { .. }
             | Event::Recomputed { .. }
             | Event::Reconnected => {}

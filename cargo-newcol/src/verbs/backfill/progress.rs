@@ -1,6 +1,6 @@
 //! The progress line of a backfill, and its events for programs.
 
-use std::sync::Mutex;
+use std::{collections::BTreeSet, sync::Mutex};
 
 use indicatif::ProgressBar;
 use newcol_core::execute::{
@@ -9,7 +9,10 @@ use newcol_core::execute::{
 };
 use serde::Serialize;
 
-use crate::output::{Output, progress};
+use crate::{
+    output::{Output, progress},
+    verbs::apply::is_news,
+};
 
 /// Shows events: on a terminal as a line that changes, elsewhere as a line per pass.
 pub(in crate::verbs) struct Progress<'a> {
@@ -26,6 +29,8 @@ struct State<'a> {
     behind: Option<Totals>,
     /// What was waited for when last said.
     waiting: Option<Limit>,
+    /// Who held the table when last said.
+    by: Option<BTreeSet<String>>,
 }
 
 #[derive(Debug, Serialize)]
@@ -35,6 +40,7 @@ enum EventJson<'a> {
     Pass { phase: &'static str, pass: u32 },
     Batch { filled: u64, passed: u64, limit: &'static str },
     Waiting { limit: &'static str },
+    Held { tries: u32, why: &'a str, by: Vec<String> },
     Retry { tries: u32, why: &'a str },
     Recomputed { rows: u64 },
     Reconnected,
@@ -46,7 +52,7 @@ impl<'a> Progress<'a> {
         Self {
             bar,
             reason,
-            state: Mutex::new(State { out, rows: None, behind: None, waiting: None }),
+            state: Mutex::new(State { out, rows: None, behind: None, waiting: None, by: None }),
         }
     }
 
@@ -99,6 +105,16 @@ impl<'a> Progress<'a> {
                 }
             }
             Event::Retry { tries, why } => {
+            Event::Held { tries, by, .. } => {
+                self.bar.set_message(format!("others hold the table, try {}", tries + 1));
+                let State { out, by: known, .. } = &mut *state;
+                if is_news(known, by) {
+                    self.bar.suspend(|| {
+                        out.status("waiting: others hold the table");
+                        by.iter().for_each(|one| out.status(&format!("  {one}")));
+                    });
+                }
+            }
                 self.bar.set_message(format!("try {}: {why}", tries + 1));
             }
             // Only code of an application computes anew; the tool has none.
@@ -138,5 +154,8 @@ impl<'a> EventJson<'a> {
             Event::Recomputed { rows } => Self::Recomputed { rows: *rows },
             Event::Reconnected => Self::Reconnected,
         })
+            Event::Held { tries, why, by } => {
+                Self::Held { tries: *tries, why, by: by.iter().map(ToString::to_string).collect() }
+            }
     }
 }

@@ -50,6 +50,17 @@ pub(super) enum Settled {
     Failed(Failed),
 }
 
+impl<'r> Run<'r> {
+    /// How a statement is watched that waits for every transaction older than itself.
+    fn long<'a>(&self, migration: &'a str) -> Patience<'a>
+    where
+        'r: 'a,
+    {
+        let meeting = Meeting { policy: self.settings.blockers, age: self.settings.budget.old };
+        Patience::Long { told: self.told, migration, meeting: Some(meeting) }
+    }
+}
+
 impl Run<'_> {
     /// Builds or drops an index concurrently, and writes it down.
     pub(super) fn concurrently(
@@ -150,15 +161,15 @@ impl Run<'_> {
                         BlockerPolicy::Show => self.settings.budget.lock_timeout,
                         BlockerPolicy::Wait | BlockerPolicy::Cancel => left,
                     })?;
-                    let name =
-                        match self.leftover(wish, Patience::Long { migration, meeting: None }) {
-                            Ok((Some(name), _)) => name,
-                            Ok((None, by)) => {
-                                remember(&mut report.blockers, by);
-                                continue;
-                            }
-                            Err(failed) => return self.ended_by(migration, failed),
-                        };
+                    let patience = Patience::Long { told: self.told, migration, meeting: None };
+                    let name = match self.leftover(wish, patience) {
+                        Ok((Some(name), _)) => name,
+                        Ok((None, by)) => {
+                            remember(&mut report.blockers, by);
+                            continue;
+                        }
+                        Err(failed) => return self.ended_by(migration, failed),
+                    };
                     self.told.tell(&Event::Note(format!(
                         "dropping index {name}: a build that broke off left it invalid"
                     )));
@@ -243,12 +254,6 @@ impl Run<'_> {
             return Err(ApplyError::Blocked { migration: migration.to_owned(), by: failed.by });
         }
         Ok(if self.was_stopped(&failed) { Settled::Stopped } else { Settled::Failed(failed) })
-    }
-
-    /// How a statement is watched that waits for every transaction older than itself.
-    fn long<'a>(&self, migration: &'a str) -> Patience<'a> {
-        let meeting = Meeting { policy: self.settings.blockers, age: self.settings.budget.old };
-        Patience::Long { migration, meeting: Some(meeting) }
     }
 
     fn remove(

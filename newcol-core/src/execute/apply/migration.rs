@@ -308,8 +308,8 @@ impl Run<'_> {
         patience: Patience<'_>,
     ) -> Result<(StatementReport, Vec<Peer>), Failed> {
         let started = Instant::now();
-        let Self { session, watcher, told, .. } = self;
-        let (done, seen) = watcher.during(told, patience, || session.batch(sql));
+        let Self { session, watcher, .. } = self;
+        let (done, seen) = watcher.during(patience, || session.batch(sql));
         done.map_err(|error| {
             let is_left = seen.is_left && error.sqlstate() == Some("57014");
             Failed { is_left, ..Failed::new(error, seen.blockers.clone()) }

@@ -27,14 +27,12 @@ use diesel::migration::CREATE_MIGRATIONS_TABLE;
 pub use self::{
     budget::Budget,
     error::ApplyError,
+use self::run::{Ended, Run};
     report::{LockTaken, MigrationReport, Report, StatementReport},
     source::SqlMigration,
     watch::LOOKS,
 };
-use self::{
-    run::{Ended, Run},
-    watch::Watcher,
-};
+pub(super) use self::watch::{Patience, Watcher};
 use super::{peers::Peer, signal::Signal};
 use crate::db::{DatabaseUrl, DbError, OpenOptions, Session};
 
@@ -284,7 +282,7 @@ impl<'a> Apply<'a> {
 }
 
 /// Whoever listens, and what they want.
-struct Told<'a> {
+pub(super) struct Told<'a> {
     listener: &'a Listener<'a>,
     stop: Signal,
 }

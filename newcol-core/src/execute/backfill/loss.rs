@@ -9,7 +9,7 @@ use super::{
     Backfill, BackfillError, Event, Listener, Phase, Settings, Shared,
     chunk::Chunk,
     job::{self, Job, Route},
-    sessions,
+    sessions, start,
     walk::{Ended, Passed, Walk},
 };
 use crate::{
@@ -72,6 +72,8 @@ impl Guard {
     /// Returns what the transaction has to begin with.
     pub fn sql(&self) -> &str {
         self.sql.as_str()
+    /// Where the walk ends, where it goes by key.
+    last: Option<KeyTuple>,
     }
 
     /// Tells why it stopped, where an error is its.
@@ -93,6 +95,15 @@ pub enum LossError {
     #[error(transparent)]
     Backfill(#[from] BackfillError),
     /// The file could not be written.
+        let begun = self.patiently(&mut session, &shared, |session| {
+            let job = Job::read_anew(self.contract, session, &self.settings)?;
+            let last = start::last(&job, session)?;
+            let value = job::column(session, &job.plan.contract)?;
+            Ok((job, last, value))
+        })?;
+        let Some((mut job, last, value)) = begun else {
+            return Ok(Losses { rows: 0, lost: 0, counted: Counted::All, is_whole: false });
+        };
     #[error(transparent)]
     Export(#[from] ExportError),
 }
@@ -128,7 +139,6 @@ impl Backfill<'_> {
             return Ok(Losses { rows: 0, lost: 0, counted: Counted::Nothing, is_whole: true });
         }
         let mut session = self.reading_session()?;
-        let mut job = Job::read_anew(self.contract, &mut session, &self.settings)?;
         let shared = Shared::new(listener, None);
         shared.tell(&Event::Began {
             rows: job.plan.facts.rows,
@@ -136,7 +146,7 @@ impl Backfill<'_> {
             notices: Vec::new(),
         });
         shared.tell(&Event::Pass { phase: Phase::Proving, pass: 1 });
-        let sought = Sought::new(&job, &mut session)?;
+        let sought = Sought::new(&job, last.clone(), value.clone());
         match sought.find(session, export, &self.settings, &shared) {
             // The fill fails for a row, or reads what is no longer there: so nobody can say which
             // values it would yield.
@@ -144,8 +154,8 @@ impl Backfill<'_> {
                 if job.fill.volatility == Volatility::Immutable && is_said(&error) =>
             {
                 job.fill.volatility = Volatility::Unknown;
-                let mut session = self.reading_session()?;
-                let sought = Sought::new(&job, &mut session)?;
+                let session = self.reading_session()?;
+                let sought = Sought::new(&job, last, value);
                 sought.find(session, export, &self.settings, &shared)
             }
             found => found,
@@ -190,9 +200,8 @@ fn is_said(error: &BackfillError) -> bool {
 }
 
 impl<'a> Sought<'a> {
-    fn new(job: &'a Job, session: &mut Session) -> Result<Self, LossError> {
-        let value = job::column(session, &job.plan.contract)?;
-        Ok(Self { job, key: lasting_key(job), value })
+    fn new(job: &'a Job, last: Option<KeyTuple>, value: KeyColumn) -> Self {
+        Self { job, key: lasting_key(job), last, value }
     }
 
     fn find(
@@ -202,7 +211,7 @@ impl<'a> Sought<'a> {
         settings: &Settings,
         shared: &Shared<'_>,
     ) -> Result<Losses, LossError> {
-        let Self { job, key, value } = self;
+        let Self { job, key, last, value } = self;
         let path = job.plan.contract.path();
         if export.is_some() && key.is_empty() {
             return Err(BackfillError::Nameless { column: path.clone() }.into());
@@ -215,16 +224,19 @@ impl<'a> Sought<'a> {
         let counted = if is_plain { Counted::All } else { Counted::Differing };
         let mut found = Losses { rows: 0, lost: 0, counted, is_whole: true };
         if job.route == Route::Keys && job.key.is_empty() {
-            let all = Range::Keys { key: &[], after: None, to: None };
-            sessions::ready_to_look(&mut session)?;
-            (found.rows, found.lost) = counts(&mut session, job, value, all)?;
+            let counted =
+                start::patiently(&mut session, path, &settings.budget, shared, |session| {
+                    let all = Range::Keys { key: &[], after: None, to: None };
+                    sessions::ready_to_look(session)?;
+                    Ok(counts(session, job, value, all)?)
+                })?;
+            match counted {
+                Some(counted) => (found.rows, found.lost) = counted,
+                None => found.is_whole = false,
+            }
             return Ok(found);
         }
-        let last = match job.route {
-            Route::Blocks(_) => None,
-            Route::Keys => job.last_key(&mut session)?,
-        };
-        let chunks = Chunk::whole(&job.route, last);
+        let chunks = Chunk::whole(&job.route, last.clone());
         let is_exported = export.is_some();
         let mut walk = Walk::new(job, session, settings, shared)?;
         let mut failed = None;
@@ -264,7 +276,7 @@ impl<'a> Sought<'a> {
         piece: &Chunk,
         is_exported: bool,
     ) -> Result<(Passed, Piece), BackfillError> {
-        let Self { job, key, value } = self;
+        let Self { job, key, value, .. } = self;
         let range = piece.range(job);
         let (rows, lost) = counts(session, job, value, range)?;
         let mut values = Vec::new();

@@ -33,6 +33,7 @@ mod record;
 mod repair;
 mod sample;
 mod sessions;
+mod start;
 mod stretch;
 mod sweep;
 mod tune;
@@ -64,7 +65,9 @@ pub use self::{
     worker::Storing,
 };
 use super::{
+    apply::Budget,
     pace::{self, Decision, Limit, Next},
+    peers::Peer,
     side_effects::Triggers,
     signal::Signal,
 };
@@ -80,6 +83,8 @@ pub struct Settings {
     pub workers: NonZeroU32,
     /// How fast each of them works.
     pub pace: pace::Settings,
+    /// How long it waits at its start for those who hold the table. Of a batch, the pace decides.
+    pub budget: Budget,
     /// What triggers of the table do meanwhile.
     pub triggers: Triggers,
     /// Walks by key also where blocks would do (PostgreSQL).
@@ -93,6 +98,7 @@ impl Default for Settings {
         Self {
             workers: NonZeroU32::MIN,
             pace: pace::Settings::default(),
+            budget: Budget::default(),
             triggers: Triggers::default(),
             by_key: false,
             restart: false,
@@ -136,6 +142,15 @@ pub enum Event {
     },
     /// Nothing is done for a moment, and this is why.
     Waiting(Limit),
+    /// Others hold the table, so nothing is begun yet; it is tried again.
+    Held {
+        /// How often it was tried.
+        tries: u32,
+        /// What the server said.
+        why: String,
+        /// Who they are, where the server tells.
+        by: Vec<Peer>,
+    },
     /// A batch was rolled back and is tried again.
     Retry {
         /// How often it was tried.
@@ -343,20 +358,28 @@ impl<'a> Backfill<'a> {
     /// way. Later: when the server refuses a batch for good; all batches before it stay.
     pub fn run(&self, listener: &Listener<'_>) -> Result<Outcome, BackfillError> {
         let mut session = Session::open_direct(self.url, &self.open)?;
-        let job = Arc::new(self.job(&mut session)?);
         let workers = self.settings.workers.get();
-        if workers > 1 && job.fill.backend == crate::backend::Backend::Sqlite {
-            return Err(BackfillError::OneWriter);
-        }
-        let record = Record::new(job.fill.backend, self.contract.path());
-        record.create(&mut session)?;
-        let resumed = pass::begin(&record, &mut session, &job, &self.settings)?;
+        let record = Record::new(session.backend(), self.contract.path());
         let shared = Shared::new(listener, self.code);
         shared.tell(&Event::Began {
             rows: job.plan.facts.rows,
             resumed,
             notices: job.care.notices.clone(),
         });
+        let begun = self.patiently(&mut session, &shared, |session| {
+            let job = Arc::new(self.job(session)?);
+            if workers > 1 && job.fill.backend == crate::backend::Backend::Sqlite {
+                return Err(BackfillError::OneWriter);
+            }
+            record.create(session)?;
+            let resumed = pass::begin(&record, session, &job, &self.settings)?;
+            Ok((job, resumed))
+        })?;
+        let Some((job, resumed)) = begun else {
+            let known = record.read(&mut session)?;
+            let totals = known.map(|_| record.totals(&mut session)).transpose()?;
+            return Ok(Outcome::Stopped(totals.unwrap_or_default()));
+        };
         let work = |session| {
             let _stop = StopOnPanic(&shared);
             let done = Worker::new(&job, &record, &self.settings, &shared, session).work();
@@ -380,12 +403,29 @@ impl<'a> Backfill<'a> {
         })
     }
 
-    /// Reads what a run would work on, and estimates what it may take. Only asks.
-    pub fn look(&self) -> Result<(Job, Estimate), BackfillError> {
+    /// Reads what a run would work on, and estimates what it may take; `None` where it was asked to
+    /// stop while others held the table. Only asks.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::run`], before anything is written.
+    pub fn look(&self, listener: &Listener<'_>) -> Result<Option<(Job, Estimate)>, BackfillError> {
         let mut session = Session::open_direct(self.url, &self.open)?;
-        let job = self.job(&mut session)?;
-        let estimate = Estimate::of(&job, &mut session)?;
-        Ok((job, estimate))
+        let shared = Shared::new(listener, self.code);
+        self.patiently(&mut session, &shared, |session| {
+            let job = self.job(session)?;
+            let estimate = Estimate::of(&job, session)?;
+            Ok((job, estimate))
+        })
+    }
+
+    fn patiently<T>(
+        &self,
+        session: &mut Session,
+        shared: &Shared<'_>,
+        work: impl FnMut(&mut Session) -> Result<T, BackfillError>,
+    ) -> Result<Option<T>, BackfillError> {
+        start::patiently(session, self.contract.path(), &self.settings.budget, shared, work)
     }
 
     fn job(&self, session: &mut Session) -> Result<Job, BackfillError> {
