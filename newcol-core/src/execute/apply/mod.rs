@@ -260,7 +260,7 @@ impl<'a> Apply<'a> {
         make_table(&mut session)?;
         let ends_vacuums = postgres::may_end_vacuums(&mut session)?;
         let settings = &self.settings;
-        let mut run = Run { settings, told: &told, session, watcher, ends_vacuums };
+        let mut run = Run { settings, told: &told, session, watcher, ends_vacuums, left: None };
         for migration in migrations {
             told.tell(&Event::Waiting);
             if told.is_stopped() {
@@ -268,7 +268,11 @@ impl<'a> Apply<'a> {
             }
             // Its session holds the right to run: once it is lost, another runner may be at work.
             run.watcher.session.value("SELECT 1")?;
-            match run.one(direction, migration)? {
+            let ended = run.one(direction, migration);
+            if !matches!(ended, Ok(Ended::Done(_) | Ended::AlreadyThere)) {
+                run.say_what_is_left();
+            }
+            match ended? {
                 Ended::Done(done) => {
                     told.tell(&Event::Done(done.clone()));
                     report.migrations.push(done);

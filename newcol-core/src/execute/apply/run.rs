@@ -40,6 +40,8 @@ pub(super) struct Run<'a> {
     pub(super) watcher: Watcher,
     /// Whether the server cancels an autovacuum before we stop waiting for it.
     pub(super) ends_vacuums: bool,
+    /// An index that a try has left invalid, as it is written in SQL (PostgreSQL).
+    pub(super) left: Option<String>,
 }
 
 impl Run<'_> {
