@@ -203,9 +203,10 @@ pub(super) fn failed(out: &mut Output, error: &ApplyError, url: &DatabaseUrl) ->
         out.status(&format!("  {blocker}"));
     }
     let exit = match error {
-        ApplyError::AnotherRunner { .. } | ApplyError::Busy { .. } | ApplyError::Blocked { .. } => {
-            Exit::GateShut
-        }
+        ApplyError::AnotherRunner { .. }
+        | ApplyError::Busy { .. }
+        | ApplyError::Blocked { .. }
+        | ApplyError::Kept { .. } => Exit::GateShut,
         ApplyError::Twins { .. }
         | ApplyError::NotSql { .. }
         | ApplyError::OtherSource { .. }

@@ -3,8 +3,8 @@
 use newcol_core::{
     db::{Access, DatabaseUrl, Session},
     execute::{
-        apply::{self, Apply, Outcome, SqlMigration},
-        backfill::{self, Backfill, BackfillError, Counted, LossError, Losses, Stopped},
+        apply::{self, Apply, Outcome, SqlMigration, Stopped},
+        backfill::{self, Backfill, BackfillError, Counted, LossError, Losses},
         export::{ExportError, Target},
     },
     plan::StageKind,
@@ -118,13 +118,12 @@ pub(super) fn run(
     {
         first.begin_down_with(&forgetting);
     }
-    if let Some(guard) = &guard
-        && let Some(first) = applied.migrations.last_mut()
-    {
-        first.begin_down_with(guard.sql());
-    }
     drop(session);
     let apply = Apply::new(&url, ctx.open_options(Access::Write)).settings(args.waiting.settings());
+    let apply = match &guard {
+        Some(guard) => apply.guarded(guard),
+        None => apply,
+    };
     let shown = Shown::new(out, Way::Down);
     let outcome = apply.revert(&applied.migrations, &|event| {
         shown.show(event);

@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    ApplyError, Direction, MigrationReport, Run, SqlMigration, StatementReport,
+    ApplyError, Direction, MigrationReport, Run, SqlMigration, StatementReport, guard,
     locking::Locking,
     partitions::Parts,
     watch::Patience,
@@ -61,6 +61,8 @@ pub(super) enum Attempt {
     /// Another program applied it meanwhile.
     AlreadyThere,
     Stopped,
+    /// The column is not dropped.
+    Kept(guard::Stopped),
     Failed(Failed),
 }
 
@@ -341,6 +343,10 @@ impl Run<'_> {
             self.session.batch(&format!(
                 "SET SESSION lock_wait_timeout = {seconds}, SESSION innodb_lock_wait_timeout = {for_rows}"
             ))?;
+            if let Some(guarded) = self.look {
+                let whole = Duration::from_secs_f64(if wait.is_zero() { 0.0 } else { for_rows });
+                return self.under_lock(script, guarded, whole, report);
+            }
             if script.migration.in_transaction {
                 self.session.batch("BEGIN")?;
             }

@@ -57,7 +57,7 @@ pub use self::{
     error::BackfillError,
     estimate::Estimate,
     job::{Job, Relation, Route},
-    loss::{Counted, Guard, LossError, Losses, Stopped},
+    loss::{Counted, LossError, Losses},
     receipt::Receipt,
     record::{FORMAT, JobRecord, Order, Phase, RECORD_TABLES, Totals, clear, forgetting, remains},
     repair::{Repair, Repaired},
