@@ -191,6 +191,7 @@ impl Batches<'_> {
             | Event::Held { .. }
             | Event::Retry { .. }
             | Event::Recomputed { .. }
+            | Event::Connecting { .. }
             | Event::Reconnected => {}
         }
     }

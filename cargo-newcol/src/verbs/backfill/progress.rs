@@ -43,6 +43,7 @@ enum EventJson<'a> {
     Held { tries: u32, why: &'a str, by: Vec<String> },
     Retry { tries: u32, why: &'a str },
     Recomputed { rows: u64 },
+    Connecting { tries: u32 },
     Reconnected,
 }
 
@@ -104,7 +105,6 @@ impl<'a> Progress<'a> {
                     state.out.status(&format!("waiting: {limit}"));
                 }
             }
-            Event::Retry { tries, why } => {
             Event::Held { tries, by, .. } => {
                 self.bar.set_message(format!("others hold the table, try {}", tries + 1));
                 let State { out, by: known, .. } = &mut *state;
@@ -115,10 +115,14 @@ impl<'a> Progress<'a> {
                     });
                 }
             }
+            Event::Retry { tries, why } => {
                 self.bar.set_message(format!("try {}: {why}", tries + 1));
             }
             // Only code of an application computes anew; the tool has none.
             Event::Committing { .. } | Event::Recomputed { .. } => {}
+            Event::Connecting { tries } => {
+                self.bar.set_message(format!("the connection is lost, try {tries}"));
+            }
             Event::Reconnected => {
                 self.bar.suspend(|| state.out.status("the connection was lost and made again"));
             }
@@ -150,12 +154,13 @@ impl<'a> EventJson<'a> {
                 Self::Batch { filled: *filled, passed: *passed, limit: limit.name() }
             }
             Event::Waiting(limit) => Self::Waiting { limit: limit.name() },
-            Event::Retry { tries, why } => Self::Retry { tries: *tries, why },
-            Event::Recomputed { rows } => Self::Recomputed { rows: *rows },
-            Event::Reconnected => Self::Reconnected,
-        })
             Event::Held { tries, why, by } => {
                 Self::Held { tries: *tries, why, by: by.iter().map(ToString::to_string).collect() }
             }
+            Event::Retry { tries, why } => Self::Retry { tries: *tries, why },
+            Event::Recomputed { rows } => Self::Recomputed { rows: *rows },
+            Event::Connecting { tries } => Self::Connecting { tries: *tries },
+            Event::Reconnected => Self::Reconnected,
+        })
     }
 }

@@ -163,6 +163,11 @@ pub enum Event {
         /// How many.
         rows: u64,
     },
+    /// The connection broke and is made again; whoever does not want to wait may stop.
+    Connecting {
+        /// Which try it is.
+        tries: u32,
+    },
     /// The connection broke and was made again.
     Reconnected,
 }
@@ -361,11 +366,6 @@ impl<'a> Backfill<'a> {
         let workers = self.settings.workers.get();
         let record = Record::new(session.backend(), self.contract.path());
         let shared = Shared::new(listener, self.code);
-        shared.tell(&Event::Began {
-            rows: job.plan.facts.rows,
-            resumed,
-            notices: job.care.notices.clone(),
-        });
         let begun = self.patiently(&mut session, &shared, |session| {
             let job = Arc::new(self.job(session)?);
             if workers > 1 && job.fill.backend == crate::backend::Backend::Sqlite {
@@ -380,6 +380,11 @@ impl<'a> Backfill<'a> {
             let totals = known.map(|_| record.totals(&mut session)).transpose()?;
             return Ok(Outcome::Stopped(totals.unwrap_or_default()));
         };
+        shared.tell(&Event::Began {
+            rows: job.plan.facts.rows,
+            resumed,
+            notices: job.care.notices.clone(),
+        });
         let work = |session| {
             let _stop = StopOnPanic(&shared);
             let done = Worker::new(&job, &record, &self.settings, &shared, session).work();
