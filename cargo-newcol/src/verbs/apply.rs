@@ -18,7 +18,7 @@ use newcol_core::{
 use self::pending::Pending;
 pub(super) use self::{
     pending::proofs,
-    shown::{Shown, Way},
+    shown::{Shown, Way, is_news},
 };
 use super::{ask, waiting::Waiting, watch, when};
 use crate::{
@@ -203,12 +203,14 @@ pub(super) fn failed(out: &mut Output, error: &ApplyError, url: &DatabaseUrl) ->
         out.status(&format!("  {blocker}"));
     }
     let exit = match error {
-        ApplyError::AnotherRunner { .. } | ApplyError::Busy { .. } | ApplyError::Blocked { .. } => {
-            Exit::GateShut
-        }
-        ApplyError::Twins { .. } | ApplyError::NotSql { .. } | ApplyError::NoDown { .. } => {
-            Exit::Usage
-        }
+        ApplyError::AnotherRunner { .. }
+        | ApplyError::Busy { .. }
+        | ApplyError::Blocked { .. }
+        | ApplyError::Kept { .. } => Exit::GateShut,
+        ApplyError::Twins { .. }
+        | ApplyError::NotSql { .. }
+        | ApplyError::OtherSource { .. }
+        | ApplyError::NoDown { .. } => Exit::Usage,
         ApplyError::Database(_)
         | ApplyError::File { .. }
         | ApplyError::Failed { .. }

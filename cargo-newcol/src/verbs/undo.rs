@@ -33,6 +33,7 @@ use crate::{
 /// removes the contract too, and the test unless it has been changed.
 #[derive(Debug, Args)]
 #[command(mut_group("Waiting", |group| group.requires("live")))]
+#[command(mut_group("Locks", |group| group.requires("live")))]
 #[command(after_help = "Examples:\n  \
     cargo newcol undo users.locale --live --database-url postgres://db/app --dry-run\n  \
     cargo newcol undo users.locale --live --database-url postgres://db/app --export lost.sql --accept-loss --yes\n  \

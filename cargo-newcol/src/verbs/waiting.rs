@@ -7,15 +7,24 @@ use newcol_core::execute::apply::{BlockerPolicy, Budget, Others, Settings};
 
 use super::when;
 
+/// For whoever reads a table first.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Waiting")]
-pub(super) struct Waiting {
+pub(super) struct Locks {
     /// Wait so long for a lock before leaving the queue
     #[arg(long, value_name = "TIME", value_parser = when::duration, default_value = "500ms")]
     lock_timeout: Duration,
-    /// Try a migration again for so long
+    /// Try again for so long while others hold the table
     #[arg(long, value_name = "TIME", value_parser = when::duration, default_value = "15m")]
     max_wait: Duration,
+}
+
+/// For whoever migrates.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Waiting")]
+pub(super) struct Waiting {
+    #[command(flatten)]
+    locks: Locks,
     /// Let an index that is built or dropped concurrently wait so long for older transactions
     #[arg(long, value_name = "TIME", value_parser = when::duration, default_value = "4h")]
     index_wait: Duration,
@@ -47,15 +56,16 @@ enum OthersArg {
     Leave,
 }
 
+impl Locks {
+    pub(super) fn budget(&self) -> Budget {
+        Budget { lock_timeout: self.lock_timeout, max_wait: self.max_wait, ..Budget::default() }
+    }
+}
+
 impl Waiting {
     pub(super) fn settings(&self) -> Settings {
         Settings {
-            budget: Budget {
-                lock_timeout: self.lock_timeout,
-                max_wait: self.max_wait,
-                index_wait: self.index_wait,
-                ..Budget::default()
-            },
+            budget: Budget { index_wait: self.index_wait, ..self.locks.budget() },
             blockers: match self.blockers {
                 BlockersArg::Show => BlockerPolicy::Show,
                 BlockersArg::Wait => BlockerPolicy::Wait,

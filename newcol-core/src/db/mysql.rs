@@ -30,6 +30,9 @@ const SOCKETS: &[&str] = &[
 /// What Diesel sets on its own connections: UTC and UTF-8.
 const SETTINGS: &str = "SET time_zone = '+00:00'; SET NAMES utf8mb4";
 
+/// Makes a session refuse every change, and wait for no lock for long.
+const READING: &str = "SET SESSION TRANSACTION READ ONLY; SET SESSION lock_wait_timeout = 10";
+
 pub(super) struct MysqlDriver {
     /// Gone only while the driver is dropped.
     connection: Option<Conn>,
@@ -45,7 +48,7 @@ impl MysqlDriver {
         let mut driver = Self { connection: Some(connection), runtime };
         driver.batch(SETTINGS).map_err(failed)?;
         if options.access == Access::Read {
-            driver.batch("SET SESSION TRANSACTION READ ONLY").map_err(failed)?;
+            driver.batch(READING).map_err(failed)?;
         }
         Ok(driver)
     }
@@ -72,9 +75,18 @@ impl MysqlDriver {
             while !sets.is_empty() {
                 rows = sets.collect().await?;
             }
-            Ok(rows)
+            drop(sets);
+            let warnings = if connection.get_warnings() > 0 {
+                connection.query("SHOW WARNINGS").await?
+            } else {
+                Vec::new()
+            };
+            Ok((rows, warnings))
         });
-        let rows = answer.map_err(|e: Error| failure(&e))?;
+        let (rows, warnings) = answer.map_err(|e: Error| failure(&e))?;
+        if let Some(failure) = unseen(warnings) {
+            return Err(failure);
+        }
         let text = |value| match value {
             Value::NULL => None,
             Value::Bytes(bytes) => Some(text_of(bytes)),
@@ -127,6 +139,20 @@ fn failure(error: &Error) -> Failure {
         Error::Other(said) => Failure::said(said.to_string()),
         Error::Url(said) => Failure::said(said.to_string()),
     }
+}
+
+/// Returns why an answer is not whole, where it is not: the information schema leaves out tables whose
+/// lock it did not get, and only warns.
+fn unseen(warnings: Vec<(String, u16, String)>) -> Option<Failure> {
+    const LOCK_WAIT_TIMEOUT: u16 = 1205;
+    let (_, code, message) =
+        warnings.into_iter().find(|(_, code, _)| *code == LOCK_WAIT_TIMEOUT)?;
+    Some(Failure {
+        message,
+        sqlstate: Some("HY000".into()),
+        errno: Some(code),
+        ..Failure::default()
+    })
 }
 
 fn io_failure(said: &str) -> Failure {

@@ -56,13 +56,13 @@ impl Fill {
 
     /// Begins a transaction that drops the column: takes the table's lock, then stops with a message
     /// where a row would lose its value. On PostgreSQL each of the two has its time; on SQLite nobody
-    /// else writes anyway. `None` where dropping a column is no part of a transaction.
+    /// else writes anyway.
     pub fn stop_where_lost(
         &self,
         value: &KeyColumn,
         message: &str,
         [wait, look]: [Duration; 2],
-    ) -> Option<SqlText> {
+    ) -> SqlText {
         let lost = self.lost(value);
         let guard = Ident::derived(&["newcol_guard"]);
         let stop = Ident::derived(&[message]);
@@ -104,9 +104,29 @@ INSERT INTO temp.{guard} SELECT EXISTS (SELECT 1 FROM {table} WHERE {lost});
 DROP TABLE temp.{guard};
 "
             }
-            Backend::Mysql => return None,
+            // What drops the column there is no part of a transaction.
+            Backend::Mysql => "",
         };
-        Some(text::sql(self.backend, template, &holes))
+        text::sql(self.backend, template, &holes)
+    }
+
+    /// Locks the table and others for this session alone, until it unlocks all of them (MariaDB).
+    pub fn lock_with(&self, others: &[&str]) -> SqlText {
+        let others = others.iter().map(|name| format!(", {name} WRITE")).collect::<String>();
+        text::sql(
+            self.backend,
+            "LOCK TABLES {table} WRITE{others}",
+            &[("table", Hole::Table(&self.table)), ("others", Hole::Sql(&SqlText::stored(others)))],
+        )
+    }
+
+    /// Asks whether any row would lose its value.
+    pub fn is_any_lost(&self, value: &KeyColumn) -> SqlText {
+        text::sql(
+            self.backend,
+            "SELECT EXISTS (SELECT 1 FROM {table} WHERE {lost})",
+            &[("table", Hole::Table(&self.table)), ("lost", Hole::Sql(&self.lost(value)))],
+        )
     }
 
     /// Puts a value back into its row.

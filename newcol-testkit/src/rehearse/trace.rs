@@ -189,8 +189,10 @@ impl Batches<'_> {
             | Event::Began { .. }
             | Event::Pass { .. }
             | Event::Waiting(_)
+            | Event::Held { .. }
             | Event::Retry { .. }
             | Event::Recomputed { .. }
+            | Event::Connecting { .. }
             | Event::Reconnected => {}
         }
     }

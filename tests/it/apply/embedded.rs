@@ -26,7 +26,7 @@ const STARTERS: usize = 5;
 /// What an application does before it serves.
 fn migrate<DB: diesel::backend::Backend>(
     url: &str,
-    embedded: &impl MigrationSource<DB>,
+    embedded: &(impl MigrationSource<DB> + 'static),
 ) -> Result<Report, ApplyError> {
     let migrations = SqlMigration::of_source::<DB>(embedded)?;
     let url = DatabaseUrl::parse(url).map_err(DbError::from)?;

@@ -14,7 +14,7 @@ use newcol_testkit::{ScratchDb, wait::wait_until};
 
 use super::{
     Told, apply, apply_and, hasty,
-    index::{CREATE, indexes, users, users_on},
+    index::{CREATE, indexes, left, users, users_on},
     migration,
     privileges::User,
     recorded, session, value,
@@ -169,24 +169,46 @@ fn transactions_that_grow_old_meanwhile_are_met_as_wished() {
     let grant = format!("GRANT INSERT, SELECT ON users TO {}", user.name);
     let sequences = format!("GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO {}", user.name);
     db.run(&[&format!("CREATE ROLE {} LOGIN", user.name), &grant, &sequences]).unwrap();
-    let budget = Budget { old: Duration::from_secs(3), ..hasty().budget };
-    for blockers in [BlockerPolicy::Show, BlockerPolicy::Cancel] {
-        let mut program = session(&user.url, "billing");
-        program.batch("BEGIN; INSERT INTO users (name) VALUES ('Bob')").unwrap();
+    let patient = Budget { old: Duration::from_millis(1500), ..hasty().budget };
+    let hurried = Budget { max_wait: Duration::ZERO, ..patient };
+    for (blockers, budget) in [
+        (BlockerPolicy::Show, patient),
+        (BlockerPolicy::Show, hurried),
+        (BlockerPolicy::Cancel, patient),
+    ] {
+        let program = Mutex::new(session(&user.url, "billing"));
+        let batch = |sql: &str| program.lock().unwrap().batch(sql).unwrap();
+        batch("BEGIN; INSERT INTO users (name) VALUES ('Bob')");
         let settings = Settings { blockers, budget, ..hasty() };
-        let told = apply(db.url(), settings, &[migration(1, CREATE, false)]);
+        let told = apply_and(db.url(), settings, &[migration(1, CREATE, false)], |event| {
+            // Who is patient drops what the build has left once the program is done.
+            if (blockers, budget) == (BlockerPolicy::Show, patient)
+                && matches!(event, Event::Note(text) if text.starts_with("dropping"))
+            {
+                batch("ROLLBACK");
+            }
+            Answer::Go
+        });
         let begun = |event: &Event| matches!(event, Event::Building { .. } | Event::Held { .. });
         assert!(told.events.iter().any(begun), "{:?}", told.events);
         if blockers == BlockerPolicy::Show {
-            let Err(ApplyError::Blocked { by, .. }) = told.ended else {
+            let Err(ApplyError::Blocked { by, .. }) = &told.ended else {
                 panic!("{:?}", told.ended)
             };
             assert_eq!(by[0].application, "billing");
-            program.batch("COMMIT").unwrap();
+            if budget == patient {
+                assert_eq!((told.left(), indexes(&db).as_str()), (None, ""));
+            } else {
+                assert_eq!(
+                    (told.left(), indexes(&db).as_str()),
+                    (Some(left("and it costs nothing but its name")), "users_name false")
+                );
+                batch("ROLLBACK");
+            }
         } else {
             told.done();
             assert_eq!(indexes(&db), "users_name true");
-            assert!(program.query("SELECT 1").is_err());
+            assert!(program.lock().unwrap().query("SELECT 1").is_err());
         }
     }
     db.run(&[&format!("DROP OWNED BY {0}; DROP ROLE {0}", user.name)]).unwrap();

@@ -81,6 +81,14 @@ fn apply_and(
 }
 
 impl Told {
+    /// Returns what was said last, where that was of an index which is left.
+    fn left(&self) -> Option<String> {
+        match self.events.last() {
+            Some(Event::Note(text)) if text.contains(" is left, ") => Some(text.clone()),
+            _ => None,
+        }
+    }
+
     /// Returns the reports of what was done.
     fn done(&self) -> Vec<newcol_core::execute::apply::MigrationReport> {
         match &self.ended {

@@ -60,48 +60,55 @@ fn waiting(db: &ScratchDb, sessions: usize) {
     .unwrap();
 }
 
+/// Each case is mostly waiting, so they stand side by side.
 #[test]
 fn all_locks_share_one_limit() {
-    for version in [13, 18] {
-        for case in CASES {
-            let Some(db) = ScratchDb::require(Want::postgres().version(version)) else { continue };
-            db.run(case.tables).unwrap();
-            let budget = Budget { lock_timeout: LIMIT, ..hasty().budget };
-            let settings = Settings { budget, ..hasty() };
-            let (mut one, mut other) = (session(db.url(), "one"), session(db.url(), "other"));
-            one.batch(&format!("BEGIN; {}", case.holds[0])).unwrap();
-            let waited = thread::scope(|scope| {
-                let url = db.url();
-                let migrations = [migration(1, &ours(case.up), true)];
-                let run = scope.spawn(move || {
-                    apply_and(url, settings, &migrations, |event| match event {
-                        Event::Retry { .. } => Answer::Stop,
-                        _ => Answer::Go,
-                    })
-                });
-                waiting(&db, 1);
-                let asked = Instant::now();
-                let program = scope.spawn(move || {
-                    session(url, "web").query(case.program).unwrap();
-                    asked.elapsed()
-                });
-                waiting(&db, 2);
-                drop(wait_until(
-                    "most of the limit",
-                    LIMIT.mul_f64(0.7).saturating_sub(asked.elapsed()),
-                    || false,
-                ));
-                other.batch(&format!("BEGIN; {}", case.holds[1])).unwrap();
-                one.batch("COMMIT").unwrap();
-                let waited = program.join().unwrap();
-                other.batch("COMMIT").unwrap();
-                drop(run.join().unwrap());
-                waited
-            });
-            let limit = LIMIT.mul_f64(1.3);
-            assert!(waited < limit, "{} on PostgreSQL {version}: {waited:?}", case.name);
+    thread::scope(|scope| {
+        for version in [13, 18] {
+            for case in CASES {
+                scope.spawn(move || locks_share_one_limit(version, case));
+            }
         }
-    }
+    });
+}
+
+fn locks_share_one_limit(version: u32, case: &Case) {
+    let Some(db) = ScratchDb::require(Want::postgres().version(version)) else { return };
+    db.run(case.tables).unwrap();
+    let budget = Budget { lock_timeout: LIMIT, ..hasty().budget };
+    let settings = Settings { budget, ..hasty() };
+    let (mut one, mut other) = (session(db.url(), "one"), session(db.url(), "other"));
+    one.batch(&format!("BEGIN; {}", case.holds[0])).unwrap();
+    let waited = thread::scope(|scope| {
+        let url = db.url();
+        let migrations = [migration(1, &ours(case.up), true)];
+        let run = scope.spawn(move || {
+            apply_and(url, settings, &migrations, |event| match event {
+                Event::Retry { .. } => Answer::Stop,
+                _ => Answer::Go,
+            })
+        });
+        waiting(&db, 1);
+        let asked = Instant::now();
+        let program = scope.spawn(move || {
+            session(url, "web").query(case.program).unwrap();
+            asked.elapsed()
+        });
+        waiting(&db, 2);
+        drop(wait_until(
+            "most of the limit",
+            LIMIT.mul_f64(0.7).saturating_sub(asked.elapsed()),
+            || false,
+        ));
+        other.batch(&format!("BEGIN; {}", case.holds[1])).unwrap();
+        one.batch("COMMIT").unwrap();
+        let waited = program.join().unwrap();
+        other.batch("COMMIT").unwrap();
+        drop(run.join().unwrap());
+        waited
+    });
+    let limit = LIMIT.mul_f64(1.3);
+    assert!(waited < limit, "{} on PostgreSQL {version}: {waited:?}", case.name);
 }
 
 /// No lock is asked for while a long transaction holds one of the tables.

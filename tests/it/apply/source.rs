@@ -1,3 +1,5 @@
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use diesel::{
     backend::Backend,
     connection::BoxableConnection,
@@ -31,8 +33,12 @@ fn sources_and_directories_are_the_same() {
 #[derive(Clone, Copy)]
 struct Coded(&'static [&'static str]);
 
+/// How often one has been run, there or back.
+static RUNS: AtomicU32 = AtomicU32::new(0);
+
 impl<DB: Backend> Migration<DB> for Coded {
     fn run(&self, conn: &mut dyn BoxableConnection<DB>) -> Result<()> {
+        RUNS.fetch_add(1, Ordering::SeqCst);
         for sql in self.0 {
             // Code may well pass over what fails.
             conn.batch_execute(sql).ok();
@@ -41,6 +47,7 @@ impl<DB: Backend> Migration<DB> for Coded {
     }
 
     fn revert(&self, _: &mut dyn BoxableConnection<DB>) -> Result<()> {
+        RUNS.fetch_add(1, Ordering::SeqCst);
         Ok(())
     }
 
@@ -73,12 +80,22 @@ impl<DB: Backend> MigrationSource<DB> for Coded {
     }
 }
 
+/// Code does more than what a connection hears of it, so it is not run to find out what it is.
 #[test]
-fn code_is_refused() {
-    for calls in [&[][..], &["SELECT 1", "SELECT 2"]] {
+fn code_is_refused_and_not_run() {
+    for calls in [&[][..], &["SELECT 1"], &["SELECT 1", "SELECT 2"]] {
         let refused = SqlMigration::of_source::<diesel::sqlite::Sqlite>(&Coded(calls));
+        let Err(ApplyError::OtherSource { name }) = refused else { panic!("{refused:?}") };
+        assert!(name.ends_with("::Coded"), "{name}");
+    }
+    assert_eq!(RUNS.load(Ordering::SeqCst), 0);
+    // Where somebody says by mistake that it is SQL, it shows at once.
+    for calls in [&[][..], &["SELECT 1", "SELECT 2"]] {
+        let refused = SqlMigration::of_sql_source::<diesel::sqlite::Sqlite>(&Coded(calls));
         assert!(matches!(refused, Err(ApplyError::NotSql { .. })), "{refused:?}");
     }
+    let vouched = SqlMigration::of_sql_source::<diesel::sqlite::Sqlite>(&Coded(&["SELECT 1"]));
+    assert_eq!(vouched.unwrap()[0].up, "SELECT 1");
 }
 
 /// Diesel itself would run one of the two, and never the other.

@@ -10,14 +10,19 @@ use std::{
 };
 
 use newcol_core::{
-    db::Session,
-    execute::backfill::{Answer, Event, Phase, Settings},
+    db::{OpenOptions, Session},
+    execute::{
+        apply::Budget,
+        backfill::{Answer, Backfill, BackfillError, Event, LossError, Outcome, Phase, Settings},
+    },
 };
 use newcol_testkit::{Want, wait::wait_until};
 
 use crate::side_effects::DIESEL_SETUP;
 
-use super::{Case, REQUIRED, TABLE, UPPER, at_first, engines, is_batch, numbered, receipt, small};
+use super::{
+    Case, REQUIRED, TABLE, UPPER, at_first, engines, fast, is_batch, numbered, receipt, small,
+};
 
 /// Every engine whose rows can be locked.
 fn servers() -> [Want; 3] {
@@ -123,6 +128,87 @@ fn a_locked_table_is_waited_for() {
         assert_eq!(receipt(outcome.unwrap()).filled, 100, "{want}");
         assert!(retries.into_inner() >= 2, "{want}");
     }
+}
+
+/// Who holds the table before anything is begun is waited for no longer than wished, and named.
+#[test]
+fn a_table_that_is_locked_at_the_start_is_waited_for() {
+    let Some(case) = Case::new(Want::postgres(), REQUIRED, &[TABLE, &numbered(100)]) else {
+        return;
+    };
+    let budget = Budget { lock_timeout: Duration::from_millis(50), ..Budget::default() };
+    let case = case.with(Settings { budget, ..fast() });
+    let open = OpenOptions { application_name: Some("billing".to_owned()), ..OpenOptions::write() };
+    let other = Mutex::new(Session::open(&case.url(), &open).unwrap());
+    let batch = |sql: &str| other.lock().unwrap().batch(sql).unwrap();
+    batch("BEGIN; LOCK TABLE t IN ACCESS EXCLUSIVE MODE");
+    let outcome = case.run_telling(at_first(is_held, || batch("ROLLBACK")));
+    assert_eq!(receipt(outcome.unwrap()).filled, 100);
+
+    batch("BEGIN; LOCK TABLE t IN ACCESS EXCLUSIVE MODE");
+    let named = Mutex::new(Vec::new());
+    let stopped = case.run_telling(|event| match event {
+        Event::Held { by, .. } => {
+            named.lock().unwrap().extend(by.iter().map(|one| one.application.clone()));
+            Answer::Stop
+        }
+        _ => Answer::Go,
+    });
+    // What an earlier run did is known all the same.
+    let Ok(Outcome::Stopped(totals)) = stopped else { panic!("{stopped:?}") };
+    assert_eq!((totals.filled, named.into_inner().unwrap()), (100, vec!["billing".to_owned()]));
+
+    let budget = Budget { max_wait: Duration::ZERO, ..budget };
+    let case = case.with(Settings { budget, ..fast() });
+    let url = case.url();
+    let job = Backfill::new(&case.contract, &url, OpenOptions::read());
+    let job = job.settings(case.settings.clone());
+    let go = |_: &Event| Answer::Go;
+    for ended in [
+        case.run().map(drop),
+        job.look(&go).map(drop),
+        job.verify(&go).map(drop),
+        job.losses(None, &go).map(drop).map_err(|error| match error {
+            LossError::Backfill(error) => error,
+            other => panic!("{other}"),
+        }),
+    ] {
+        let Err(BackfillError::Busy { tries: 2, ref by, .. }) = ended else { panic!("{ended:?}") };
+        assert_eq!(by[0].application, "billing");
+    }
+}
+
+/// While a change has a table for itself, MariaDB's catalog shows none of its columns, and only warns.
+#[test]
+fn a_table_that_is_changed_at_the_start_is_waited_for() {
+    let Some(case) = Case::new(Want::mysql(), REQUIRED, &[TABLE, &numbered(400)]) else { return };
+    let mut changer = case.session();
+    let id = changer.value("SELECT connection_id()").unwrap().unwrap();
+    let named = Mutex::new(Vec::new());
+    thread::scope(|scope| {
+        // A value takes long to make, and there are many: whoever has seen enough ends it.
+        let slow = "ALTER TABLE t ADD COLUMN z varchar(200) \
+                    DEFAULT (sha2(repeat(concat(id, 'x'), 3000000), 512)), \
+                    ALGORITHM = COPY, LOCK = EXCLUSIVE";
+        let change = scope.spawn(move || changer.batch(slow));
+        let state = format!("SELECT state FROM information_schema.processlist WHERE id = {id}");
+        let changes = || case.value(&state) == "copy to tmp table";
+        wait_until("change", Duration::from_secs(30), changes).unwrap();
+        let kill = at_first(is_held, || case.session().batch(&format!("KILL QUERY {id}")).unwrap());
+        let outcome = case.run_telling(|event| {
+            if let Event::Held { by, .. } = event {
+                named.lock().unwrap().extend(by.iter().map(|one| one.id.clone()));
+            }
+            kill(event)
+        });
+        assert_eq!(receipt(outcome.unwrap()).filled, 400);
+        assert!(change.join().unwrap().is_err());
+    });
+    assert_eq!(named.into_inner().unwrap(), [id]);
+}
+
+fn is_held(event: &Event) -> bool {
+    matches!(event, Event::Held { .. })
 }
 
 #[test]

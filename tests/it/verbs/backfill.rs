@@ -307,6 +307,34 @@ fn a_job_is_paused_by_a_file_and_told_to_stop() {
     }
 }
 
+#[test]
+fn whoever_holds_the_table_is_named() {
+    let Some(app) = App::new(Want::postgres(), ADD) else { return };
+    let url = DatabaseUrl::parse(app.db.url()).unwrap();
+    let open = OpenOptions { application_name: Some("billing".to_owned()), ..OpenOptions::write() };
+    let mut other = Session::open(&url, &open).unwrap();
+    other.batch("BEGIN; LOCK TABLE users IN ACCESS EXCLUSIVE MODE").unwrap();
+    let hasty = ["--lock-timeout", "50ms", "--max-wait", "200ms"];
+    let run = app.run(&[&["--yes"], &hasty[..]].concat());
+    assert_eq!(run.code(), Some(3), "{run}");
+    let lines: Vec<&str> = run.stderr.lines().collect();
+    let [waiting, by, .., error, place, help] = lines[..] else { panic!("{run}") };
+    assert_eq!(waiting, "waiting: others hold the table");
+    assert!(by.starts_with("  pid ") && by.contains(" (billing, user "), "{run}");
+    assert!(by.contains("idle in transaction, transaction of "), "{run}");
+    assert!(
+        error.starts_with("error: the table of `users.locale` could not be read within "),
+        "{run}"
+    );
+    assert!(place.contains("PostgreSQL database"), "{run}");
+    assert_eq!(
+        help,
+        "help: run it again when those who hold the table are done, or wait longer with `--max-wait`"
+    );
+    let json = app.run(&[&["--dry-run", "--message-format", "json"], &hasty[..]].concat());
+    assert!(json.stdout.contains(r#""event":"held","tries":2"#), "{json}");
+}
+
 /// No replica tells how far it is behind: the limit cannot be kept, so nothing is written.
 #[test]
 fn a_signal_that_does_not_come_is_said() {

@@ -49,7 +49,7 @@ fn a_page_is_printed() {
     Wait so long for a lock before leaving the queue
     .TP
     \fB\-\-max\-wait\fR \fI<TIME>\fR [default: 15m]
-    Try a migration again for so long
+    Try again for so long while others hold the table
     .TP
     \fB\-\-index\-wait\fR \fI<TIME>\fR [default: 4h]
     Let an index that is built or dropped concurrently wait so long for older transactions

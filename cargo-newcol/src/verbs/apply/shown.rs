@@ -172,7 +172,7 @@ fn share(done: f64, since: Duration) -> String {
 }
 
 /// Reports whether somebody else is in the way than before: the first try says it all.
-fn is_news(known: &mut Option<BTreeSet<String>>, by: &[Peer]) -> bool {
+pub(in crate::verbs) fn is_news(known: &mut Option<BTreeSet<String>>, by: &[Peer]) -> bool {
     let now: BTreeSet<String> = by.iter().map(|peer| peer.id.clone()).collect();
     let is_news = known.as_ref().is_none_or(|known| !now.is_subset(known));
     if is_news {

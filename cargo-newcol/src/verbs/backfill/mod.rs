@@ -28,6 +28,7 @@ use crate::{
     output::Output,
     verbs::{
         ask,
+        waiting::Locks,
         when::{self, Deadline},
     },
 };
@@ -88,6 +89,8 @@ pub(crate) struct BackfillArgs {
     /// Ask the runs that are at work, wherever they are, and leave
     #[arg(long, value_name = "WHAT", conflicts_with_all = ["dry_run", "restart"])]
     order: Option<OrderArg>,
+    #[command(flatten)]
+    locks: Locks,
 }
 
 /// What triggers do meanwhile.
@@ -154,12 +157,21 @@ pub(crate) fn run(ctx: &Context, out: &mut Output, args: &BackfillArgs) -> Resul
     let open = ctx.open_options(access);
     let settings = settings(args);
     let backfill = Backfill::new(&column.contract, &url, open).settings(settings);
-    let failed = |error: BackfillError| failed(&error, &url);
     if let Some(order) = args.order {
-        return self::order(out, &backfill, order, args).map_err(failed);
+        let ordered = self::order(out, &backfill, order, args);
+        return ordered.map_err(|error| failed(out, &error, &url));
     }
     if args.dry_run {
-        let (job, estimate) = backfill.look().map_err(failed)?;
+        let progress = Progress::new(out, "newcol-backfill-event");
+        let seen = backfill.look(&|event| {
+            progress.show(event);
+            if interrupt::requested() { Answer::Stop } else { Answer::Go }
+        });
+        progress.end();
+        let Some((job, estimate)) = seen.map_err(|error| failed(out, &error, &url))? else {
+            out.say("stopped: nothing was looked at");
+            return Ok(Exit::GateShut);
+        };
         estimated(out, args, &url, &job.route, &estimate, &job.care.notices);
         return Ok(Exit::Done);
     }
@@ -183,7 +195,7 @@ pub(crate) fn run(ctx: &Context, out: &mut Output, args: &BackfillArgs) -> Resul
         }
     });
     progress.end();
-    let outcome = outcome.map_err(failed)?;
+    let outcome = outcome.map_err(|error| failed(out, &error, &url))?;
     Ok(ended(out, args, &outcome))
 }
 
@@ -218,6 +230,7 @@ fn settings(args: &BackfillArgs) -> Settings {
             wal_per_second: args.wal_budget.map(share),
             ..pace
         },
+        budget: args.locks.budget(),
         triggers: args.triggers.choice(),
         by_key: args.by_key,
         restart: args.restart,
@@ -366,7 +379,10 @@ fn ended(out: &mut Output, args: &BackfillArgs, outcome: &Outcome) -> Exit {
     }
 }
 
-pub(super) fn failed(error: &BackfillError, url: &DatabaseUrl) -> CliError {
+pub(super) fn failed(out: &mut Output, error: &BackfillError, url: &DatabaseUrl) -> CliError {
+    for blocker in error.blockers() {
+        out.status(&format!("  {blocker}"));
+    }
     let exit = match error {
         BackfillError::NothingToFill { .. } => Exit::Nothing,
         BackfillError::Plan { .. }
@@ -378,6 +394,7 @@ pub(super) fn failed(error: &BackfillError, url: &DatabaseUrl) -> CliError {
         | BackfillError::NoKey { .. }
         | BackfillError::Nameless { .. } => Exit::Usage,
         BackfillError::NotExpanded { .. }
+        | BackfillError::Busy { .. }
         | BackfillError::SideEffects(_)
         | BackfillError::Changed { .. } => Exit::GateShut,
         BackfillError::Facts { .. }

@@ -1,6 +1,6 @@
 //! The progress line of a backfill, and its events for programs.
 
-use std::sync::Mutex;
+use std::{collections::BTreeSet, sync::Mutex};
 
 use indicatif::ProgressBar;
 use newcol_core::execute::{
@@ -9,7 +9,10 @@ use newcol_core::execute::{
 };
 use serde::Serialize;
 
-use crate::output::{Output, progress};
+use crate::{
+    output::{Output, progress},
+    verbs::apply::is_news,
+};
 
 /// Shows events: on a terminal as a line that changes, elsewhere as a line per pass.
 pub(in crate::verbs) struct Progress<'a> {
@@ -26,6 +29,8 @@ struct State<'a> {
     behind: Option<Totals>,
     /// What was waited for when last said.
     waiting: Option<Limit>,
+    /// Who held the table when last said.
+    by: Option<BTreeSet<String>>,
 }
 
 #[derive(Debug, Serialize)]
@@ -35,8 +40,10 @@ enum EventJson<'a> {
     Pass { phase: &'static str, pass: u32 },
     Batch { filled: u64, passed: u64, limit: &'static str },
     Waiting { limit: &'static str },
+    Held { tries: u32, why: &'a str, by: Vec<String> },
     Retry { tries: u32, why: &'a str },
     Recomputed { rows: u64 },
+    Connecting { tries: u32 },
     Reconnected,
 }
 
@@ -46,7 +53,7 @@ impl<'a> Progress<'a> {
         Self {
             bar,
             reason,
-            state: Mutex::new(State { out, rows: None, behind: None, waiting: None }),
+            state: Mutex::new(State { out, rows: None, behind: None, waiting: None, by: None }),
         }
     }
 
@@ -98,11 +105,24 @@ impl<'a> Progress<'a> {
                     state.out.status(&format!("waiting: {limit}"));
                 }
             }
+            Event::Held { tries, by, .. } => {
+                self.bar.set_message(format!("others hold the table, try {}", tries + 1));
+                let State { out, by: known, .. } = &mut *state;
+                if is_news(known, by) {
+                    self.bar.suspend(|| {
+                        out.status("waiting: others hold the table");
+                        by.iter().for_each(|one| out.status(&format!("  {one}")));
+                    });
+                }
+            }
             Event::Retry { tries, why } => {
                 self.bar.set_message(format!("try {}: {why}", tries + 1));
             }
             // Only code of an application computes anew; the tool has none.
             Event::Committing { .. } | Event::Recomputed { .. } => {}
+            Event::Connecting { tries } => {
+                self.bar.set_message(format!("the connection is lost, try {tries}"));
+            }
             Event::Reconnected => {
                 self.bar.suspend(|| state.out.status("the connection was lost and made again"));
             }
@@ -134,8 +154,12 @@ impl<'a> EventJson<'a> {
                 Self::Batch { filled: *filled, passed: *passed, limit: limit.name() }
             }
             Event::Waiting(limit) => Self::Waiting { limit: limit.name() },
+            Event::Held { tries, why, by } => {
+                Self::Held { tries: *tries, why, by: by.iter().map(ToString::to_string).collect() }
+            }
             Event::Retry { tries, why } => Self::Retry { tries: *tries, why },
             Event::Recomputed { rows } => Self::Recomputed { rows: *rows },
+            Event::Connecting { tries } => Self::Connecting { tries: *tries },
             Event::Reconnected => Self::Reconnected,
         })
     }

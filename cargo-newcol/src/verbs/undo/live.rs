@@ -3,8 +3,8 @@
 use newcol_core::{
     db::{Access, DatabaseUrl, Session},
     execute::{
-        apply::{self, Apply, Outcome, SqlMigration},
-        backfill::{self, Backfill, BackfillError, Counted, LossError, Losses, Stopped},
+        apply::{self, Apply, Outcome, SqlMigration, Stopped},
+        backfill::{self, Backfill, BackfillError, Counted, LossError, Losses},
         export::{ExportError, Target},
     },
     plan::StageKind,
@@ -82,16 +82,18 @@ pub(super) fn run(
     for warning in applied.warnings() {
         out.warn(&warning);
     }
+    let budget = args.waiting.settings().budget;
+    let counting = backfill::Settings { budget, ..backfill::Settings::default() };
     let job = Backfill::new(&column.contract, &url, ctx.open_options(Access::Read));
+    let job = job.settings(counting);
     let losses = match applied.kind {
         StageKind::Expand => losses(out, &job, &url, export.as_ref())?,
         StageKind::Backfill | StageKind::Index | StageKind::Constrain | StageKind::Contract => None,
     };
     let lost = losses.map_or(0, |losses| losses.lost);
     let unlosing = losses.filter(|losses| losses.is_whole && lost == 0 && !args.accept_loss);
-    let within = args.waiting.settings().budget.lock_timeout;
-    let guard = unlosing.map(|losses| job.guard(&losses, within)).transpose();
-    let guard = guard.map_err(|error| loss_failed(&error, &url))?.flatten();
+    let guard = unlosing.map(|losses| job.guard(&losses, budget.lock_timeout)).transpose();
+    let guard = guard.map_err(|error| loss_failed(out, &error, &url))?.flatten();
     let again = if guard.is_some() { Again::Locked } else { Again::Never };
     show(out, &applied, &database, losses.as_ref().map(|losses| (losses, again)), export.as_ref());
     if losses.is_some_and(|losses| !losses.is_whole) {
@@ -116,13 +118,12 @@ pub(super) fn run(
     {
         first.begin_down_with(&forgetting);
     }
-    if let Some(guard) = &guard
-        && let Some(first) = applied.migrations.last_mut()
-    {
-        first.begin_down_with(guard.sql());
-    }
     drop(session);
     let apply = Apply::new(&url, ctx.open_options(Access::Write)).settings(args.waiting.settings());
+    let apply = match &guard {
+        Some(guard) => apply.guarded(guard),
+        None => apply,
+    };
     let shown = Shown::new(out, Way::Down);
     let outcome = apply.revert(&applied.migrations, &|event| {
         shown.show(event);
@@ -164,13 +165,13 @@ fn losses(
     match found {
         Ok(losses) => Ok(Some(losses)),
         Err(LossError::Backfill(BackfillError::NotExpanded { .. })) => Ok(None),
-        Err(error) => Err(loss_failed(&error, url)),
+        Err(error) => Err(loss_failed(out, &error, url)),
     }
 }
 
-fn loss_failed(error: &LossError, url: &DatabaseUrl) -> CliError {
+fn loss_failed(out: &mut Output, error: &LossError, url: &DatabaseUrl) -> CliError {
     match error {
-        LossError::Backfill(error) => backfill_failed(error, url),
+        LossError::Backfill(error) => backfill_failed(out, error, url),
         LossError::Export(error) => export_failed(error),
     }
 }

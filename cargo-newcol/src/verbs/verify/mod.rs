@@ -23,6 +23,7 @@ use self::{
 use super::{
     ask,
     backfill::{self, Progress, TriggersArg},
+    waiting::Locks,
 };
 use crate::{
     context::{Column, Context, Intent, Project},
@@ -85,6 +86,8 @@ pub(crate) struct VerifyArgs {
     /// Wait while this file exists
     #[arg(long, value_name = "FILE", help_heading = "Pace")]
     pause_file: Option<Utf8PathBuf>,
+    #[command(flatten)]
+    locks: Locks,
 }
 
 /// Which rows are filled again.
@@ -223,10 +226,6 @@ fn compare<'a>(
     let access = if args.repair.is_some() { Access::Write } else { Access::Read };
     let open = ctx.open_options(access);
     let job = Backfill::new(contract, url, open).settings(settings(args));
-    let failed = |error: BackfillError| backfill::failed(&error, url);
-    if let Some(what) = args.repair {
-        job.check_repair(what.repair()).map_err(failed)?;
-    }
     let progress = Progress::new(out, "newcol-verify-event");
     let paused = args.pause_file.as_ref().map(|file| ctx.cwd().join(file));
     let listener = |event: &Event| {
@@ -239,7 +238,8 @@ fn compare<'a>(
             Answer::Go
         }
     };
-    let done = job.verify(&listener).and_then(|found| match args.repair {
+    let ready = args.repair.map_or(Ok(()), |what| job.check_repair(what.repair(), &listener));
+    let done = ready.and_then(|()| job.verify(&listener)).and_then(|found| match args.repair {
         Some(what) if found.is_whole => {
             let Repaired { filled, replaced, now } =
                 job.repair(&found, what.repair(), &listener)?;
@@ -255,7 +255,7 @@ fn compare<'a>(
         {
             Ok(Err(error.to_string()))
         }
-        Err(error) => Err(failed(error)),
+        Err(error) => Err(backfill::failed(out, &error, url)),
     }
 }
 
@@ -280,6 +280,7 @@ fn settings(args: &VerifyArgs) -> Settings {
         },
         triggers: args.triggers.choice(),
         by_key: args.by_key,
+        budget: args.locks.budget(),
         ..Settings::default()
     }
 }

@@ -41,7 +41,7 @@ impl Budget {
     /// At least the lock timeout, so that the application has half of the time for itself; above
     /// that full jitter, so that two runners do not meet again and again
     /// ("Exponential Backoff And Jitter", AWS Architecture Blog, 2015).
-    pub(super) fn rest(&self, tries: u32, random: f64) -> Duration {
+    pub(in crate::execute) fn rest(&self, tries: u32, random: f64) -> Duration {
         let doubled = FIRST_REST.saturating_mul(2_u32.saturating_pow(tries.saturating_sub(1)));
         self.lock_timeout + doubled.min(LONGEST_REST).mul_f64(random.clamp(0.0, 1.0))
     }

@@ -2,6 +2,7 @@
 
 use camino::Utf8PathBuf;
 
+use super::Stopped;
 use crate::{db::DbError, execute::peers::Peer};
 
 /// Why migrations could not be applied. Those before the one that is named are applied, and what
@@ -24,6 +25,12 @@ pub enum ApplyError {
     NotSql {
         /// Its name.
         migration: String,
+    },
+    /// A source whose migrations may be Rust code. None of it was run.
+    #[error("`{name}` is no source of Diesel's own: its migrations may be Rust code")]
+    OtherSource {
+        /// Its type.
+        name: &'static str,
     },
     /// Two migrations have one version: Diesel would run one of them and forget the other.
     #[error("migrations {one} and {other} have the same version")]
@@ -72,6 +79,14 @@ pub enum ApplyError {
         /// of a stage of ours on MySQL and MariaDB, which commit every statement: it begins with what
         /// may be done twice.
         in_part: bool,
+    },
+    /// Taking a migration back would lose a value that no count has seen, so it was not.
+    #[error("migration {migration} was not taken back, because a value may be lost with it")]
+    Kept {
+        /// Its name.
+        migration: String,
+        /// What was found.
+        stopped: Stopped,
     },
     /// The name of an index is taken.
     #[error("there is another index `{index}`: {found}")]
@@ -124,6 +139,10 @@ impl ApplyError {
             Self::Twins { .. } => {
                 Some("rename the later one, unless it is applied somewhere".to_owned())
             }
+            Self::OtherSource { .. } => Some(
+                "give what `embed_migrations!` made, or `FileBasedMigrations`; where all of it is SQL, say so with `SqlMigration::of_sql_source`"
+                    .to_owned(),
+            ),
             Self::NotSql { .. } => Some("apply it with Diesel, then run this again".to_owned()),
             Self::AnotherRunner { .. } => {
                 Some("run it again when that one is done, or wait for it".to_owned())
@@ -142,6 +161,9 @@ impl ApplyError {
                         .to_owned()
                 })
             }),
+            Self::Kept { .. } => {
+                Some("make sure that no program writes the column, then count again".to_owned())
+            }
             Self::OtherIndex { .. } => {
                 Some("give the new one another name, or drop the one there is".to_owned())
             }

@@ -7,7 +7,7 @@
 use std::time::{Duration, Instant};
 
 use super::{
-    ApplyError, BlockerPolicy, Direction, Event, MigrationReport, Run,
+    ApplyError, BlockerPolicy, Budget, Direction, Event, MigrationReport, Run,
     migration::{Attempt, Failed, Script},
     run::remember,
     watch::{Meeting, Patience},
@@ -48,6 +48,17 @@ pub(super) enum Settled {
     Gone,
     Stopped,
     Failed(Failed),
+}
+
+impl<'r> Run<'r> {
+    /// How a statement is watched that waits for every transaction older than itself.
+    fn long<'a>(&self, migration: &'a str) -> Patience<'a>
+    where
+        'r: 'a,
+    {
+        let meeting = Meeting { policy: self.settings.blockers, age: self.settings.budget.old };
+        Patience::Long { told: self.told, migration, meeting: Some(meeting) }
+    }
 }
 
 impl Run<'_> {
@@ -150,15 +161,15 @@ impl Run<'_> {
                         BlockerPolicy::Show => self.settings.budget.lock_timeout,
                         BlockerPolicy::Wait | BlockerPolicy::Cancel => left,
                     })?;
-                    let name =
-                        match self.leftover(wish, Patience::Long { migration, meeting: None }) {
-                            Ok((Some(name), _)) => name,
-                            Ok((None, by)) => {
-                                remember(&mut report.blockers, by);
-                                continue;
-                            }
-                            Err(failed) => return self.ended_by(migration, failed),
-                        };
+                    let patience = Patience::Long { told: self.told, migration, meeting: None };
+                    let name = match self.leftover(wish, patience) {
+                        Ok((Some(name), _)) => name,
+                        Ok((None, by)) => {
+                            remember(&mut report.blockers, by);
+                            continue;
+                        }
+                        Err(failed) => return self.ended_by(migration, failed),
+                    };
                     self.told.tell(&Event::Note(format!(
                         "dropping index {name}: a build that broke off left it invalid"
                     )));
@@ -166,7 +177,10 @@ impl Run<'_> {
                     let drop = format!("DROP INDEX CONCURRENTLY {name}");
                     match self.watched(&drop, long) {
                         Ok((statement, _)) => report.statements.push(statement),
-                        Err(failed) => return self.ended_by(migration, failed),
+                        Err(failed) => {
+                            self.left = (!failed.is_lost()).then_some(name);
+                            return self.ended_by(migration, failed);
+                        }
                     }
                     report.notes.push(format!(
                         "`{index}` was left invalid by a build that broke off; it was dropped and built again"
@@ -190,28 +204,78 @@ impl Run<'_> {
         }
     }
 
-    /// Cleans up after a build that failed or was cancelled, where others let it.
+    /// Cleans up after a build that failed or was cancelled.
+    ///
+    /// Until then every write pays for the index, so whoever uses the table is waited for, which holds
+    /// up nobody; but not where the next try does it, nor by who wants to stop.
     fn broken_off(
         &mut self,
         wish: &Wish,
         migration: &str,
         failed: Failed,
     ) -> Result<Settled, ApplyError> {
-        if !failed.is_lost() && matches!(self.found(wish, None)?, Found::Invalid { .. }) {
-            // Whoever uses the table is waited for once more, and this is the end of a run.
-            self.wait_at_most(self.settings.budget.lock_timeout)?;
-            let dropped = self.leftover(wish, Patience::Brief).and_then(|(name, _)| match name {
-                Some(name) => Ok(self.session.batch(&format!("DROP INDEX CONCURRENTLY {name}"))?),
-                None => Ok(()),
-            });
-            if dropped.is_err() {
+        if !failed.is_lost()
+            && let Found::Invalid { name } = self.found(wish, None)?
+        {
+            let Budget { lock_timeout, max_wait, .. } = self.settings.budget;
+            let is_last = !failed.is_passing && !self.told.is_stopped();
+            let (wait, patience) = if is_last {
                 self.told.tell(&Event::Note(format!(
-                    "index {} is left invalid, because others use the table: the next run drops it",
-                    wish.index
+                    "dropping index {name}, which the build has left invalid"
                 )));
+                let told = self.told;
+                (max_wait.max(lock_timeout), Patience::Long { told, migration, meeting: None })
+            } else {
+                (lock_timeout, Patience::Brief)
+            };
+            if self.drop_leftover(wish, wait, patience).is_err() {
+                self.left = Some(name);
             }
         }
         self.ended_by(migration, failed)
+    }
+
+    /// Drops an index that is not valid and that nobody builds, within a time.
+    fn drop_leftover(
+        &mut self,
+        wish: &Wish,
+        wait: Duration,
+        patience: Patience<'_>,
+    ) -> Result<(), Failed> {
+        self.wait_at_most(wait)?;
+        let deadline = Instant::now() + wait;
+        let (Some(name), _) = self.leftover(wish, patience)? else { return Ok(()) };
+        // It waits for one after the other, each time as long as for a lock.
+        let left = deadline.saturating_duration_since(Instant::now()).as_millis().max(1);
+        self.session.batch(&format!("SET SESSION statement_timeout = {left}"))?;
+        let dropped = self.watched(&format!("DROP INDEX CONCURRENTLY {name}"), patience);
+        self.session.batch("SET SESSION statement_timeout = 0")?;
+        dropped.map(drop)
+    }
+
+    /// Says which index is left invalid, where one is, what that means and what removes it.
+    pub(super) fn say_what_is_left(&mut self) {
+        let Some(name) = self.left.take() else { return };
+        let state = format!(
+            "SELECT i.indisready, i.indisunique FROM pg_catalog.pg_index i \
+             WHERE i.indexrelid = to_regclass({}) AND NOT i.indisvalid",
+            exact_literal(Backend::Postgres, &name)
+        );
+        // What failed first is the error; and whoever cannot look is told all the same.
+        let state = self.watcher.session.query(&state);
+        let Ok(Some(row)) = state.map(|rows| rows.into_iter().next()) else { return };
+        let is = |at: usize| row.get(at).is_some_and(|value| value.as_deref() == Some("t"));
+        let cost = match (is(0), is(1)) {
+            (false, _) => "no query uses it, and it costs nothing but its name",
+            (true, false) => "no query uses it, but every write pays for it",
+            (true, true) => {
+                "no query uses it, but every write pays for it, and it refuses duplicates"
+            }
+        };
+        self.told.tell(&Event::Note(format!(
+            "index {name} is left, because others use the table; it is not valid: {cost}. \
+             The next run drops it, or drop it yourself: DROP INDEX CONCURRENTLY {name}"
+        )));
     }
 
     /// Returns the name of an index that is not valid and that nobody builds, and who was waited for.
@@ -245,12 +309,6 @@ impl Run<'_> {
         Ok(if self.was_stopped(&failed) { Settled::Stopped } else { Settled::Failed(failed) })
     }
 
-    /// How a statement is watched that waits for every transaction older than itself.
-    fn long<'a>(&self, migration: &'a str) -> Patience<'a> {
-        let meeting = Meeting { policy: self.settings.blockers, age: self.settings.budget.old };
-        Patience::Long { migration, meeting: Some(meeting) }
-    }
-
     fn remove(
         &mut self,
         script: &Script<'_>,
@@ -268,7 +326,11 @@ impl Run<'_> {
                 report.blockers = by;
                 Ok(Settled::Gone)
             }
-            Err(failed) => self.ended_by(&script.migration.name, failed),
+            Err(failed) => {
+                // Its validity goes first.
+                self.left = (!failed.is_lost()).then(|| index.to_owned());
+                self.ended_by(&script.migration.name, failed)
+            }
         }
     }
 

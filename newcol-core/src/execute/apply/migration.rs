@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    ApplyError, Direction, MigrationReport, Run, SqlMigration, StatementReport,
+    ApplyError, Direction, MigrationReport, Run, SqlMigration, StatementReport, guard,
     locking::Locking,
     partitions::Parts,
     watch::Patience,
@@ -61,6 +61,8 @@ pub(super) enum Attempt {
     /// Another program applied it meanwhile.
     AlreadyThere,
     Stopped,
+    /// The column is not dropped.
+    Kept(guard::Stopped),
     Failed(Failed),
 }
 
@@ -308,8 +310,8 @@ impl Run<'_> {
         patience: Patience<'_>,
     ) -> Result<(StatementReport, Vec<Peer>), Failed> {
         let started = Instant::now();
-        let Self { session, watcher, told, .. } = self;
-        let (done, seen) = watcher.during(told, patience, || session.batch(sql));
+        let Self { session, watcher, .. } = self;
+        let (done, seen) = watcher.during(patience, || session.batch(sql));
         done.map_err(|error| {
             let is_left = seen.is_left && error.sqlstate() == Some("57014");
             Failed { is_left, ..Failed::new(error, seen.blockers.clone()) }
@@ -341,6 +343,10 @@ impl Run<'_> {
             self.session.batch(&format!(
                 "SET SESSION lock_wait_timeout = {seconds}, SESSION innodb_lock_wait_timeout = {for_rows}"
             ))?;
+            if let Some(guarded) = self.look {
+                let whole = Duration::from_secs_f64(if wait.is_zero() { 0.0 } else { for_rows });
+                return self.under_lock(script, guarded, whole, report);
+            }
             if script.migration.in_transaction {
                 self.session.batch("BEGIN")?;
             }

@@ -9,6 +9,7 @@
 
 mod budget;
 mod error;
+mod guard;
 mod index;
 mod locking;
 mod migration;
@@ -22,18 +23,22 @@ mod source;
 mod watch;
 mod wish;
 
+use std::time::Duration;
+
 use diesel::migration::CREATE_MIGRATIONS_TABLE;
 
+use self::run::{Ended, Run};
 pub use self::{
     budget::Budget,
     error::ApplyError,
+    guard::{Guard, Stopped},
     report::{LockTaken, MigrationReport, Report, StatementReport},
     source::SqlMigration,
     watch::LOOKS,
 };
-use self::{
-    run::{Ended, Run},
-    watch::Watcher,
+pub(super) use self::{
+    guard::{LockedLook, STOPS, Way},
+    watch::{Patience, Watcher},
 };
 use super::{peers::Peer, signal::Signal};
 use crate::db::{DatabaseUrl, DbError, OpenOptions, Session};
@@ -189,18 +194,25 @@ pub struct Apply<'a> {
     url: &'a DatabaseUrl,
     open: OpenOptions,
     settings: Settings,
+    guard: Option<&'a Guard>,
 }
 
 impl<'a> Apply<'a> {
     /// Prepares a run; the options must allow changes.
     pub fn new(url: &'a DatabaseUrl, open: OpenOptions) -> Self {
-        Self { url, open, settings: Settings::default() }
+        Self { url, open, settings: Settings::default(), guard: None }
     }
 
     /// Chooses how migrations are applied.
     #[must_use]
     pub fn settings(self, settings: Settings) -> Self {
         Self { settings, ..self }
+    }
+
+    /// Looks at the rows once more before the last migration that is taken back drops their column.
+    #[must_use]
+    pub fn guarded(self, guard: &'a Guard) -> Self {
+        Self { guard: Some(guard), ..self }
     }
 
     /// Applies what is not applied yet of these migrations, in the order given.
@@ -214,7 +226,7 @@ impl<'a> Apply<'a> {
         migrations: &[SqlMigration],
         listener: &Listener<'_>,
     ) -> Result<Outcome, ApplyError> {
-        self.go(Direction::Up, migrations, listener)
+        self.go(Direction::Up, migrations, None, listener)
     }
 
     /// Takes back what is applied of these migrations, in the order given.
@@ -227,7 +239,11 @@ impl<'a> Apply<'a> {
         migrations: &[SqlMigration],
         listener: &Listener<'_>,
     ) -> Result<Outcome, ApplyError> {
-        self.go(Direction::Down, migrations, listener)
+        let Some(guard) = self.guard else {
+            return self.go(Direction::Down, migrations, None, listener);
+        };
+        let look = guard.locked().map(|locked| (locked, guard.look));
+        self.go(Direction::Down, &guard.before(migrations), look, listener)
     }
 
     /// Asks whether the user may do what these migrations need, and returns what it may not see, a
@@ -241,7 +257,7 @@ impl<'a> Apply<'a> {
         session: &mut Session,
         migrations: &[SqlMigration],
     ) -> Result<Vec<String>, ApplyError> {
-        privileges::check(session, Direction::Up, migrations)?;
+        privileges::check(session, Direction::Up, migrations, None)?;
         Ok(privileges::unseen(session)?)
     }
 
@@ -249,28 +265,36 @@ impl<'a> Apply<'a> {
         &self,
         direction: Direction,
         migrations: &[SqlMigration],
+        look: Option<(&LockedLook, Duration)>,
         listener: &Listener<'_>,
     ) -> Result<Outcome, ApplyError> {
         let told = Told { listener, stop: Signal::default() };
         let mut session = Session::open_direct(self.url, &self.open)?;
         session.must_write()?;
         let mut watcher = Watcher::beside(&mut session)?;
-        privileges::check(&mut session, direction, migrations)?;
+        let locked = look.map(|(look, _)| &look.table);
+        privileges::check(&mut session, direction, migrations, locked)?;
         let mut report = Report::default();
         let runner = runner::take(&mut watcher.session, self.settings.others, &told)?;
         let Some(_runner) = runner else { return Ok(Outcome::Stopped(report)) };
         make_table(&mut session)?;
         let ends_vacuums = postgres::may_end_vacuums(&mut session)?;
         let settings = &self.settings;
-        let mut run = Run { settings, told: &told, session, watcher, ends_vacuums };
-        for migration in migrations {
+        let mut run =
+            Run { settings, told: &told, session, watcher, ends_vacuums, left: None, look: None };
+        for (index, migration) in migrations.iter().enumerate() {
             told.tell(&Event::Waiting);
             if told.is_stopped() {
                 return Ok(Outcome::Stopped(report));
             }
             // Its session holds the right to run: once it is lost, another runner may be at work.
             run.watcher.session.value("SELECT 1")?;
-            match run.one(direction, migration)? {
+            run.look = look.filter(|_| index + 1 == migrations.len());
+            let ended = run.one(direction, migration);
+            if !matches!(ended, Ok(Ended::Done(_) | Ended::AlreadyThere)) {
+                run.say_what_is_left();
+            }
+            match ended? {
                 Ended::Done(done) => {
                     told.tell(&Event::Done(done.clone()));
                     report.migrations.push(done);
@@ -284,7 +308,7 @@ impl<'a> Apply<'a> {
 }
 
 /// Whoever listens, and what they want.
-struct Told<'a> {
+pub(super) struct Told<'a> {
     listener: &'a Listener<'a>,
     stop: Signal,
 }

@@ -95,7 +95,7 @@ impl Run<'_> {
                 self.session.batch("SET LOCAL statement_timeout = 0")?;
             }
             let patience = if piece.is_gentle {
-                Patience::Long { migration, meeting: None }
+                Patience::Long { told: self.told, migration, meeting: None }
             } else {
                 Patience::Brief
             };
@@ -117,7 +117,8 @@ impl Run<'_> {
     /// transaction all the same.
     pub(super) fn bare(&mut self, script: &Script<'_>) -> Result<Attempt, Failed> {
         let mut report = script.report();
-        let long = Patience::Long { migration: &script.migration.name, meeting: None };
+        let migration = &script.migration.name;
+        let long = Patience::Long { told: self.told, migration, meeting: None };
         let done = if script.builds_nameless {
             let done = self.patiently(|run| run.watched(&script.text, long));
             if done.is_err() {

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::{
     ApplyError, BlockerPolicy, Direction, Event, MigrationReport, Settings, SqlMigration, Told,
+    guard::LockedLook,
     migration::{self, Attempt, Failed, Script},
     watch::Watcher,
 };
@@ -40,6 +41,10 @@ pub(super) struct Run<'a> {
     pub(super) watcher: Watcher,
     /// Whether the server cancels an autovacuum before we stop waiting for it.
     pub(super) ends_vacuums: bool,
+    /// An index that a try has left invalid, as it is written in SQL (PostgreSQL).
+    pub(super) left: Option<String>,
+    /// What is looked at under a lock before the migration under way drops it, and how long (MariaDB).
+    pub(super) look: Option<(&'a LockedLook, Duration)>,
 }
 
 impl Run<'_> {
@@ -80,6 +85,9 @@ impl Run<'_> {
                 }
                 Attempt::AlreadyThere => return Ok(Ended::AlreadyThere),
                 Attempt::Stopped => return Ok(Ended::Stopped),
+                Attempt::Kept(stopped) => {
+                    return Err(ApplyError::Kept { migration: migration.name.clone(), stopped });
+                }
                 Attempt::Failed(failed) => failed,
             };
             remember(&mut blockers, failed.by.clone());

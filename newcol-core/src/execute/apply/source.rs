@@ -1,6 +1,10 @@
 //! Migrations as SQL: of a directory, or of any source of Diesel's.
 
-use std::{any::Any, fs, io::ErrorKind};
+use std::{
+    any::{Any, type_name_of_val},
+    fs,
+    io::ErrorKind,
+};
 
 use camino::Utf8Path;
 use diesel::{
@@ -9,6 +13,7 @@ use diesel::{
     connection::{BoxableConnection, SimpleConnection},
     migration::{Migration, MigrationSource},
 };
+use diesel_migrations::{EmbeddedMigrations, FileBasedMigrations};
 
 use super::ApplyError;
 use crate::{
@@ -74,13 +79,32 @@ impl SqlMigration {
         }
     }
 
-    /// Reads a source of Diesel's, such as `embed_migrations!` makes, in the order of versions.
+    /// Reads what `embed_migrations!` made, or a directory as Diesel reads it, in the order of versions.
+    ///
+    /// Of these two it is known that they hold nothing but SQL. A migration does not tell what it would
+    /// do unless it is run, and code is never run to look at it.
     ///
     /// # Errors
     ///
-    /// When a migration is not SQL but Rust code, which only Diesel can run, and where two have one
-    /// version.
+    /// For any other source, and where two migrations have one version.
     pub fn of_source<DB: DieselBackend>(
+        source: &(impl MigrationSource<DB> + 'static),
+    ) -> Result<Vec<Self>, ApplyError> {
+        let known: &dyn Any = source;
+        if !known.is::<EmbeddedMigrations>() && !known.is::<FileBasedMigrations>() {
+            return Err(ApplyError::OtherSource { name: type_name_of_val(source) });
+        }
+        Self::of_sql_source(source)
+    }
+
+    /// Reads any source, on the caller's word that it holds nothing but SQL. Each migration is had run,
+    /// there and back, on a connection that leads nowhere: Rust code among them would be executed.
+    ///
+    /// # Errors
+    ///
+    /// When a migration shows that it is Rust code, which only Diesel can run, and where two have one
+    /// version.
+    pub fn of_sql_source<DB: DieselBackend>(
         source: &impl MigrationSource<DB>,
     ) -> Result<Vec<Self>, ApplyError> {
         let unreadable = |source| DbError::MigrationSource { dir: "the program".into(), source };

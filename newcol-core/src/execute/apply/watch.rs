@@ -23,11 +23,11 @@ const MANY: u32 = 100;
 
 /// What was seen.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Seen {
+pub(in crate::execute) struct Seen {
     /// How long it waited for locks.
     pub(super) waited: Duration,
     /// For whom, at last.
-    pub(super) blockers: Vec<Peer>,
+    pub(in crate::execute) blockers: Vec<Peer>,
     /// How many waited for it at the same time, where the server tells.
     pub(super) blocked: Option<u32>,
     /// Whether it was cancelled rather than wait any longer.
@@ -35,7 +35,7 @@ pub(super) struct Seen {
 }
 
 /// A session beside the one that works.
-pub(super) struct Watcher {
+pub(in crate::execute) struct Watcher {
     pub(super) session: Session,
     /// The session that works.
     id: String,
@@ -45,20 +45,22 @@ pub(super) struct Watcher {
 
 /// What is done about a transaction that the concurrent build or drop of an index waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Meeting {
+pub(in crate::execute) struct Meeting {
     pub(super) policy: BlockerPolicy,
     /// From this age on.
     pub(super) age: Duration,
 }
 
 /// What a statement may be told meanwhile.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Patience<'a> {
+#[derive(Clone, Copy)]
+pub(in crate::execute) enum Patience<'a> {
     /// It is over in a moment.
     Brief,
     /// It may run for hours, tells how far it is and for whom it waits, and is cancelled by who wants
     /// to stop.
     Long {
+        /// Who is told.
+        told: &'a Told<'a>,
         /// The migration that it is of.
         migration: &'a str,
         /// What is done about transactions that it waits for (PostgreSQL).
@@ -68,7 +70,7 @@ pub(super) enum Patience<'a> {
 
 impl Watcher {
     /// Opens a session beside another one.
-    pub(super) fn beside(session: &mut Session) -> Result<Self, DbError> {
+    pub(in crate::execute) fn beside(session: &mut Session) -> Result<Self, DbError> {
         let id = id_of(session)?;
         Ok(Self { session: session.again()?, id, is_left_alone: false })
     }
@@ -113,9 +115,8 @@ impl Watcher {
     }
 
     /// Does the work, and looks at it.
-    pub(super) fn during<T>(
+    pub(in crate::execute) fn during<T>(
         &mut self,
-        told: &Told<'_>,
         patience: Patience<'_>,
         work: impl FnOnce() -> T,
     ) -> (T, Seen) {
@@ -124,7 +125,7 @@ impl Watcher {
         }
         let over = Signal::default();
         thread::scope(|scope| {
-            let watching = scope.spawn(|| self.watch(told, patience, &over));
+            let watching = scope.spawn(|| self.watch(patience, &over));
             let done = {
                 let _over = RaisedAtEnd(&over);
                 work()
@@ -134,7 +135,7 @@ impl Watcher {
         })
     }
 
-    fn watch(&mut self, told: &Told<'_>, patience: Patience<'_>, over: &Signal) -> Seen {
+    fn watch(&mut self, patience: Patience<'_>, over: &Signal) -> Seen {
         let mut seen = Seen::default();
         let mut looks = 0;
         let mut last = Instant::now();
@@ -144,7 +145,7 @@ impl Watcher {
             let since = std::mem::replace(&mut last, Instant::now()).elapsed();
             // Whoever only looks must not stop the work.
             let blockers = self.blockers().unwrap_or_default();
-            if let Patience::Long { migration, meeting } = patience {
+            if let Patience::Long { told, migration, meeting } = patience {
                 self.tell(told, migration, &blockers, &mut named);
                 if let Some(meeting) = meeting {
                     seen.is_left |= self.meet(told, meeting, &blockers).unwrap_or_default();

@@ -1,9 +1,11 @@
 //! Why a backfill could not begin, or stopped.
 
+use std::time::Duration;
+
 use super::Storing;
 use crate::{
     db::{DbError, Failure, facts::FactsError},
-    execute::side_effects::Refusal,
+    execute::{peers::Peer, side_effects::Refusal},
     ident::ColumnPath,
     keys::BadPlace,
     plan::PlanError,
@@ -22,6 +24,18 @@ pub enum BackfillError {
         column: ColumnPath,
         /// Why not.
         source: FactsError,
+    },
+    /// Others held the table until the time was over. Nothing was begun.
+    #[error("the table of `{column}` could not be read within {waited:.0?} and {tries} tries")]
+    Busy {
+        /// The column.
+        column: ColumnPath,
+        /// How often it was tried.
+        tries: u32,
+        /// How long.
+        waited: Duration,
+        /// Who stood in the way at last, where the server tells.
+        by: Vec<Peer>,
     },
     /// The contract cannot be carried out on this engine.
     #[error("could not plan `{column}`")]
@@ -235,12 +249,40 @@ fn times(tries: u32) -> String {
 }
 
 impl BackfillError {
+    /// Returns what the server said, where it is why.
+    pub fn failure(&self) -> Option<&Failure> {
+        match self {
+            Self::Facts {
+                source: FactsError::Database { source, .. } | FactsError::Probe { source, .. },
+                ..
+            }
+            | Self::Batch { source, .. }
+            | Self::Look { source, .. }
+            | Self::Gone { source } => source.failure(),
+            Self::Row { source, .. } => Some(source),
+            Self::Database(source) => source.failure(),
+            _ => None,
+        }
+    }
+
+    /// Returns who stands in the way.
+    pub fn blockers(&self) -> &[Peer] {
+        match self {
+            Self::Busy { by, .. } => by,
+            _ => &[],
+        }
+    }
+
     /// Returns the way out.
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Facts { source, .. } => source.hint(),
             Self::Plan { source, .. } => source.hint(),
             Self::SideEffects(refusal) => Some(refusal.hint()),
+            Self::Busy { .. } => Some(
+                "run it again when those who hold the table are done, or wait longer with `--max-wait`"
+                    .to_owned(),
+            ),
             Self::NotExpanded { .. } => {
                 Some("apply the expand stage first: `diesel migration run`".to_owned())
             }

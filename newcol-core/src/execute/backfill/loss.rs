@@ -9,19 +9,20 @@ use super::{
     Backfill, BackfillError, Event, Listener, Phase, Settings, Shared,
     chunk::Chunk,
     job::{self, Job, Route},
-    sessions,
+    record::{RECORD_TABLES, Record},
+    sessions, start,
     walk::{Ended, Passed, Walk},
 };
 use crate::{
-    backend::Backend,
+    backend::{Backend, Product},
     db::{DbError, Session},
     execute::{
-        apply::{ApplyError, LOOKS},
+        apply::{Guard, LOOKS, LockedLook, STOPS, Way},
         export::{Export, ExportError, Form, Target},
     },
     keys::{KeyColumn, KeyTuple},
     plan::facts::Volatility,
-    render::{backfill::Range, text::SqlText},
+    render::backfill::Range,
 };
 
 /// Which values of a column would be lost.
@@ -49,43 +50,6 @@ pub struct Losses {
     pub is_whole: bool,
 }
 
-/// Stops the transaction that drops a column where a value would be lost that no count has seen.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Guard {
-    sql: SqlText,
-    look: Duration,
-}
-
-/// What the server says where it stops one; short, because on SQLite it is a name.
-const STOPS: &str = "newcol: a value would be lost";
-
-/// Why a guard stopped a transaction.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stopped {
-    /// A program has written a value since the count.
-    Written,
-    /// The table is too large to be looked through in the time given.
-    TooLarge(Duration),
-}
-
-impl Guard {
-    /// Returns what the transaction has to begin with.
-    pub fn sql(&self) -> &str {
-        self.sql.as_str()
-    }
-
-    /// Tells why it stopped, where an error is its.
-    pub fn stopped(&self, error: &ApplyError) -> Option<Stopped> {
-        let ApplyError::Failed { source, .. } = error else { return None };
-        let said = source.failure()?;
-        if said.message.contains(STOPS) {
-            return Some(Stopped::Written);
-        }
-        // Its statement was cancelled: the only one that has so little time.
-        (source.sqlstate() == Some("57014")).then_some(Stopped::TooLarge(self.look))
-    }
-}
-
 /// Why it is not known what would be lost, or could not be exported.
 #[derive(Debug, thiserror::Error)]
 pub enum LossError {
@@ -108,6 +72,8 @@ struct Sought<'a> {
     job: &'a Job,
     /// By what rows are named in a file.
     key: Vec<KeyColumn>,
+    /// Where the walk ends, where it goes by key.
+    last: Option<KeyTuple>,
     /// The column itself.
     value: KeyColumn,
 }
@@ -128,15 +94,23 @@ impl Backfill<'_> {
             return Ok(Losses { rows: 0, lost: 0, counted: Counted::Nothing, is_whole: true });
         }
         let mut session = self.reading_session()?;
-        let mut job = Job::read_anew(self.contract, &mut session, &self.settings)?;
         let shared = Shared::new(listener, None);
+        let begun = self.patiently(&mut session, &shared, |session| {
+            let job = Job::read_anew(self.contract, session, &self.settings)?;
+            let last = start::last(&job, session)?;
+            let value = job::column(session, &job.plan.contract)?;
+            Ok((job, last, value))
+        })?;
+        let Some((mut job, last, value)) = begun else {
+            return Ok(Losses { rows: 0, lost: 0, counted: Counted::All, is_whole: false });
+        };
         shared.tell(&Event::Began {
             rows: job.plan.facts.rows,
             resumed: None,
             notices: Vec::new(),
         });
         shared.tell(&Event::Pass { phase: Phase::Proving, pass: 1 });
-        let sought = Sought::new(&job, &mut session)?;
+        let sought = Sought::new(&job, last.clone(), value.clone());
         match sought.find(session, export, &self.settings, &shared) {
             // The fill fails for a row, or reads what is no longer there: so nobody can say which
             // values it would yield.
@@ -144,8 +118,8 @@ impl Backfill<'_> {
                 if job.fill.volatility == Volatility::Immutable && is_said(&error) =>
             {
                 job.fill.volatility = Volatility::Unknown;
-                let mut session = self.reading_session()?;
-                let sought = Sought::new(&job, &mut session)?;
+                let session = self.reading_session()?;
+                let sought = Sought::new(&job, last, value);
                 sought.find(session, export, &self.settings, &shared)
             }
             found => found,
@@ -154,9 +128,9 @@ impl Backfill<'_> {
 }
 
 impl Backfill<'_> {
-    /// Makes what the transaction begins with that drops the column, after a count that found
-    /// nothing to lose: within a time it waits for the table's lock and looks at every row. `None`
-    /// where there is no such transaction, or nothing can be lost.
+    /// Makes what keeps the column from being dropped with a value that was written after a count
+    /// which found nothing to lose: within a time it waits for the table's lock and looks at every
+    /// row. `None` where nothing can be lost, and on MySQL, where no limit ends the drop of a column.
     ///
     /// # Errors
     ///
@@ -174,8 +148,23 @@ impl Backfill<'_> {
         // Whoever comes next waits for both.
         let look = within / 2;
         let wait = look.max(LOOKS * 2).min(within);
-        let sql = job.fill.stop_where_lost(&value, STOPS, [wait, look]);
-        Ok(sql.map(|sql| Guard { sql, look }))
+        let way = match session.backend() {
+            Backend::Postgres | Backend::Sqlite => {
+                Way::Begins(job.fill.stop_where_lost(&value, STOPS, [wait, look]))
+            }
+            Backend::Mysql if session.server().product != Product::Mariadb => return Ok(None),
+            Backend::Mysql => {
+                // The record of the backfill goes with the column.
+                let record = Record::new(Backend::Mysql, self.contract.path());
+                let also: &[&str] = if record.exists(&mut session)? { &RECORD_TABLES } else { &[] };
+                Way::Locks(LockedLook {
+                    table: self.contract.table().clone(),
+                    lock: job.fill.lock_with(also),
+                    is_lost: job.fill.is_any_lost(&value),
+                })
+            }
+        };
+        Ok(Some(Guard { way, look }))
     }
 }
 
@@ -190,9 +179,8 @@ fn is_said(error: &BackfillError) -> bool {
 }
 
 impl<'a> Sought<'a> {
-    fn new(job: &'a Job, session: &mut Session) -> Result<Self, LossError> {
-        let value = job::column(session, &job.plan.contract)?;
-        Ok(Self { job, key: lasting_key(job), value })
+    fn new(job: &'a Job, last: Option<KeyTuple>, value: KeyColumn) -> Self {
+        Self { job, key: lasting_key(job), last, value }
     }
 
     fn find(
@@ -202,7 +190,7 @@ impl<'a> Sought<'a> {
         settings: &Settings,
         shared: &Shared<'_>,
     ) -> Result<Losses, LossError> {
-        let Self { job, key, value } = self;
+        let Self { job, key, last, value } = self;
         let path = job.plan.contract.path();
         if export.is_some() && key.is_empty() {
             return Err(BackfillError::Nameless { column: path.clone() }.into());
@@ -215,16 +203,19 @@ impl<'a> Sought<'a> {
         let counted = if is_plain { Counted::All } else { Counted::Differing };
         let mut found = Losses { rows: 0, lost: 0, counted, is_whole: true };
         if job.route == Route::Keys && job.key.is_empty() {
-            let all = Range::Keys { key: &[], after: None, to: None };
-            sessions::ready_to_look(&mut session)?;
-            (found.rows, found.lost) = counts(&mut session, job, value, all)?;
+            let counted =
+                start::patiently(&mut session, path, &settings.budget, shared, |session| {
+                    let all = Range::Keys { key: &[], after: None, to: None };
+                    sessions::ready_to_look(session)?;
+                    Ok(counts(session, job, value, all)?)
+                })?;
+            match counted {
+                Some(counted) => (found.rows, found.lost) = counted,
+                None => found.is_whole = false,
+            }
             return Ok(found);
         }
-        let last = match job.route {
-            Route::Blocks(_) => None,
-            Route::Keys => job.last_key(&mut session)?,
-        };
-        let chunks = Chunk::whole(&job.route, last);
+        let chunks = Chunk::whole(&job.route, last.clone());
         let is_exported = export.is_some();
         let mut walk = Walk::new(job, session, settings, shared)?;
         let mut failed = None;
@@ -264,7 +255,7 @@ impl<'a> Sought<'a> {
         piece: &Chunk,
         is_exported: bool,
     ) -> Result<(Passed, Piece), BackfillError> {
-        let Self { job, key, value } = self;
+        let Self { job, key, value, .. } = self;
         let range = piece.range(job);
         let (rows, lost) = counts(session, job, value, range)?;
         let mut values = Vec::new();

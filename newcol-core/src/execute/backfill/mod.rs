@@ -33,6 +33,7 @@ mod record;
 mod repair;
 mod sample;
 mod sessions;
+mod start;
 mod stretch;
 mod sweep;
 mod tune;
@@ -56,7 +57,7 @@ pub use self::{
     error::BackfillError,
     estimate::Estimate,
     job::{Job, Relation, Route},
-    loss::{Counted, Guard, LossError, Losses, Stopped},
+    loss::{Counted, LossError, Losses},
     receipt::Receipt,
     record::{FORMAT, JobRecord, Order, Phase, RECORD_TABLES, Totals, clear, forgetting, remains},
     repair::{Repair, Repaired},
@@ -64,7 +65,9 @@ pub use self::{
     worker::Storing,
 };
 use super::{
+    apply::Budget,
     pace::{self, Decision, Limit, Next},
+    peers::Peer,
     side_effects::Triggers,
     signal::Signal,
 };
@@ -80,6 +83,8 @@ pub struct Settings {
     pub workers: NonZeroU32,
     /// How fast each of them works.
     pub pace: pace::Settings,
+    /// How long it waits at its start for those who hold the table. Of a batch, the pace decides.
+    pub budget: Budget,
     /// What triggers of the table do meanwhile.
     pub triggers: Triggers,
     /// Walks by key also where blocks would do (PostgreSQL).
@@ -93,6 +98,7 @@ impl Default for Settings {
         Self {
             workers: NonZeroU32::MIN,
             pace: pace::Settings::default(),
+            budget: Budget::default(),
             triggers: Triggers::default(),
             by_key: false,
             restart: false,
@@ -136,6 +142,15 @@ pub enum Event {
     },
     /// Nothing is done for a moment, and this is why.
     Waiting(Limit),
+    /// Others hold the table, so nothing is begun yet; it is tried again.
+    Held {
+        /// How often it was tried.
+        tries: u32,
+        /// What the server said.
+        why: String,
+        /// Who they are, where the server tells.
+        by: Vec<Peer>,
+    },
     /// A batch was rolled back and is tried again.
     Retry {
         /// How often it was tried.
@@ -147,6 +162,11 @@ pub enum Event {
     Recomputed {
         /// How many.
         rows: u64,
+    },
+    /// The connection broke and is made again; whoever does not want to wait may stop.
+    Connecting {
+        /// Which try it is.
+        tries: u32,
     },
     /// The connection broke and was made again.
     Reconnected,
@@ -343,15 +363,23 @@ impl<'a> Backfill<'a> {
     /// way. Later: when the server refuses a batch for good; all batches before it stay.
     pub fn run(&self, listener: &Listener<'_>) -> Result<Outcome, BackfillError> {
         let mut session = Session::open_direct(self.url, &self.open)?;
-        let job = Arc::new(self.job(&mut session)?);
         let workers = self.settings.workers.get();
-        if workers > 1 && job.fill.backend == crate::backend::Backend::Sqlite {
-            return Err(BackfillError::OneWriter);
-        }
-        let record = Record::new(job.fill.backend, self.contract.path());
-        record.create(&mut session)?;
-        let resumed = pass::begin(&record, &mut session, &job, &self.settings)?;
+        let record = Record::new(session.backend(), self.contract.path());
         let shared = Shared::new(listener, self.code);
+        let begun = self.patiently(&mut session, &shared, |session| {
+            let job = Arc::new(self.job(session)?);
+            if workers > 1 && job.fill.backend == crate::backend::Backend::Sqlite {
+                return Err(BackfillError::OneWriter);
+            }
+            record.create(session)?;
+            let resumed = pass::begin(&record, session, &job, &self.settings)?;
+            Ok((job, resumed))
+        })?;
+        let Some((job, resumed)) = begun else {
+            let known = record.read(&mut session)?;
+            let totals = known.map(|_| record.totals(&mut session)).transpose()?;
+            return Ok(Outcome::Stopped(totals.unwrap_or_default()));
+        };
         shared.tell(&Event::Began {
             rows: job.plan.facts.rows,
             resumed,
@@ -380,12 +408,29 @@ impl<'a> Backfill<'a> {
         })
     }
 
-    /// Reads what a run would work on, and estimates what it may take. Only asks.
-    pub fn look(&self) -> Result<(Job, Estimate), BackfillError> {
+    /// Reads what a run would work on, and estimates what it may take; `None` where it was asked to
+    /// stop while others held the table. Only asks.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::run`], before anything is written.
+    pub fn look(&self, listener: &Listener<'_>) -> Result<Option<(Job, Estimate)>, BackfillError> {
         let mut session = Session::open_direct(self.url, &self.open)?;
-        let job = self.job(&mut session)?;
-        let estimate = Estimate::of(&job, &mut session)?;
-        Ok((job, estimate))
+        let shared = Shared::new(listener, self.code);
+        self.patiently(&mut session, &shared, |session| {
+            let job = self.job(session)?;
+            let estimate = Estimate::of(&job, session)?;
+            Ok((job, estimate))
+        })
+    }
+
+    fn patiently<T>(
+        &self,
+        session: &mut Session,
+        shared: &Shared<'_>,
+        work: impl FnMut(&mut Session) -> Result<T, BackfillError>,
+    ) -> Result<Option<T>, BackfillError> {
+        start::patiently(session, self.contract.path(), &self.settings.budget, shared, work)
     }
 
     fn job(&self, session: &mut Session) -> Result<Job, BackfillError> {

@@ -247,7 +247,7 @@ impl Record {
         Ok(())
     }
 
-    fn exists(&self, session: &mut Session) -> Result<bool, DbError> {
+    pub(super) fn exists(&self, session: &mut Session) -> Result<bool, DbError> {
         session.query_bool(&match self.backend {
             Backend::Postgres => format!(
                 "SELECT to_regclass('{JOBS}') IS NOT NULL AND to_regclass('{PARTS}') IS NOT NULL"

@@ -39,18 +39,26 @@ impl Backfill<'_> {
     /// # Errors
     ///
     /// As [`Self::repair`].
-    pub fn check_repair(&self, what: Repair) -> Result<(), BackfillError> {
-        self.ready_to_repair(what).map(drop)
+    pub fn check_repair(&self, what: Repair, listener: &Listener<'_>) -> Result<(), BackfillError> {
+        self.ready_to_repair(what, &Shared::new(listener, None)).map(drop)
     }
 
-    fn ready_to_repair(&self, what: Repair) -> Result<(Job, Session), BackfillError> {
+    /// `None` where whoever listens wants to stop.
+    fn ready_to_repair(
+        &self,
+        what: Repair,
+        shared: &Shared<'_>,
+    ) -> Result<Option<(Job, Session)>, BackfillError> {
         let mut session = Session::open_direct(self.url, &self.open)?;
         session.must_write()?;
-        let job = Job::read(self.contract, &mut session, &self.settings, None)?;
+        let job = self.patiently(&mut session, shared, |session| {
+            Job::read(self.contract, session, &self.settings, None)
+        })?;
+        let Some(job) = job else { return Ok(None) };
         if what == Repair::Differing && job.fill.volatility != Volatility::Immutable {
             return Err(BackfillError::NotComparable { column: self.contract.path().clone() });
         }
-        Ok((job, session))
+        Ok(Some((job, session)))
     }
 
     /// Fills the bad chunks that [`Self::verify`] found, and looks at them again.
@@ -64,8 +72,12 @@ impl Backfill<'_> {
         what: Repair,
         listener: &Listener<'_>,
     ) -> Result<Repaired, BackfillError> {
-        let (job, session) = self.ready_to_repair(what)?;
+        let shared = Shared::new(listener, None);
         let mut repaired = Repaired { filled: 0, replaced: 0, now: found.clone() };
+        let Some((job, session)) = self.ready_to_repair(what, &shared)? else {
+            repaired.now.is_whole = false;
+            return Ok(repaired);
+        };
         let wanted = |chunk: &BadChunk| match what {
             Repair::Pending => chunk.pending > 0,
             Repair::Differing => chunk.pending > 0 || chunk.differing > 0,
@@ -74,7 +86,6 @@ impl Backfill<'_> {
         if bad.is_empty() {
             return Ok(repaired);
         }
-        let shared = Shared::new(listener, None);
         shared.tell(&Event::Began {
             rows: Some(bad.iter().map(|chunk| chunk.rows).sum()),
             resumed: None,

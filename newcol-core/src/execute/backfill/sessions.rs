@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{BackfillError, Shared};
+use super::{BackfillError, Event, Shared};
 use crate::{
     backend::Backend,
     db::{DbError, Failure, Session},
@@ -74,7 +74,8 @@ pub(super) fn reconnect(
     ready: &dyn Fn(&mut Session) -> Result<(), DbError>,
 ) -> Result<Session, BackfillError> {
     let mut wait = NAP;
-    for _ in 0..CONNECTS {
+    for tries in 1..=CONNECTS {
+        shared.tell(&Event::Connecting { tries });
         shared.rest(wait);
         wait = (wait * 2).min(Duration::from_secs(2));
         if shared.is_stopped() {

@@ -10,6 +10,7 @@ use super::{
     counts::Counts,
     job::Job,
     record::Record,
+    start,
     walk::{Ended, Passed, Walk},
 };
 use crate::{
@@ -117,14 +118,24 @@ impl Verification {
     fn nothing(job: &Job, recorded: Recorded) -> Self {
         let comparable = job.fill.volatility == Volatility::Immutable;
         Self {
+            differing: comparable.then_some(0),
+            recorded,
+            is_whole: true,
+            ..Self::unseen(&job.plan.contract)
+        }
+    }
+
+    /// What is known where nothing was looked at.
+    fn unseen(contract: &Contract) -> Self {
+        Self {
             rows: 0,
             empty: 0,
             pending: 0,
-            differing: comparable.then_some(0),
+            differing: None,
             bad: Vec::new(),
-            recorded,
-            is_required: job.plan.contract.required(),
-            is_whole: true,
+            recorded: Recorded::Nothing,
+            is_required: contract.required(),
+            is_whole: false,
         }
     }
 
@@ -207,13 +218,16 @@ impl Backfill<'_> {
     /// When the table cannot be read, or a policy hides rows of it from this role.
     pub fn verify(&self, listener: &Listener<'_>) -> Result<Verification, BackfillError> {
         let mut session = self.reading_session()?;
-        let job = Job::read_only(self.contract, &mut session, &self.settings)?;
-        let recorded = recorded(&job, &mut session)?;
-        let last = match job.route {
-            super::Route::Blocks(_) => None,
-            super::Route::Keys => job.last_key(&mut session)?,
-        };
         let shared = Shared::new(listener, None);
+        let begun = self.patiently(&mut session, &shared, |session| {
+            let job = Job::read_only(self.contract, session, &self.settings)?;
+            let recorded = recorded(&job, session)?;
+            let last = start::last(&job, session)?;
+            Ok((job, recorded, last))
+        })?;
+        let Some((job, recorded, last)) = begun else {
+            return Ok(Verification::unseen(self.contract));
+        };
         shared.tell(&Event::Began {
             rows: job.plan.facts.rows,
             resumed: None,

@@ -1,5 +1,6 @@
 use std::fs;
 
+use camino::Utf8Path;
 use newcol_core::{
     contract::read::read,
     db::{DatabaseUrl, OpenOptions},
@@ -8,38 +9,73 @@ use newcol_core::{
         export::Target,
     },
 };
-use newcol_testkit::Want;
+use newcol_testkit::{ScratchDb, Want};
 
 use super::super::{session, value, whole::App};
 use crate::{desk::newcol, small_disk::SmallDisk};
 
 /// What is exported, dropped, added again and put back is the same, to the last bit.
 fn round_trip(want: Want, types: &[(&str, &[&str])], bits: &str) {
-    let Some(app) = App::with_rows(want) else { return };
+    let Some(db) = ScratchDb::require(want) else { return };
+    let name = |at: usize| format!("c{at}");
+    let columns = types.iter().enumerate().map(|(at, (ty, _))| format!(", {} {ty}", name(at)));
+    db.run(&[&format!(
+        "CREATE TABLE users (id integer PRIMARY KEY{})",
+        columns.collect::<String>()
+    )])
+    .unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let url = DatabaseUrl::parse(db.url()).unwrap();
     for (at, (ty, values)) in types.iter().enumerate() {
-        let column = format!("users.c{at}");
-        let add = ["add", &column, "--type", ty, "--optional", "--why", "x", "--no-tests"];
-        drop(newcol(&app.project, &add).success());
-        drop(app.apply(&[&column]).success());
-        app.db.run(&["DELETE FROM users"]).unwrap();
+        let column = name(at);
+        db.run(&["DELETE FROM users"]).unwrap();
         for (id, value) in values.iter().chain(&["NULL"]).enumerate() {
-            let insert = format!("INSERT INTO users (id, name, c{at}) VALUES ({id}, 'n', {value})");
-            app.db.run(&[&insert]).unwrap();
+            let insert = format!("INSERT INTO users (id, {column}) VALUES ({id}, {value})");
+            db.run(&[&insert]).unwrap();
         }
-        let bits = bits.replace("{}", &format!("c{at}"));
-        let all = || app.db.rows(&format!("SELECT id, {bits} FROM users ORDER BY id")).unwrap();
-        let (before, file) = (all(), format!("{at}.sql"));
-        let undo = ["undo", &column, "--live", "--yes", "--accept-loss", "--export", &file];
-        let said = app.run(&undo).success();
-        assert!(said.stdout.contains(&format!("  {} value", values.len())), "{said}");
-        drop(app.apply(&[&column]).success());
-        let empty = format!("SELECT count(c{at}) FROM users");
-        assert_eq!(value(&app.db, &empty), "0", "{ty}");
-        let sql = app.project.read(&file).unwrap();
+        let bits = bits.replace("{}", &column);
+        let all = || db.rows(&format!("SELECT id, {bits} FROM users ORDER BY id")).unwrap();
+        let before = all();
+        let text = format!(
+            "format = 1\ntable = 'users'\ncolumn = '{column}'\nwhy = 'x'\ntype = '{ty}'\n\
+             required = false\n"
+        );
+        let contract = read(&text).map_err(|_| "unreadable").unwrap().contract;
+        let file = Utf8Path::from_path(dir.path()).unwrap().join(format!("{at}.sql"));
+        let target = Target::new(file.clone()).unwrap();
+        let job = Backfill::new(&contract, &url, OpenOptions::read());
+        let losses = job.losses(Some(&target), &|_| Answer::Go).unwrap();
+        assert_eq!(losses.lost, values.len() as u64, "{ty}");
+        db.run(&[
+            &format!("ALTER TABLE users DROP COLUMN {column}"),
+            &format!("ALTER TABLE users ADD COLUMN {column} {ty}"),
+        ])
+        .unwrap();
+        assert_eq!(value(&db, &format!("SELECT count({column}) FROM users")), "0", "{ty}");
+        let sql = fs::read_to_string(&file).unwrap();
         assert_eq!(sql.matches("UPDATE").count(), values.len(), "{sql}");
-        session(app.db.url(), "import").batch(&sql).unwrap();
+        session(db.url(), "import").batch(&sql).unwrap();
         assert_eq!(all(), before, "{ty}: {sql}");
     }
+}
+
+/// As [`round_trip`], by the commands alone.
+#[test]
+fn round_trip_by_commands() {
+    let Some(app) = App::with_rows(Want::postgres()) else { return };
+    let add = ["add", "users.c", "--type", "text", "--optional", "--why", "x", "--no-tests"];
+    drop(newcol(&app.project, &add).success());
+    drop(app.apply(&["users.c"]).success());
+    app.db.run(&["UPDATE users SET c = upper(name) WHERE id < 3"]).unwrap();
+    let all = || app.db.rows("SELECT id, c FROM users ORDER BY id").unwrap();
+    let before = all();
+    let undo = ["undo", "users.c", "--live", "--yes", "--accept-loss", "--export", "lost.sql"];
+    let said = app.run(&undo).success();
+    assert!(said.stdout.contains("  2 values"), "{said}");
+    drop(app.apply(&["users.c"]).success());
+    assert_eq!(value(&app.db, "SELECT count(c) FROM users"), "0");
+    session(app.db.url(), "import").batch(&app.project.read("lost.sql").unwrap()).unwrap();
+    assert_eq!(all(), before);
 }
 
 const TEXTS: &[&str] =

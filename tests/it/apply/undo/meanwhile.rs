@@ -12,16 +12,21 @@ use std::{
 
 use insta::assert_snapshot;
 use newcol_core::{
+    backend::{Backend, Product},
     contract::read::read,
     db::{DatabaseUrl, OpenOptions},
     execute::{
-        apply::{Answer as Go, Apply, SqlMigration},
-        backfill::{Answer, Backfill, Event, Outcome, Stopped},
+        apply::{
+            Answer as Go, Apply, ApplyError, Event as Told, Guard, Outcome as Done, SqlMigration,
+            Stopped,
+        },
+        backfill::{Answer, Backfill, Event, Outcome, forgetting},
     },
 };
 use newcol_testkit::{Want, wait::wait_until};
 
 use super::super::{
+    privileges::{User, run},
     recorded, session, value,
     whole::{App, every_stage, schema},
 };
@@ -116,37 +121,77 @@ fn what_was_taken_back_and_not_written_down_is_written_down() {
     assert_eq!((schema(&app.db), recorded(&app.db)), before);
 }
 
+/// A column that was filled, counted, and is about to be taken back.
+struct Counted {
+    app: App,
+    guard: Guard,
+    /// Its migrations, the last of which drops it.
+    expand: Vec<SqlMigration>,
+}
+
+impl Counted {
+    fn new(want: Want) -> Option<Self> {
+        let app = App::with_rows(want)?;
+        drop(newcol(&app.project, &every_stage()).success());
+        drop(app.apply(&["users.locale"]).success());
+        drop(app.run(&["backfill", "users.locale", "--yes"]).success());
+        let text = app.project.read("newcol/users.locale.toml").unwrap();
+        let contract = read(&text).map_err(|_| "unreadable").unwrap().contract;
+        let url = DatabaseUrl::parse(app.db.url()).unwrap();
+        let job = Backfill::new(&contract, &url, OpenOptions::write());
+        let losses = job.losses(None, &|_| Answer::Go).unwrap();
+        assert_eq!(losses.lost, 0);
+        let guard = job.guard(&losses, Duration::from_secs(1)).unwrap().unwrap();
+        let dir = app.project.schema_dir().join("migrations");
+        let mut expand = SqlMigration::in_dir(app.db.backend(), &dir).unwrap();
+        expand.retain(|migration| migration.name.contains("users_locale"));
+        expand.reverse();
+        let mut session = session(app.db.url(), "undo");
+        let forgetting = forgetting(&mut session, contract.path()).unwrap().unwrap();
+        expand.last_mut().unwrap().begin_down_with(&forgetting);
+        Some(Self { app, guard, expand })
+    }
+
+    fn revert(&self, url: &str, at: impl Fn(&Told) + Sync) -> Result<Done, ApplyError> {
+        let url = DatabaseUrl::parse(url).unwrap();
+        let apply = Apply::new(&url, OpenOptions::write()).guarded(&self.guard);
+        apply.revert(&self.expand, &|event| {
+            at(event);
+            Go::Go
+        })
+    }
+
+    /// Takes it back, which a value must stop; the record of the backfill stays with it.
+    fn is_kept(&self, at: impl Fn(&Told) + Sync) {
+        let stopped =
+            self.revert(self.app.db.url(), at).map_err(|error| self.guard.stopped(&error));
+        assert_eq!(stopped.unwrap_err(), Some(Stopped::Written));
+        let db = &self.app.db;
+        assert_eq!(recorded(db).last(), self.expand.last().map(|first| &first.version));
+        assert_eq!(value(db, "SELECT locale FROM users WHERE id = 2"), "de");
+        assert_eq!(value(db, "SELECT count(*) FROM __newcol_backfill"), "1");
+    }
+}
+
 /// A value that no count has seen is not dropped unasked: the table is looked at once more when
 /// nobody can write any longer.
 fn a_value_written_after_the_count_stays(want: Want) {
-    let Some(app) = App::with_rows(want) else { return };
-    drop(newcol(&app.project, &every_stage()).success());
-    drop(app.apply(&["users.locale"]).success());
-    drop(app.run(&["backfill", "users.locale", "--yes"]).success());
-    let text = app.project.read("newcol/users.locale.toml").unwrap();
-    let contract = read(&text).map_err(|_| "unreadable").unwrap().contract;
-    let url = DatabaseUrl::parse(app.db.url()).unwrap();
-    let job = Backfill::new(&contract, &url, OpenOptions::write());
-    let losses = job.losses(None, &|_| Answer::Go).unwrap();
-    assert_eq!(losses.lost, 0);
-    let guard = job.guard(&losses, Duration::from_secs(1)).unwrap().unwrap();
-    let dir = app.project.schema_dir().join("migrations");
-    let mut expand = SqlMigration::in_dir(app.db.backend(), &dir).unwrap().pop().unwrap();
-    expand.begin_down_with(guard.sql());
+    let Some(counted) = Counted::new(want) else { return };
+    let app = &counted.app;
     let before = (schema(&app.db), recorded(&app.db));
-    let revert = || Apply::new(&url, OpenOptions::write()).revert(&[expand.clone()], &|_| Go::Go);
-
     // Another one than the fill yields, which loses none of its own.
     app.db.run(&["UPDATE users SET locale = 'de' WHERE id = 2"]).unwrap();
-    let stopped = revert().map_err(|error| guard.stopped(&error));
-    assert_eq!(stopped.unwrap_err(), Some(Stopped::Written));
-    assert_eq!((schema(&app.db), recorded(&app.db)), before);
-    assert_eq!(value(&app.db, "SELECT locale FROM users WHERE id = 2"), "de");
+    counted.is_kept(|_| {});
+    if want.backend != Backend::Mysql {
+        // The trigger went in a migration of its own there.
+        assert_eq!((schema(&app.db), recorded(&app.db)), before);
+    }
 
     app.db.run(&["UPDATE users SET locale = lower(name)"]).unwrap();
     app.db.run(&["INSERT INTO users (id, name) VALUES (7, 'Old')"]).unwrap();
-    drop(revert().unwrap());
+    drop(counted.revert(app.db.url(), |_| {}).unwrap());
     assert!(app.db.rows("SELECT locale FROM users").is_err());
+    assert_eq!(value(&app.db, "SELECT count(*) FROM __newcol_backfill"), "0");
 }
 
 #[test]
@@ -156,8 +201,58 @@ fn a_value_written_after_the_count_stays_on_postgres() {
 }
 
 #[test]
+fn a_value_written_after_the_count_stays_on_mariadb() {
+    a_value_written_after_the_count_stays(Want::mysql().product(Product::Mariadb));
+}
+
+#[test]
 fn a_value_written_after_the_count_stays_on_sqlite() {
     a_value_written_after_the_count_stays(Want::sqlite());
+}
+
+/// Where no transaction holds the table from the look to the drop, the session does.
+#[test]
+fn who_writes_late_is_waited_for_and_seen_on_mariadb() {
+    let Some(counted) = Counted::new(Want::mysql().product(Product::Mariadb)) else { return };
+    let app = &counted.app;
+    let user = User::new(&app.db, "m");
+    let database = value(&app.db, "SELECT database()");
+    let name = format!("'{}'@'%'", user.name);
+    run(
+        &app.db,
+        &format!(
+            "CREATE USER {name} IDENTIFIED BY 'secret'; \
+             GRANT SELECT, DELETE, ALTER, TRIGGER ON {database}.* TO {name}"
+        ),
+    );
+    let refused = counted.revert(&user.url, |_| {}).unwrap_err();
+    let ApplyError::Privilege { grant, .. } = &refused else { panic!("{refused:?}") };
+    assert_eq!(*grant, format!("GRANT LOCK TABLES ON `{database}`.* TO {name}"));
+    run(&app.db, grant);
+
+    let last = &counted.expand.last().unwrap().name;
+    let pod = Mutex::new((session(app.db.url(), "pod"), 0));
+    counted.is_kept(|event| {
+        let (pod, begun) = &mut *pod.lock().unwrap();
+        match event {
+            // The change before it is through.
+            Told::Began { migration } if migration == last => {
+                pod.batch("BEGIN; UPDATE users SET locale = 'de' WHERE id = 2").unwrap();
+                *begun = 1;
+            }
+            Told::Waiting | Told::Retry { .. } if *begun == 1 => {
+                pod.batch("COMMIT").unwrap();
+                *begun = 2;
+            }
+            _ => {}
+        }
+    });
+    assert_eq!(pod.into_inner().unwrap().1, 2);
+
+    app.db.run(&["UPDATE users SET locale = lower(name)"]).unwrap();
+    drop(counted.revert(&user.url, |_| {}).unwrap());
+    assert!(app.db.rows("SELECT locale FROM users").is_err());
+    run(&app.db, &format!("DROP USER {name}"));
 }
 
 /// A transaction that is open during the count writes what nobody could see.

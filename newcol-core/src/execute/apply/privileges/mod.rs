@@ -42,6 +42,8 @@ struct Uses {
     fills: bool,
     /// Looks at rows in temporary tables first (MySQL, MariaDB).
     guards: bool,
+    /// Is locked by the session, and looked at (MariaDB).
+    locks: bool,
     /// Tables that a foreign key points to, as they are written.
     parents: BTreeSet<String>,
     /// Functions that are dropped, as they are written.
@@ -53,6 +55,7 @@ pub(super) fn check(
     session: &mut Session,
     direction: Direction,
     migrations: &[SqlMigration],
+    locked: Option<&TableName>,
 ) -> Result<(), ApplyError> {
     let backend = session.backend();
     let read_only = |session: &Session, why| {
@@ -75,7 +78,10 @@ pub(super) fn check(
             let account = mysql::Account::read(session)?;
             let mut lacks = account.bookkeeping(session, direction)?;
             if lacks.is_empty() {
-                let uses = uses(backend, direction, &pending(session, direction, migrations)?);
+                let mut uses = uses(backend, direction, &pending(session, direction, migrations)?);
+                if let Some(table) = locked {
+                    uses.entry(table.clone()).or_default().locks = true;
+                }
                 lacks = account.lacks(session, &uses)?;
             }
             (account.name, lacks)

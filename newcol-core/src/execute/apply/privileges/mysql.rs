@@ -93,7 +93,7 @@ impl Account {
                 ("ALTER", uses.alters),
                 ("TRIGGER", uses.triggers),
                 // A trigger acts as the user that made it: whoever writes would be refused.
-                ("SELECT", uses.fills || uses.guards),
+                ("SELECT", uses.fills || uses.guards || uses.locks),
                 ("UPDATE", uses.fills),
             ];
             let wanted: Vec<&str> = wanted
@@ -114,8 +114,13 @@ impl Account {
                     if uses.guards { &["REFERENCES", "SELECT"] } else { &["REFERENCES"] };
                 self.on(&parent, wanted, &mut lacks);
             }
+            // Checks in front of a fill are temporary tables.
             if uses.guards {
-                self.temporary(schema, &mut lacks);
+                let what = ("CREATE TEMPORARY TABLES", "make temporary tables in");
+                self.throughout(schema, what, &mut lacks);
+            }
+            if uses.locks {
+                self.throughout(schema, ("LOCK TABLES", "lock tables of"), &mut lacks);
             }
             if uses.triggers && self.guards_triggers && !self.is_trusted(session) {
                 lacks.push(Lack {
@@ -127,16 +132,15 @@ impl Account {
         Ok(lacks)
     }
 
-    /// Checks in front of a fill are temporary tables.
-    fn temporary(&self, schema: &str, lacks: &mut Vec<Lack>) {
-        let privilege = "CREATE TEMPORARY TABLES";
+    /// Adds what it lacks for a whole schema.
+    fn throughout(&self, schema: &str, (privilege, what): (&str, &str), lacks: &mut Vec<Lack>) {
         // No table of that name is meant: what holds for all tables of the schema holds for it.
         if self.grants.may(privilege, &[schema.to_owned(), String::new()]) {
             return;
         }
         let schema = quote(Backend::Mysql, schema);
         lacks.push(Lack {
-            what: format!("make temporary tables in {schema}"),
+            what: format!("{what} {schema}"),
             grant: format!("GRANT {privilege} ON {schema}.* TO {}", self.quoted()),
         });
     }
