@@ -13,13 +13,12 @@ use newcol_core::{
         },
     },
 };
-use newcol_testkit::wait::wait_until;
+use newcol_testkit::{scratch::Standby, wait::wait_until};
 
 use super::{
     ADD, World,
     plans::{MANY, indexed},
 };
-use crate::standby::Standby;
 
 /// Statements of which one index comes, and its name.
 const NEEDED: &[(&str, &[&str])] = &[
@@ -204,8 +203,8 @@ fn another_index_is_proposed() {
 #[test]
 fn a_replica_that_uses_the_index_is_asked() {
     let mut world = indexed(18);
-    let standby = Standby::of(&world.db);
-    let url = DatabaseUrl::parse(&standby.url).unwrap();
+    let standby = Standby::of(&world.db).unwrap();
+    let url = DatabaseUrl::parse(standby.url()).unwrap();
     let nobody = DatabaseUrl::parse("postgres://newcol@localhost:1/db").unwrap();
     let primary = world.url();
     let ask = |world: &mut World, urls: &[DatabaseUrl]| {
@@ -216,11 +215,11 @@ fn a_replica_that_uses_the_index_is_asked() {
     };
     ask(&mut world, std::slice::from_ref(&url));
     for _ in 0..7 {
-        standby.ask("SELECT name FROM users WHERE locale = 'w17'").unwrap();
+        standby.rows("SELECT name FROM users WHERE locale = 'w17'").unwrap();
     }
     let counted =
         "SELECT idx_scan >= 7 FROM pg_stat_user_indexes WHERE indexrelname = 'users_locale'";
-    let is_counted = || standby.ask(counted).as_deref() == Some("t");
+    let is_counted = || standby.rows(counted).unwrap().concat() == [Some("t".to_owned())];
     wait_until("scans of the replica", std::time::Duration::from_secs(20), is_counted).unwrap();
     ask(&mut world, std::slice::from_ref(&url));
     let used = world.used();
