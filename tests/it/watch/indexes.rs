@@ -13,7 +13,7 @@ use newcol_core::{
         },
     },
 };
-use newcol_testkit::{scratch::Standby, wait::wait_until};
+use newcol_testkit::{Want, scratch::Standby, wait::wait_until};
 
 use super::{
     ADD, World,
@@ -96,11 +96,9 @@ fn unused(facts: newcol_core::watch::verdict::IndexFacts) -> Verdict {
 fn what_needs_an_index_is_found_in_the_catalog() {
     for major in [13, 15, 18] {
         let mut said = String::new();
+        let mut world = World::with(Want::postgres().version(major).private(), &[]);
         for (what, statements) in NEEDED {
-            let mut world = World::with(
-                newcol_testkit::Want::postgres().version(major).private(),
-                super::USERS,
-            );
+            world.anew(super::USERS);
             world.run(&[ADD, "UPDATE users SET locale = 'l' || id"]);
             world.run(statements);
             world.take(Purpose::Snap);
@@ -140,6 +138,8 @@ fn what_needs_an_index_is_found_in_the_catalog() {
 fn another_index_is_proposed() {
     for major in [13, 15, 18] {
         let mut said = String::new();
+        let mut world = World::with(Want::postgres().version(major).private(), &[]);
+        world.settings.plans_a_minute = 100;
         for (what, fill, index, query) in [
             (
                 "partial",
@@ -166,11 +166,9 @@ fn another_index_is_proposed() {
                 "SELECT count(*) FROM users WHERE locale BETWEEN 'w2' AND 'w3'",
             ),
         ] {
-            let mut world =
-                World::with(newcol_testkit::Want::postgres().version(major).private(), MANY);
-            world.settings.plans_a_minute = 100;
+            world.anew(MANY);
             world.take(Purpose::Baseline);
-            for _ in 0..3 {
+            for _ in 0..2 {
                 world.take(Purpose::Snap);
             }
             world.run(&[ADD, fill, "VACUUM users"]);
@@ -181,7 +179,7 @@ fn another_index_is_proposed() {
             world.take(Purpose::Snap);
             world.repeat(30, &[query]);
             world.settle();
-            for _ in 0..3 {
+            for _ in 0..2 {
                 world.take(Purpose::Snap);
             }
             world.spread(1800.0, (100, 1.0));
