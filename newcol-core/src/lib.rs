@@ -95,6 +95,8 @@ pub mod scaffold;
 #[cfg(feature = "audit")]
 pub mod audit;
 
+#[cfg(any(feature = "bench", feature = "measure"))]
+mod histogram;
 #[cfg(feature = "measure")]
 pub mod measure;
 

@@ -41,7 +41,6 @@ mod scaffold;
 mod side_effects;
 mod small_disk;
 mod sqlite_rebuild;
-mod standby;
 mod tour;
 mod triggers;
 mod verbs;

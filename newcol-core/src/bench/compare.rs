@@ -3,8 +3,9 @@
 //! Counts (log, growth) repeat within three hundredths on the same server: batches are cut by time, so not
 //! quite the same each time. Latencies are judged **against the idle phase of their own run**, since a
 //! machine that had other work makes all of them slow; their interval is that of a bootstrap over seconds,
-//! that of the index one over its blocks. An interval that holds "as much" is no difference. What was
-//! measured once and varies from run to run, such as speed, is shown and not judged.
+//! that of the index one over its blocks. An interval that holds "as much" is no difference. Speed is
+//! judged where both runs filled several times, and only where their intervals do not overlap; what was
+//! measured once and varies is shown and not judged.
 
 use std::fmt;
 
@@ -88,6 +89,7 @@ impl Compared {
             measures.extend(counts(first, second));
             measures.extend(paid(first, second));
             measures.extend(latencies(first, second));
+            measures.extend(varying::lags(first, second, incomparable(first, second)));
         }
         Self { differing, measures }
     }
@@ -155,15 +157,7 @@ fn counts(first: &Run, second: &Run) -> Vec<Measure> {
             let judgement = judge(&ratio, better);
             measures.push(Measure { name, unit, first: a, second: b, ratio, judgement });
         }
-        let ratio = Estimate { value: other.speed() / fill.speed(), low: f64::NAN, high: f64::NAN };
-        measures.push(Measure {
-            name: format!("speed, {}", fill.way),
-            unit: "rows/s",
-            first: fill.speed(),
-            second: other.speed(),
-            ratio,
-            judgement: Judgement::NotComparable("measured once, and varies".to_owned()),
-        });
+        measures.push(varying::speed(fill, other));
     }
     measures
 }
@@ -262,6 +256,9 @@ fn incomparable(first: &Run, second: &Run) -> Option<String> {
         let (a, b) = (rate(a), rate(b));
         return Some(format!("{a:.0} and {b:.0} requests/s; give both the same `--rate`"));
     }
+    if a.standby != b.standby {
+        return Some("only one of them with a standby, which takes its share".to_owned());
+    }
     (a.connections != b.connections)
         .then(|| format!("{} and {} connections", a.connections, b.connections))
 }
@@ -323,6 +320,8 @@ fn resampled(blocks: &Blocks, idle: &Blocks) -> Vec<[f64; QUANTILES.len()]> {
     };
     (0..SAMPLES).map(|_| ratios()).collect()
 }
+
+mod varying;
 
 #[cfg(test)]
 pub(super) mod tests;

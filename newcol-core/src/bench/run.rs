@@ -4,7 +4,11 @@ use std::{collections::BTreeMap, fmt};
 
 use serde::{Deserialize, Serialize};
 
-use super::{blocks::Pairs, load::Load};
+use super::{
+    blocks::{Estimate, Pairs},
+    load::Load,
+    replica::Replica,
+};
 
 /// The version of the file that this program writes.
 pub const VERSION: u32 = 1;
@@ -25,6 +29,8 @@ pub struct Run {
     pub conditions: Conditions,
     /// Old rows filled in several ways, with nobody else there.
     pub fills: Vec<Fill>,
+    /// The same at a smaller scale, where production has more rows than were made.
+    pub scales: Option<Scales>,
     /// The index, built after the fill.
     pub built: Option<Built>,
     /// Writes and reads with and without the index.
@@ -59,6 +65,9 @@ pub struct Conditions {
     pub seconds: f64,
     /// What chance was drawn with.
     pub seed: u64,
+    /// Whether a standby followed while users were there.
+    #[serde(default)]
+    pub standby: bool,
     /// Settings of the server that decide what writing costs.
     pub settings: BTreeMap<String, String>,
 }
@@ -126,8 +135,11 @@ pub struct Fill {
     pub way: Way,
     /// Rows that it filled.
     pub rows: u64,
-    /// How long it took, with the pass that proves it where it has one.
+    /// How long it took, with the pass that proves it where it has one; the median of all times.
     pub seconds: f64,
+    /// How long it took each time, where it was done more than once.
+    #[serde(default)]
+    pub times: Vec<f64>,
     /// Bytes of the server's log.
     pub log: Option<f64>,
     /// Of those, foretold from the table before.
@@ -156,6 +168,32 @@ impl Fill {
         self.rows as f64 / self.seconds.max(1e-9)
     }
 
+    /// Returns rows filled in a second with the interval in which 95 of 100 such means lie, where it was
+    /// done often enough to tell.
+    #[must_use]
+    pub fn speeds(&self) -> Option<Estimate> {
+        let count = self.times.len();
+        // Student's t for two to five times more than one.
+        let t = [4.303, 3.182, 2.776, 2.571].get(count.checked_sub(3)?).copied().unwrap_or(2.447);
+        let logs = self.times.iter().map(|time| (self.rows as f64 / time.max(1e-9)).ln());
+        let logs: Vec<f64> = logs.collect();
+        let mean = logs.iter().sum::<f64>() / count as f64;
+        let squares: f64 = logs.iter().map(|log| (log - mean).powi(2)).sum();
+        let half = t * (squares / (count - 1) as f64 / count as f64).sqrt();
+        Some(Estimate { value: mean.exp(), low: (mean - half).exp(), high: (mean + half).exp() })
+    }
+
+    /// Takes down how long it took when it was done again.
+    pub fn took_again(&mut self, seconds: f64) {
+        if self.times.is_empty() {
+            self.times.push(self.seconds);
+        }
+        self.times.push(seconds);
+        let mut sorted = self.times.clone();
+        sorted.sort_by(f64::total_cmp);
+        self.seconds = sorted[sorted.len() / 2];
+    }
+
     /// Returns something per row.
     #[must_use]
     pub fn per_row(&self, of: Option<f64>) -> Option<f64> {
@@ -167,6 +205,20 @@ impl Fill {
     pub fn heap(&self) -> Option<&Growth> {
         self.sizes.first()
     }
+}
+
+/// Old rows filled at a smaller scale, to tell what more rows will cost.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Scales {
+    /// Rows in production.
+    pub production: f64,
+    /// The fills of the smaller table.
+    pub fills: Vec<Fill>,
+    /// Seconds between checkpoints in production, where they are known.
+    pub checkpoints: Option<f64>,
+    /// What is otherwise in production, so that time is not to be foretold, in sentences.
+    pub otherwise: Vec<String>,
 }
 
 /// How a relation grew.
@@ -229,6 +281,8 @@ pub struct Loaded {
     pub load: Load,
     /// Who waited for locks.
     pub waits: Option<Waits>,
+    /// What the standby was behind, where there was one.
+    pub replica: Option<Replica>,
 }
 
 /// Who waited for locks, as seen 20 times a second.

@@ -2,6 +2,7 @@
 
 use super::{
     blocks::BreakEven,
+    extrapolate::{Extrapolated, LINEAR, What, extrapolate},
     latency::Percentiles,
     load::{Load, Phase, Saturated},
     run::{Run, Way},
@@ -13,7 +14,7 @@ pub(super) const SEED: u64 = 1;
 /// Returns what somebody has to know who reads nothing else.
 #[must_use]
 pub fn sentences(run: &Run) -> Vec<String> {
-    [filling(run), users(run), growth(run), index(run), Some(plan(run))]
+    [filling(run), more(run), users(run), behind(run), growth(run), index(run), Some(plan(run))]
         .into_iter()
         .flatten()
         .collect()
@@ -37,6 +38,62 @@ fn filling(run: &Run) -> Option<String> {
         parts.extend(update.per_row(update.log).map(|per| format!(" and {per:.0} bytes")));
     }
     Some(parts.concat() + ".")
+}
+
+/// Says what filling costs where there are more rows than were measured.
+fn more(run: &Run) -> Option<String> {
+    let scales = run.scales.as_ref()?;
+    let all = extrapolate(run).into_iter().filter(|one| one.way == Way::Stride);
+    let all: Vec<Extrapolated> = all.collect();
+    let small = scales.fills.iter().find(|fill| fill.way == Way::Stride)?.rows;
+    let large = run.fill(Way::Stride)?.rows;
+    let range = |one: &Extrapolated, words: &dyn Fn(f64) -> String| {
+        format!("{} to {}", words(one.total.low), words(one.total.high))
+    };
+    let say = |what: What| {
+        let one = all.iter().find(|one| one.what == what)?;
+        if !one.doubts.is_empty() {
+            return Some(format!("nothing of {} ({})", what.name(), one.doubts.join("; ")));
+        }
+        Some(match what {
+            What::Log => format!("{} of log", range(one, &bytes)),
+            What::Time => format!("{} at full speed of this machine", range(one, &seconds)),
+            What::Growth => format!("the table grows by {}", range(one, &bytes)),
+        })
+    };
+    let parts: Vec<String> =
+        [What::Log, What::Time, What::Growth].into_iter().filter_map(say).collect();
+    let is_linear = all.iter().all(|one| one.differ() <= LINEAR);
+    let (small, large) = (rows(small), rows(large));
+    let same = if is_linear {
+        format!("a row costs the same at {small} and {large} rows, within {:.0} %", LINEAR * 100.0)
+    } else {
+        format!("from {small} and {large} rows")
+    };
+    (!parts.is_empty()).then(|| {
+        format!(
+            "Extrapolated to the {} rows of production, not measured ({same}): {}.",
+            rows(scales.production as u64),
+            parts.join(", ")
+        )
+    })
+}
+
+/// Says how far the standby was behind.
+fn behind(run: &Run) -> Option<String> {
+    let replica = run.load.as_ref()?.replica.as_ref()?;
+    let words = [
+        (Phase::Idle, "before"),
+        (Phase::Backfill, "while old rows were filled"),
+        (Phase::Index, "while the index was built"),
+        (Phase::After, "after"),
+    ];
+    let parts = words.into_iter().filter_map(|(phase, words)| {
+        let most = replica.phase(phase)?;
+        Some(format!("{} ({}) {words}", lag(most.seconds.max), bytes(most.bytes.max)))
+    });
+    let parts: Vec<String> = parts.collect();
+    (!parts.is_empty()).then(|| format!("The standby was behind by at most {}.", parts.join(", ")))
 }
 
 /// Says what users met in a phase.
@@ -174,6 +231,12 @@ pub fn ms(value: f64) -> String {
         v if v >= 10.0 => format!("{v:.0} ms"),
         v => format!("{v:.1} ms"),
     }
+}
+
+/// Returns how long a standby was behind, as exactly as it is looked at.
+#[must_use]
+pub fn lag(seconds: f64) -> String {
+    if seconds < 0.05 { "< 50 ms".to_owned() } else { ms(seconds * 1e3) }
 }
 
 /// Returns a time.

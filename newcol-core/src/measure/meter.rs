@@ -8,16 +8,12 @@ use std::{
 };
 
 use diesel::connection::{Instrumentation, InstrumentationEvent};
-use hdrhistogram::Histogram;
 
 use super::{
     LONGEST, MOST,
     file::{Measured, MeasuredStatement},
 };
-use crate::db::without_binds;
-
-/// In microseconds: what takes longer counts as an hour.
-const LONGEST_TIME: u64 = 3_600_000_000;
+use crate::{db::without_binds, histogram::Histogram};
 
 /// Measures one connection.
 pub struct Meter {
@@ -67,8 +63,7 @@ pub(super) struct Counted {
     pub(super) total_ms: f64,
     mean_ms: f64,
     squares: f64,
-    /// In microseconds.
-    pub(super) times: Histogram<u32>,
+    pub(super) times: Histogram,
 }
 
 /// What is known of all.
@@ -87,13 +82,11 @@ impl Meters {
 
     pub(super) fn count(&mut self, text: &str, took: Duration, failed: bool) {
         if !self.statements.contains_key(text) {
-            let times = Histogram::new(2).ok();
-            let Some(times) =
-                times.filter(|_| self.statements.len() < MOST && text.len() <= LONGEST)
-            else {
+            if self.statements.len() >= MOST || text.len() > LONGEST {
                 self.uncounted += 1;
                 return;
-            };
+            }
+            let times = Histogram::with_digits(2);
             let counted =
                 Counted { calls: 0, errors: 0, total_ms: 0.0, mean_ms: 0.0, squares: 0.0, times };
             self.statements.insert(text.to_owned(), counted);
@@ -110,14 +103,14 @@ impl Meters {
         let apart = ms - counted.mean_ms;
         counted.mean_ms += apart / counted.calls as f64;
         counted.squares += apart * (ms - counted.mean_ms);
-        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-        // It grows as far as that, so nothing is refused.
-        counted.times.record(micros.clamp(1, LONGEST_TIME)).ok();
+        counted.times.record(took);
     }
 
     pub(super) fn measured(&self, now: f64, one_in: u32) -> Measured {
         let statement = |(text, counted): (&String, &Counted)| {
-            let quantile = |q: f64| counted.times.value_at_quantile(q) as f64 / 1000.0;
+            // One that only failed has none.
+            let known = |ms: f64| if counted.times.is_empty() { 0.0 } else { ms };
+            let quantile = |share: f64| known(counted.times.quantile(share));
             MeasuredStatement {
                 text: text.clone(),
                 calls: counted.calls,
@@ -128,7 +121,7 @@ impl Meters {
                 p50_ms: quantile(0.5),
                 p95_ms: quantile(0.95),
                 p99_ms: quantile(0.99),
-                max_ms: counted.times.max() as f64 / 1000.0,
+                max_ms: known(counted.times.max()),
             }
         };
         Measured {

@@ -37,7 +37,7 @@ pub(super) fn families(meters: &Meters) -> String {
         let label = escaped(statement);
         let name = "newcol_statement_seconds";
         for (bound, le) in BOUNDS {
-            let count = counted.times.count_between(0, *bound);
+            let count = counted.times.up_to(*bound);
             // Writing to a string does not fail.
             writeln!(text, "{name}_bucket{{statement=\"{label}\",le=\"{le}\"}} {count}").ok();
         }

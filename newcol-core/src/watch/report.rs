@@ -1,16 +1,24 @@
 //! What a file of the watch says: each statement before and after the column, table, indexes, and what
 //! watching has cost. Judges nothing.
 
+mod intervals;
+mod lines;
+mod measured;
+
 use std::collections::{BTreeMap, BTreeSet};
 
+pub(super) use self::intervals::{Interval, intervals_of};
+use self::{
+    intervals::{Side, intervals},
+    lines::lines,
+    measured::{Measures, indexes, judged, percentiles, table_points, table_use},
+};
 use super::{
     attribution::{Attributed, Attribution, attribute},
     identity::Gap,
-    index::Index,
     involve::Layer,
-    moments::Moments,
     series::{QueryId, Role, Window},
-    store::{Measured, Statement, Store, StoreError, Stored, StoredGap},
+    store::{Measured, Store, StoreError, Stored, StoredGap},
 };
 use crate::ident::TableName;
 
@@ -247,13 +255,6 @@ impl Report {
     }
 }
 
-/// Before the column came, since it is there, or neither.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Side {
-    Before,
-    After,
-}
-
 impl Report {
     /// Reads a file; `None` where it has no snapshot.
     ///
@@ -336,244 +337,4 @@ impl Report {
             lines,
         }))
     }
-}
-
-/// Returns the times between the snapshots of the last epoch.
-pub(super) fn intervals_of(store: &mut Store) -> Result<Vec<Interval>, StoreError> {
-    let all = store.snapshots()?;
-    let Some(last) = all.last() else { return Ok(Vec::new()) };
-    let snapshots: Vec<&Stored> = all.iter().filter(|s| s.epoch == last.epoch).collect();
-    Ok(intervals(&snapshots, &store.gaps()?))
-}
-
-/// The time between two snapshots.
-#[derive(Debug)]
-pub(super) struct Interval {
-    /// Numbers of the two snapshots.
-    pub(super) ends: (i64, i64),
-    pub(super) span: (f64, f64),
-    /// `None` where the column came in it, or nothing can be said of it.
-    side: Option<Side>,
-    /// Whether something can be said of it.
-    is_whole: bool,
-}
-
-impl Interval {
-    pub(super) fn seconds(&self) -> f64 {
-        self.span.1 - self.span.0
-    }
-
-    /// Reports whether the column was there all the time, and something can be said of it.
-    pub(super) fn is_after(&self) -> bool {
-        self.side == Some(Side::After)
-    }
-}
-
-fn intervals(snapshots: &[&Stored], gaps: &[StoredGap]) -> Vec<Interval> {
-    let current = snapshots.last().and_then(|last| last.identity.column);
-    let interval = |two: &[&Stored]| {
-        let [from, to] = two else { return None };
-        let is_hidden = gaps.iter().any(|found| {
-            found.snapshot == to.id && found.statement.is_none() && found.gap.hides_all()
-        });
-        let is_whole = from.has_statements && to.has_statements && !is_hidden;
-        let is_there = |s: &Stored| current.is_some() && s.identity.column == current;
-        let side = match (is_there(from), is_there(to)) {
-            (false, false) => Some(Side::Before),
-            (true, true) => Some(Side::After),
-            _ => None,
-        };
-        Some(Interval {
-            ends: (from.id, to.id),
-            span: (from.taken.server, to.taken.server),
-            side: side.filter(|_| is_whole),
-            is_whole,
-        })
-    };
-    snapshots.windows(2).filter_map(interval).collect()
-}
-
-fn lines(
-    statements: &[Statement],
-    windows: &BTreeMap<QueryId, Vec<Window>>,
-    intervals: &[Interval],
-    gaps: &[StoredGap],
-) -> Vec<Line> {
-    let of_interest =
-        |s: &&Statement| s.involvement.as_ref().is_none_or(|involvement| involvement.on_table);
-    let mut heirs: BTreeMap<&str, Vec<QueryId>> = BTreeMap::new();
-    for statement in statements.iter().filter(of_interest).filter(|s| s.is_of_old) {
-        if let Some(lineage) = &statement.lineage {
-            heirs.entry(lineage).or_default().push(statement.id);
-        }
-    }
-    let line = |statement: &Statement| {
-        let own = windows.get(&statement.id).map(Vec::as_slice).unwrap_or_default();
-        let missing: BTreeSet<i64> = gaps
-            .iter()
-            .filter(|found| found.statement == Some(statement.id))
-            .map(|found| found.snapshot)
-            .collect();
-        let spell = |side| spell(own, intervals, &missing, side);
-        let mut before = spell(Side::Before);
-        let history = Some(&statement.history).filter(|h| statement.is_of_old && h.calls > 0);
-        let is_history = before.is_none() && history.is_some();
-        if let Some(history) = history.filter(|_| is_history) {
-            before = Some(Spell {
-                seconds: history.to - history.from,
-                calls: history.calls,
-                mean_ms: history.mean_ms().unwrap_or_default(),
-                sd_ms: history.sd_ms,
-                rows: history.rows,
-                blocks: history.blocks,
-                wal_bytes: history.wal_bytes,
-            });
-        }
-        let involvement = statement.involvement.as_ref();
-        let heirs_of = statement.lineage.as_deref().filter(|_| !statement.is_of_old);
-        Line {
-            id: statement.id,
-            text: statement.text.clone(),
-            role: involvement.map_or(Role::Unknown, |i| i.role()),
-            uses: involvement.map(|i| i.uses.clone()).unwrap_or_default(),
-            layer: involvement.map_or(Layer::Nothing, |i| i.layer),
-            why: involvement.and_then(|i| i.why.clone()),
-            on_table: involvement.is_some_and(|i| i.on_table),
-            is_of_old: statement.is_of_old,
-            before,
-            is_history,
-            after: spell(Side::After),
-            percentiles: None,
-            heirs_of: heirs_of.and_then(|own| heirs.get(own)).cloned().unwrap_or_default(),
-        }
-    };
-    let mut lines: Vec<Line> = statements.iter().filter(of_interest).map(line).collect();
-    let time = |line: &Line| {
-        let all = [line.after, line.before].into_iter().flatten();
-        all.map(|spell| spell.calls as f64 * spell.mean_ms).sum::<f64>()
-    };
-    lines.sort_by(|a, b| a.role.cmp(&b.role).then(time(b).total_cmp(&time(a))));
-    lines
-}
-
-/// Adds up what a statement did on one side; `None` where it was not seen there.
-fn spell(
-    windows: &[Window],
-    intervals: &[Interval],
-    missing: &BTreeSet<i64>,
-    side: Side,
-) -> Option<Spell> {
-    let mut all: Option<(Moments, u64, u64, Option<u64>)> = None;
-    let mut seconds = 0.0;
-    for interval in intervals.iter().filter(|interval| interval.side == Some(side)) {
-        if missing.contains(&interval.ends.1) {
-            continue;
-        }
-        seconds += interval.seconds();
-        let near = |window: &&Window| (window.to - interval.span.1).abs() < 1e-3;
-        let Some(window) = windows.iter().find(near) else { continue };
-        let Some(mean_ms) = window.mean_ms() else { continue };
-        let moments = Moments { calls: window.calls, mean_ms, sd_ms: window.sd_ms };
-        all = Some(match all {
-            None => (moments, window.rows, window.blocks, window.wal_bytes),
-            Some((so_far, rows, blocks, wal)) => (
-                so_far.merge(moments),
-                rows + window.rows,
-                blocks + window.blocks,
-                wal.zip(window.wal_bytes).map(|(a, b)| a + b),
-            ),
-        });
-    }
-    all.map(|(moments, rows, blocks, wal_bytes)| Spell {
-        seconds,
-        calls: moments.calls,
-        mean_ms: moments.mean_ms,
-        sd_ms: moments.sd_ms,
-        rows,
-        blocks,
-        wal_bytes,
-    })
-}
-
-/// Measures by snapshot, object and name.
-type Measures<'m> = BTreeMap<(i64, &'m str, &'m str), f64>;
-
-/// Returns how far a counter went between two snapshots; `None` where it is not known or was reset.
-fn grown(measures: &Measures<'_>, interval: &Interval, object: &str, name: &str) -> Option<f64> {
-    let at = |snapshot: i64| measures.get(&(snapshot, object, name)).copied();
-    let (from, to) = (at(interval.ends.0)?, at(interval.ends.1)?);
-    (to >= from).then_some(to - from)
-}
-
-fn percentiles(measures: &Measures<'_>, of: QueryId, last: i64) -> Option<[f64; 3]> {
-    let object = format!("{STATEMENT}{of}");
-    let value = |name: &str| measures.get(&(last, object.as_str(), name)).copied();
-    Some([value("p50_ms")?, value("p95_ms")?, value("p99_ms")?])
-}
-
-fn table_use(measures: &Measures<'_>, intervals: &[Interval], side: Side) -> TableUse {
-    let of_side = || intervals.iter().filter(|i| i.side == Some(side));
-    let grown = |name: &str| -> Option<f64> {
-        of_side().next()?;
-        of_side().map(|interval| grown(measures, interval, "", name)).sum()
-    };
-    TableUse {
-        inserted: grown("n_tup_ins"),
-        updated: grown("n_tup_upd"),
-        hot: grown("n_tup_hot_upd"),
-        changed: grown("rows_changed").zip(grown("rows_changed_x_indexes")),
-    }
-}
-
-fn table_points(measures: &Measures<'_>, intervals: &[Interval]) -> Vec<TablePoint> {
-    let point = |interval: &Interval| {
-        let updated = grown(measures, interval, "", "n_tup_upd")?;
-        let hot = grown(measures, interval, "", "n_tup_hot_upd")?;
-        let dead = measures.get(&(interval.ends.1, "", "n_dead_tup")).copied()?;
-        Some(TablePoint { at: interval.span.1, hot: hot / updated, dead })
-    };
-    intervals.iter().filter_map(point).collect()
-}
-
-fn indexes(
-    measures: &Measures<'_>,
-    intervals: &[Interval],
-    last: i64,
-    known: &[Index],
-) -> Vec<IndexUse> {
-    let of_last = || measures.range((last, "", "")..).take_while(move |(key, _)| key.0 == last);
-    let names: BTreeSet<&str> = of_last()
-        .map(|((_, object, _), _)| *object)
-        .filter(|name| !name.is_empty() && !name.starts_with(STATEMENT))
-        .collect();
-    let index = |name: &str| {
-        let value = |of: &str| measures.get(&(last, name, of)).copied();
-        let is = |of: &str| value(of).is_some_and(|value| value != 0.0);
-        // An index that came later has no count before.
-        let since = |of: &str| -> Option<f64> {
-            let after = intervals.iter().filter(|interval| interval.is_after());
-            let counts: Vec<f64> =
-                after.filter_map(|interval| grown(measures, interval, name, of)).collect();
-            (!counts.is_empty()).then(|| counts.iter().sum())
-        };
-        IndexUse {
-            name: name.to_owned(),
-            has_column: is("has_column"),
-            leads: known.iter().any(|one| one.name == name && one.leads),
-            is_valid: is("is_valid") && is("is_ready"),
-            is_unique: is("is_unique"),
-            is_ignored: is("is_ignored"),
-            plans: value("plans"),
-            rows_read: since("rows_read"),
-            bytes: value("bytes"),
-            scans: since("idx_scan"),
-        }
-    };
-    names.into_iter().map(index).collect()
-}
-
-/// Chooses the index that is judged: one that begins with the column, and that its readers alone need.
-fn judged(indexes: &[IndexUse]) -> Option<&IndexUse> {
-    let of_column = indexes.iter().filter(|index| index.has_column);
-    of_column.min_by_key(|index| (!index.leads, index.is_unique))
 }

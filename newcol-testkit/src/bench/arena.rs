@@ -12,7 +12,7 @@ use newcol_core::{
 };
 
 use super::BenchError;
-use crate::scratch::{ScratchDb, ScratchError, Want};
+use crate::scratch::{ScratchDb, ScratchError, Standby, Want};
 
 /// The server, and the database that all others are copies of.
 pub(super) struct Arena {
@@ -121,11 +121,33 @@ impl Arena {
                 .map_err(|source| BenchError::Copy { path: db.url().into(), source })?;
             return Ok(Copy { url: parse(db.url())?, holder: Holder::File { _db: db } });
         }
+        if self.backend() == Backend::Mysql {
+            return self.made(build);
+        }
+        self.database(self.url.database().unwrap_or_default())
+    }
+
+    /// Makes another table, in a database of its own.
+    pub(super) fn made(
+        &self,
+        build: &dyn Fn(&DatabaseUrl) -> Result<(), BenchError>,
+    ) -> Result<Copy<'_>, BenchError> {
+        let made = if self.backend() == Backend::Sqlite {
+            let db = ScratchDb::sqlite()?;
+            Copy { url: parse(db.url())?, holder: Holder::File { _db: db } }
+        } else {
+            self.database("template0")?
+        };
+        build(&made.url)?;
+        Ok(made)
+    }
+
+    /// Makes a database, which on PostgreSQL is a copy of another one.
+    fn database(&self, source: &str) -> Result<Copy<'_>, BenchError> {
         let name = format!("newcol_bench_{}", self.next.fetch_add(1, Ordering::Relaxed));
         let mut session = open(&self.elsewhere()?)?;
         match self.backend() {
             Backend::Postgres => {
-                let source = self.url.database().unwrap_or_default();
                 // Copying files writes no log that would be counted.
                 let strategy = if session.server().major >= 15 { "STRATEGY FILE_COPY" } else { "" };
                 session.batch(&format!(
@@ -137,11 +159,12 @@ impl Arena {
             }
         }
         let url = self.base.url_of(&name).unwrap_or_default();
-        let copy = Copy { url: parse(&url)?, holder: Holder::Server { arena: self, name } };
-        if self.backend() == Backend::Mysql {
-            build(&copy.url)?;
-        }
-        Ok(copy)
+        Ok(Copy { url: parse(&url)?, holder: Holder::Server { arena: self, name } })
+    }
+
+    /// Starts a server that follows, and has all that there is by now.
+    pub(super) fn standby(&self) -> Result<Standby, BenchError> {
+        Ok(Standby::of(&self.base)?)
     }
 
     /// A database that nobody copies.

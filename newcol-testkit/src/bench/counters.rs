@@ -81,6 +81,7 @@ impl Meter {
             way,
             rows,
             seconds,
+            times: Vec::new(),
             log: since(before.log, after.log),
             predicted: None,
             images: log.as_ref().map(|log| log.images),

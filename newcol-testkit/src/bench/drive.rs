@@ -103,10 +103,10 @@ impl Conductor<'_> {
         }
     }
 
-    /// Seconds since the start.
+    /// Returns when users began to come.
     #[must_use]
-    pub fn seconds(&self) -> f64 {
-        self.0.now().as_secs_f64()
+    pub fn started(&self) -> Instant {
+        self.0.started
     }
 }
 

@@ -13,13 +13,16 @@ mod draw;
 pub mod drive;
 mod fill;
 mod index;
+mod lag;
 mod literal;
+mod looks;
 mod ordinals;
 mod others;
 mod pairs;
 mod postgres;
 mod requests;
 mod run;
+mod scale;
 mod scenes;
 pub mod table;
 mod trees;
@@ -37,7 +40,11 @@ use newcol_core::{
 
 pub use self::run::{Bench, Pressure, Scene};
 use self::table::FillError;
-use crate::{life::LifeError, rows::RowsError, scratch::ScratchError};
+use crate::{
+    life::LifeError,
+    rows::RowsError,
+    scratch::{ScratchError, StandbyError},
+};
 
 /// Why nothing could be measured.
 #[derive(Debug, thiserror::Error)]
@@ -69,6 +76,9 @@ pub enum BenchError {
     /// Code of the application computes the old rows.
     #[error("old rows are computed by code of the application, which a benchmark does not run")]
     NotBySql,
+    /// No server can be made to follow the throwaway one.
+    #[error("no standby can be started")]
+    Standby(#[from] StandbyError),
     /// A file could not be copied.
     #[error("could not copy the database to {path}")]
     Copy {
@@ -93,6 +103,7 @@ impl BenchError {
             Self::NotBySql => Some(
                 "measure it with `[old_rows] fill`, a SQL expression that costs as much".to_owned(),
             ),
+            Self::Standby(_) => Some("measure without `--standby`".to_owned()),
             Self::Scratch(_)
             | Self::Url(_)
             | Self::Fill(_)

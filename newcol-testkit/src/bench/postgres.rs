@@ -6,11 +6,14 @@
 //! are made than wanted, and the ones too many are deleted and vacuumed away after the indexes are
 //! there: so those have holes too.
 
+mod candidates;
+mod objects;
+
 use std::collections::BTreeMap;
 
 use newcol_core::{
     backend::Backend,
-    bench::profile::{Column, Constraint, ConstraintKind, Profile, Secrecy, Statistics, take},
+    bench::profile::{Column, ConstraintKind, Profile, Secrecy, Statistics, take},
     db::{DbError, OpenOptions, Session},
     ident::TableName,
     render::text,
@@ -24,16 +27,12 @@ use super::{
     table::{FillError, Filled},
     value::Wanted,
 };
-use crate::{Rows, values::text_literal};
 
 /// Rows of the table that is made first.
 const PILOT: u64 = 30_000;
 
 /// How often each of the two tables is made again to come nearer.
 const TRIES: u32 = 4;
-
-/// How many values of rows that checks let pass are looked for.
-const CANDIDATES: u64 = 200;
 
 pub(super) fn fill(
     session: &mut Session,
@@ -204,102 +203,6 @@ impl<'m> Making<'m> {
         self.take_candidates(&refused)
     }
 
-    /// Reports whether the first and the last values of a column are of its type.
-    fn is_taken(&mut self, at: usize) -> Result<bool, FillError> {
-        let of = &self.columns[at];
-        let last = of.ordinals((PILOT, PILOT)).distinct;
-        let Some(sql) = of.value_sql("v", last) else { return Ok(false) };
-        let asked = format!("SELECT count({sql}) FROM (VALUES (0::bigint), ({last})) AS t (v)");
-        Ok(self.session.query(&asked).is_ok())
-    }
-
-    /// Looks for values of columns that the table's checks let pass, by trying rows.
-    fn take_candidates(&mut self, names: &[String]) -> Result<(), FillError> {
-        if names.is_empty() {
-            return Ok(());
-        }
-        self.run(&format!("TRUNCATE {}", self.quoted))?;
-        let checks: Vec<&Constraint> = self.checks().collect();
-        for check in &checks {
-            self.or_leave_out(check.sql.as_deref().unwrap_or_default(), "a check is not made")?;
-        }
-        let rows = Rows::of(self.session, &self.table).map(Rows::without_nulls);
-        for check in &checks {
-            let name = text::quote(Backend::Postgres, &check.name);
-            self.run(&format!("ALTER TABLE {} DROP CONSTRAINT IF EXISTS {name}", self.quoted))?;
-        }
-        let unknown = |column: &Column, source| FillError::Type {
-            column: column.name.clone(),
-            ty: column.sql_type.clone(),
-            source,
-        };
-        let places: Vec<usize> = (0..self.columns.len())
-            .filter(|at| names.contains(&self.columns[*at].column.name))
-            .collect();
-        for at in places {
-            let column = self.columns[at].column;
-            let rows = match &rows {
-                Ok(rows) => rows,
-                Err(_) if self.columns[at].candidates.is_some() => continue,
-                Err(_) if column.is_nullable => {
-                    self.left_out
-                        .push(format!("no value is known for `{}`: it is NULL", column.name));
-                    self.columns[at].statistics =
-                        Statistics { null_frac: 1.0, ..Statistics::default() };
-                    self.columns[at].candidates = Some(vec!["NULL".to_owned()]);
-                    continue;
-                }
-                Err(_) => return Err(unknown(column, rows.err().map(Box::new))),
-            };
-            let Some(place) = rows.columns().iter().position(|name| name.as_str() == column.name)
-            else {
-                continue;
-            };
-            let literals =
-                (1..=CANDIDATES).filter_map(|n| rows.literals(n).ok()?.get(place).cloned());
-            let literals: Vec<String> = literals.filter(|literal| literal != "DEFAULT").collect();
-            if literals.is_empty() {
-                return Err(unknown(column, None));
-            }
-            let values: Vec<String> = literals
-                .iter()
-                .map(|literal| format!("(({literal})::{})", column.sql_type))
-                .collect();
-            let sorted = self.session.query(&format!(
-                "SELECT quote_literal(v::text) FROM (VALUES {}) AS t (v) WHERE v IS NOT NULL \
-                 GROUP BY v ORDER BY v",
-                values.join(", ")
-            ));
-            let sorted = sorted.map_err(|source| self.failed(source))?;
-            let sorted = sorted.into_iter().filter_map(|row| row.into_iter().next().flatten());
-            self.columns[at].candidates = Some(sorted.collect());
-        }
-        Ok(())
-    }
-
-    fn checks(&self) -> impl Iterator<Item = &'m Constraint> + use<'m> {
-        let all = self.profile.definition.constraints.iter();
-        all.filter(|of| of.kind == ConstraintKind::Check && of.sql.is_some())
-    }
-
-    /// Finds checks that the rows do not meet, and looks for values that do; reports whether there are
-    /// some now.
-    fn mend_checks(&mut self) -> Result<bool, FillError> {
-        let mut wanted = Vec::new();
-        for check in self.checks().collect::<Vec<_>>() {
-            let sql = check.sql.as_deref().unwrap_or_default();
-            if self.session.batch(&format!("BEGIN; {sql}; ROLLBACK")).is_err() {
-                self.run("ROLLBACK")?;
-                let of = self.columns.iter().filter(|of| {
-                    check.columns.contains(&of.column.name) && of.candidates.is_none()
-                });
-                wanted.extend(of.map(|of| of.column.name.clone()));
-            }
-        }
-        self.take_candidates(&wanted)?;
-        Ok(!wanted.is_empty())
-    }
-
     /// Fills the table anew with rows of which so many will stay.
     fn insert(&mut self, rows: (u64, u64)) -> Result<(), FillError> {
         let quote = |name: &str| text::quote(Backend::Postgres, name);
@@ -362,99 +265,6 @@ impl<'m> Making<'m> {
     fn statistics(&mut self) -> Result<Profile, FillError> {
         take((self.session.url(), &OpenOptions::read()), &self.table, Secrecy::NoValues)
             .map_err(|source| FillError::Statistics(Box::new(source)))
-    }
-
-    /// Makes constraints and indexes, and the tables to which foreign keys lead.
-    fn constrain(&mut self) -> Result<(), FillError> {
-        let definition = &self.profile.definition;
-        for of in &definition.constraints {
-            if of.kind == ConstraintKind::Foreign && !self.parent(of)? {
-                continue;
-            }
-            if let Some(sql) = &of.sql {
-                self.or_leave_out(sql, &format!("the constraint `{}` is not made", of.name))?;
-            }
-        }
-        for of in &definition.indexes {
-            if let Some(sql) = &of.sql {
-                self.or_leave_out(sql, &format!("the index `{}` is not made", of.name))?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Makes the table to which a foreign key leads, with nothing but the rows and columns it needs.
-    fn parent(&mut self, of: &Constraint) -> Result<bool, FillError> {
-        let Some(references) = &of.references else { return Ok(false) };
-        let quote = |name: &String| text::quote(Backend::Postgres, name);
-        let own = text_literal(self.session.server().product, &references.table);
-        let mine = text_literal(self.session.server().product, &self.quoted);
-        let is_self = format!("SELECT to_regclass({own}) = to_regclass({mine})");
-        if self.session.query_bool(&is_self).map_err(|source| self.failed(source))? {
-            self.left_out.push(format!("`{}` is not made: it refers to the table itself", of.name));
-            return Ok(false);
-        }
-        let pairs = of.columns.iter().zip(&references.columns);
-        let selected: Vec<String> =
-            pairs.map(|(here, there)| format!("{} AS {}", quote(here), quote(there))).collect();
-        let filled: Vec<String> =
-            of.columns.iter().map(|here| format!("{} IS NOT NULL", quote(here))).collect();
-        let rows = format!(
-            "SELECT DISTINCT {} FROM {} WHERE {}",
-            selected.join(", "),
-            self.quoted,
-            filled.join(" AND ")
-        );
-        let there: Vec<String> = references.columns.iter().map(quote).collect();
-        let (parent, there) = (&references.table, there.join(", "));
-        let exists = format!("SELECT to_regclass({own}) IS NOT NULL");
-        let sql = if self.session.query_bool(&exists).map_err(|source| self.failed(source))? {
-            format!("INSERT INTO {parent} ({there}) {rows} ON CONFLICT DO NOTHING")
-        } else {
-            self.left_out.push(format!(
-                "`{parent}` has only the columns and rows that `{}` refers to",
-                of.name
-            ));
-            format!(
-                "CREATE TABLE {parent} AS {rows}; ALTER TABLE {parent} ADD UNIQUE ({there}); ANALYZE {parent}"
-            )
-        };
-        self.or_leave_out(&sql, &format!("`{}` is not made: its parent cannot be", of.name))
-    }
-
-    /// Deletes as many rows as are too many, all over the table.
-    fn delete(&mut self, all: u64, rows: u64) -> Result<(), FillError> {
-        self.run(&format!(
-            "DELETE FROM {0} t USING (SELECT ctid AS c, row_number() OVER () AS n FROM {0}) s \
-             WHERE t.ctid = s.c AND s.n * {rows} / {all} = (s.n - 1) * {rows} / {all}",
-            self.quoted
-        ))
-    }
-
-    /// Lets sequences go on after the highest value.
-    fn sequences(&mut self) -> Result<(), FillError> {
-        let mine = text_literal(self.session.server().product, &self.quoted);
-        let found = self.session.query(&format!(
-            "SELECT d.refobjid::regclass, quote_ident(a.attname) FROM pg_catalog.pg_attrdef x \
-             JOIN pg_catalog.pg_depend d ON d.classid = 'pg_attrdef'::regclass AND d.objid = x.oid \
-             JOIN pg_catalog.pg_class c ON c.oid = d.refobjid AND c.relkind = 'S' \
-             JOIN pg_catalog.pg_attribute a ON a.attrelid = x.adrelid AND a.attnum = x.adnum \
-             WHERE x.adrelid = to_regclass({mine}) UNION ALL \
-             SELECT d.objid::regclass, quote_ident(a.attname) FROM pg_catalog.pg_depend d \
-             JOIN pg_catalog.pg_class c ON c.oid = d.objid AND c.relkind = 'S' \
-             JOIN pg_catalog.pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid \
-             WHERE d.deptype = 'i' AND d.refobjid = to_regclass({mine})"
-        ));
-        for row in found.map_err(|source| self.failed(source))? {
-            if let [Some(sequence), Some(column)] = row.as_slice() {
-                let sequence = text_literal(self.session.server().product, sequence);
-                self.run(&format!(
-                    "SELECT setval({sequence}, greatest(1, (SELECT max({column}) FROM {})))",
-                    self.quoted
-                ))?;
-            }
-        }
-        Ok(())
     }
 
     /// Says how values are made that no row has: of columns whose values nearly all differ.

@@ -21,6 +21,7 @@ use super::{
     BenchError,
     arena::{Arena, open},
     fill::GoOn,
+    scale,
     scenes::Scenes,
     settle,
     table::{self, Filled},
@@ -28,7 +29,7 @@ use super::{
 use crate::{
     life::{self, Life},
     rows::Rows,
-    scratch::Want,
+    scratch::{Standby, Want},
 };
 
 /// How hard users press.
@@ -47,10 +48,16 @@ pub enum Scene {
     Table,
     /// Old rows are filled with nobody else there.
     Fill(Way),
+    /// The same again.
+    Again,
+    /// The same with fewer rows.
+    Smaller,
     /// With and without the index in turn.
     Index,
     /// What the server can answer.
     Capacity,
+    /// A server that follows.
+    Standby,
     /// Users at work.
     Load(Phase),
 }
@@ -71,7 +78,12 @@ pub struct Bench<'a> {
     pub(super) blocks: u32,
     pub(super) ways: Vec<Way>,
     pub(super) seed: u64,
+    pub(super) standby: bool,
+    pub(super) times: u32,
 }
+
+/// Rows that a table has at least for its figures to tell anything of more rows.
+const LEAST: u64 = 1_000;
 
 /// Rows of a statement that makes rows up.
 const BATCH: u64 = 500;
@@ -93,6 +105,8 @@ impl<'a> Bench<'a> {
             blocks: 15,
             ways: Way::ALL.to_vec(),
             seed: 1,
+            standby: false,
+            times: 3,
         }
     }
 
@@ -157,6 +171,18 @@ impl<'a> Bench<'a> {
         Self { seed, ..self }
     }
 
+    /// Lets a standby follow while users are there, and looks how far it is behind (PostgreSQL).
+    #[must_use]
+    pub fn standby(self, standby: bool) -> Self {
+        Self { standby, ..self }
+    }
+
+    /// Chooses how often each right way of filling is gone, so that speed has an interval from three on.
+    #[must_use]
+    pub fn times(self, times: u32) -> Self {
+        Self { times: times.max(1), ..self }
+    }
+
     /// Runs it; `tell` hears what begins, and `go_on` is asked all the time.
     ///
     /// # Errors
@@ -170,6 +196,9 @@ impl<'a> Bench<'a> {
         if matches!(self.contract.answers().old_rows, OldRows::Rust(_)) {
             return Err(BenchError::NotBySql);
         }
+        if self.standby {
+            Standby::check(self.want.backend)?;
+        }
         let tell = RefCell::new(tell);
         let begin = |scene| match go_on() {
             true => {
@@ -179,10 +208,10 @@ impl<'a> Bench<'a> {
             false => Err(BenchError::Stopped),
         };
         begin(Scene::Table)?;
-        let build = |url: &DatabaseUrl| self.build(url, go_on).map(drop);
+        let build = |url: &DatabaseUrl| self.build(url, self.rows, go_on).map(drop);
         let mut filled = None;
         let arena = Arena::new(self.want, |url| {
-            filled = Some(self.build(url, go_on)?);
+            filled = Some(self.build(url, self.rows, go_on)?);
             Ok(())
         })?;
         let Some(filled) = filled else { return Err(BenchError::Stopped) };
@@ -195,23 +224,35 @@ impl<'a> Bench<'a> {
         let mut run = self.start(&arena, &filled)?;
         let scenes = Scenes { bench: self, arena: &arena, life: &life, build: &build, go_on };
         scenes.fills(&mut run, &begin)?;
+        if let Some((profile, rows)) = self.smaller() {
+            let build = |url: &DatabaseUrl| self.build(url, rows, go_on).map(drop);
+            scale::measure(&Scenes { build: &build, ..scenes }, profile, &mut run, &begin)?;
+        }
         scenes.index(&mut run, &filled, &begin)?;
         scenes.load(&mut run, &filled, &begin)?;
         Ok(run)
     }
 
+    /// Returns how many rows a smaller table has that tells, with this one, what production will cost,
+    /// where that has more than this one.
+    fn smaller(&self) -> Option<(&'a Profile, u64)> {
+        let rows = self.rows / 4;
+        let profile = self.profile.filter(|profile| profile.size.rows > self.rows as f64 * 1.5)?;
+        (rows >= LEAST).then_some((profile, rows))
+    }
+
     /// Makes the table in an empty database.
-    fn build(&self, url: &DatabaseUrl, go_on: GoOn<'_>) -> Result<Filled, BenchError> {
+    fn build(&self, url: &DatabaseUrl, rows: u64, go_on: GoOn<'_>) -> Result<Filled, BenchError> {
         let mut session = open(url)?;
         let filled = match self.profile {
             Some(profile) => {
-                let scale = self.rows as f64 / profile.size.rows.max(1.0);
+                let scale = rows as f64 / profile.size.rows.max(1.0);
                 table::made(&mut session, profile, scale, self.seed)?
             }
             None => {
                 let (dir, column) = (self.migrations, self.contract.path());
                 life::migrate_before_after(&self.setup, url.expose(), dir, column)?;
-                make_up(&mut session, self.contract.table(), self.rows, go_on)?
+                make_up(&mut session, self.contract.table(), rows, go_on)?
             }
         };
         settle(&mut session, self.contract.table())?;
@@ -254,9 +295,11 @@ impl<'a> Bench<'a> {
                 connections: self.connections.get(),
                 seconds: self.time.as_secs_f64(),
                 seed: self.seed,
+                standby: self.standby,
                 settings: arena.settings()?,
             },
             fills: Vec::new(),
+            scales: None,
             built: None,
             paid: None,
             load: None,

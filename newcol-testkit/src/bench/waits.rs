@@ -1,9 +1,4 @@
-//! Who waits for locks, looked at 20 times a second.
-
-use std::{
-    sync::{Condvar, Mutex, PoisonError},
-    time::Duration,
-};
+//! Who waits for locks.
 
 use newcol_core::{
     backend::Backend,
@@ -11,9 +6,7 @@ use newcol_core::{
     db::{DatabaseUrl, DbError, Session},
 };
 
-use super::{arena::open, drive, fill};
-
-const EVERY: Duration = Duration::from_millis(50);
+use super::{arena::open, drive, fill, looks::Look};
 
 /// Of whoever waits: whom for, and what that one does.
 const POSTGRES: &str = "SELECT w.pid, b.application_name, left(b.query, 80) \
@@ -21,64 +14,40 @@ const POSTGRES: &str = "SELECT w.pid, b.application_name, left(b.query, 80) \
     JOIN pg_stat_activity AS b ON b.pid = p.pid \
     WHERE w.datname = current_database() AND w.wait_event_type = 'Lock'";
 
-/// Looks while `work` is done; `None` where the engine does not tell.
-pub(super) fn during<T>(
-    url: &DatabaseUrl,
-    work: impl FnOnce() -> T,
-) -> Result<(Option<Waits>, T), DbError> {
-    if url.backend() != Backend::Postgres {
-        return Ok((None, work()));
-    }
-    let session = open(url)?;
-    let ended = Ended::default();
-    std::thread::scope(|scope| {
-        let looking = scope.spawn(|| look(session, &ended));
-        let end = EndOnDrop(&ended);
-        let done = work();
-        drop(end);
-        let waits = looking.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        Ok((waits, done))
-    })
+/// Looks who waits.
+pub(super) struct Waiting {
+    session: Session,
+    /// What was seen; `None` where looking failed, which harms nobody.
+    pub(super) seen: Option<Waits>,
 }
 
-#[derive(Default)]
-struct Ended(Mutex<bool>, Condvar);
-
-struct EndOnDrop<'a>(&'a Ended);
-
-impl Drop for EndOnDrop<'_> {
-    fn drop(&mut self) {
-        *self.0.0.lock().unwrap_or_else(PoisonError::into_inner) = true;
-        self.0.1.notify_all();
+impl Waiting {
+    /// Gets ready to look; `None` where the engine does not tell.
+    pub(super) fn at(url: &DatabaseUrl) -> Result<Option<Self>, DbError> {
+        if url.backend() != Backend::Postgres {
+            return Ok(None);
+        }
+        Ok(Some(Self { session: open(url)?, seen: Some(Waits::default()) }))
     }
 }
 
-impl Ended {
-    /// Waits for the next look; returns whether there is one.
-    fn wait(&self) -> bool {
-        let ended = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let ended = self.1.wait_timeout_while(ended, EVERY, |ended| !*ended);
-        !*ended.unwrap_or_else(PoisonError::into_inner).0
-    }
-}
-
-/// Returns what was seen; `None` where looking failed, which harms nobody.
-fn look(mut session: Session, ended: &Ended) -> Option<Waits> {
-    let mut waits = Waits::default();
-    while ended.wait() {
-        let rows = session.query(POSTGRES).ok()?;
-        waits.looks += 1;
-        waits.seen += u64::from(!rows.is_empty());
+impl Look for Waiting {
+    fn look(&mut self) -> Option<()> {
+        let mut seen = self.seen.take()?;
+        let rows = self.session.query(POSTGRES).ok()?;
+        seen.looks += 1;
+        seen.seen += u64::from(!rows.is_empty());
         let mut waiting: Vec<_> = rows.iter().map(|row| row.first()).collect();
         waiting.dedup();
-        waits.most = waits.most.max(waiting.len() as u64);
+        seen.most = seen.most.max(waiting.len() as u64);
         for row in rows {
             let mut values = row.into_iter().skip(1).map(Option::unwrap_or_default);
             let (name, query) = (values.next()?, values.next()?);
-            *waits.blockers.entry(blocker(&name, &query)).or_default() += 1;
+            *seen.blockers.entry(blocker(&name, &query)).or_default() += 1;
         }
+        self.seen = Some(seen);
+        Some(())
     }
-    Some(waits)
 }
 
 /// Names who is waited for.

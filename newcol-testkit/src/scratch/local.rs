@@ -39,7 +39,8 @@ const GOLDEN_AGE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 const DRAFT_AGE: Duration = Duration::from_secs(10 * 60);
 
 /// What must be encoded in a path that takes the place of a host.
-const HOST: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+pub(super) const HOST: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
 /// Returns a server of ours that satisfies a wish, started if need be; notes what does not serve.
 pub(super) fn find(
@@ -286,7 +287,7 @@ fn port_of(prefix: &str) -> u16 {
 }
 
 /// Returns the end of a log on one line.
-fn last_words(log: &[u8]) -> String {
+pub(super) fn last_words(log: &[u8]) -> String {
     let text = String::from_utf8_lossy(log);
     let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     lines[lines.len().saturating_sub(4)..].join(" | ")

@@ -50,6 +50,7 @@ mod server;
 mod service;
 mod slots;
 mod sqlite;
+mod standby;
 #[cfg(unix)]
 mod supervisor;
 mod want;
@@ -63,6 +64,7 @@ use newcol_core::backend::{Backend, Server as ServerVersion};
 pub use self::{
     admin::AdminError,
     error::{BoxError, ScratchError, Tried},
+    standby::{Standby, StandbyError},
     want::{Sharing, Storage, Want},
 };
 use self::{server::Server, slots::Slot, sqlite::SqliteDb};
@@ -195,6 +197,17 @@ impl ScratchDb {
         match &self.holder {
             Holder::Server { server, .. } => Some(server.url(database)),
             Holder::Sqlite(_) => None,
+        }
+    }
+
+    /// Returns the home of a server that is for this database alone.
+    #[cfg(unix)]
+    fn private_home(&self) -> Option<&lease::Home> {
+        match &self.holder {
+            Holder::Server { server, .. } if server.owner == server::Owner::Private => {
+                Some(&server.home)
+            }
+            Holder::Server { .. } | Holder::Sqlite(_) => None,
         }
     }
 

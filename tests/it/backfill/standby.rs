@@ -11,9 +11,9 @@ use newcol_core::{
         pace::{Limit, Settings as Pace},
     },
 };
-use newcol_testkit::{ScratchDb, Want};
+use newcol_testkit::{ScratchDb, Want, scratch::Standby};
 
-use crate::{desk, standby::Standby};
+use crate::desk;
 
 const TABLE: &str = "CREATE TABLE t (id int PRIMARY KEY, name varchar(60), c varchar(60))";
 
@@ -25,7 +25,7 @@ fn pair() -> Option<(ScratchDb, Standby)> {
     let primary = ScratchDb::require(Want::postgres().version(18).private())?;
     let rows = "INSERT INTO t SELECT n, 'name ' || n FROM generate_series(1, 20000) AS s (n)";
     primary.run(&[TABLE, rows]).unwrap();
-    let standby = Standby::of(&primary);
+    let standby = Standby::of(&primary).unwrap();
     Some((primary, standby))
 }
 
@@ -35,7 +35,7 @@ fn a_standby_is_verified_and_never_filled() {
     let create = TABLE.replace(", c varchar(60)", "");
     let project = desk::one_table("postgres", &create, CONTRACT);
     let run = |verb: &str, more: &[&str]| {
-        let args = [&[verb, "t.c", "--database-url", &standby.url], more].concat();
+        let args = [&[verb, "t.c", "--database-url", standby.url()], more].concat();
         desk::said(&desk::newcol(&project, &args))
     };
     assert_snapshot!(run("backfill", &["--yes"]), @"
@@ -107,19 +107,19 @@ fn a_standby_holds_a_job_back() {
         };
         let next = match plight {
             Plight::Well if *held == 0 => {
-                standby.ask("SELECT pg_wal_replay_pause()");
+                standby.rows("SELECT pg_wal_replay_pause()").unwrap();
                 Plight::Paused
             }
             Plight::Paused if held_long => {
-                standby.ask("SELECT pg_wal_replay_resume()");
+                standby.rows("SELECT pg_wal_replay_resume()").unwrap();
                 Plight::WellAgain
             }
             Plight::WellAgain if *held == 0 => {
-                assert!(standby.signal("-STOP"));
+                standby.deafen(true);
                 Plight::Silent
             }
             Plight::Silent if held_long => {
-                assert!(standby.signal("-CONT"));
+                standby.deafen(false);
                 Plight::Recovered
             }
             Plight::Recovered if *held == 0 => {

@@ -31,7 +31,7 @@ fn a_dry_run_says_what_it_would_do_and_starts_nothing() {
       fill it with nobody else there, each time a copy: cargo newcol backfill, ranges of the key, one UPDATE, index before backfill, helper index on IS NULL, a snapshot held meanwhile
       insert and look up with and without the index, in turn
       let users come with 200 requests/s: [DURATION] before, while it is filled and indexed, [DURATION] after
-      about [DURATION] to 23 min
+      about 2 min to 33 min
     ----- stderr -----
     ");
     assert_eq!(Tree::of(project.root()), before);
@@ -108,6 +108,15 @@ fn what_cannot_be_measured_is_said() {
     Usage: cargo newcol bench <COLUMN>
 
     For more information, try '--help'.
+    ");
+    let sqlite = desk::one_table("sqlite", CREATE, CONTRACT);
+    assert_snapshot!(said(&newcol(&sqlite, &["bench", "t.c", "--standby"])), @"
+    exit code: 2
+    ----- stdout -----
+    ----- stderr -----
+    error: no standby can be started
+      because: SQLite has no server that another one could follow
+    help: measure without `--standby`
     ");
     let args = ["bench", "t.c", "--load", "half"];
     assert_snapshot!(said(&newcol(&project, &args)), @"

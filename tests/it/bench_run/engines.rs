@@ -5,6 +5,7 @@ use std::time::Duration;
 use newcol_core::{
     backend::Product,
     bench::{
+        extrapolate::{What, extrapolate},
         load::Phase,
         profile::{Secrecy, take},
         run::{Run, Way},
@@ -36,6 +37,10 @@ fn project(engine: &str) -> (Project, Contract) {
 }
 
 fn run(want: Want, engine: &str) -> Result<Run, BenchError> {
+    bench(want, engine, false)
+}
+
+fn bench(want: Want, engine: &str, standby: bool) -> Result<Run, BenchError> {
     let (project, contract) = project(engine);
     let migrations = project.root().join("migrations");
     Bench::new(&contract, &migrations, want)
@@ -43,6 +48,8 @@ fn run(want: Want, engine: &str) -> Result<Run, BenchError> {
         .pressure(Some(Pressure::Rate(50.0)))
         .time(Duration::from_secs(1))
         .blocks(5)
+        .times(1)
+        .standby(standby)
         .run(&mut |scene| eprintln!("{scene:?}"), &|| true)
 }
 
@@ -69,7 +76,7 @@ fn check(run: &Run) {
 }
 
 fn postgres(major: u32) {
-    let run = run(Want::postgres().version(major), "postgres").unwrap();
+    let run = bench(Want::postgres().version(major), "postgres", major == 18).unwrap();
     check(&run);
     assert_eq!(ways(&run), Way::ALL);
     for fill in &run.fills {
@@ -103,6 +110,10 @@ fn postgres(major: u32) {
     assert!(measured.low > 0.0 && (predicted / measured.value - 1.0).abs() < 0.3, "{measured:?}");
     assert!(run.load.as_ref().unwrap().waits.as_ref().unwrap().looks > 10);
     assert!(run.built.as_ref().unwrap().bytes.unwrap() > 0.0);
+    match major {
+        18 => check_standby(&run),
+        _ => assert_eq!(run.load.as_ref().unwrap().replica, None),
+    }
 }
 
 #[test]
@@ -111,8 +122,35 @@ fn postgres_15_is_measured() {
 }
 
 #[test]
-fn postgres_18_is_measured() {
+fn postgres_18_is_measured_with_a_standby() {
     postgres(18);
+}
+
+/// What the standby was behind, of which only the order is known: filling writes, resting does not.
+fn check_standby(run: &Run) {
+    let replica = run.load.as_ref().unwrap().replica.as_ref().unwrap();
+    let phases: Vec<Phase> = replica.phases.iter().map(|behind| behind.phase).collect();
+    assert!(phases.starts_with(&[Phase::Idle, Phase::Backfill]), "{replica:?}");
+    let idle = replica.phase(Phase::Idle).unwrap();
+    let most = replica.seconds.iter().map(|of| of.bytes).fold(0.0, f64::max);
+    assert!(idle.looks > 5 && most > 0.0, "{replica:?}");
+    assert!(run.report().sentences.iter().any(|said| said.starts_with("The standby was behind")));
+}
+
+#[test]
+fn a_standby_that_cannot_be_had_is_refused_with_the_reason() {
+    for (want, engine, why) in [
+        (Want::sqlite(), "sqlite", "SQLite has no server that another one could follow"),
+        (
+            Want::mysql(),
+            "mysql",
+            "MySQL and MariaDB follow by a binary log, which a throwaway server does not write",
+        ),
+    ] {
+        let error = bench(want, engine, true).unwrap_err();
+        assert_eq!(std::error::Error::source(&error).unwrap().to_string(), why);
+        assert_eq!(error.hint().as_deref(), Some("measure without `--standby`"));
+    }
 }
 
 #[test]
@@ -143,7 +181,10 @@ fn a_profile_and_its_workload_are_measured() {
     source.run(&[CREATE, rows, "VACUUM ANALYZE t"]).unwrap();
     let url = DatabaseUrl::parse(source.url()).unwrap();
     let table = "t".parse().unwrap();
-    let profile = take((&url, &OpenOptions::read()), &table, Secrecy::NoValues).unwrap();
+    let mut profile = take((&url, &OpenOptions::read()), &table, Secrecy::NoValues).unwrap();
+    // Ten times as many rows as there are: more than are measured.
+    profile.size.rows *= 10.0;
+    profile.size.pages = profile.size.pages.map(|pages| pages * 10.0);
     let statement = |name: &str, sql: &str, weight| Statement {
         name: name.to_owned(),
         sql: sql.to_owned(),
@@ -164,11 +205,13 @@ fn a_profile_and_its_workload_are_measured() {
     let run =
         Bench::new(&contract, &project.root().join("migrations"), Want::postgres().version(15))
             .rows(16_000)
+            .blocks(3)
             .profile(Some(&profile))
             .workload(Some((&workload, "t.workload.json".to_owned())))
             .pressure(Some(Pressure::Rate(60.0)))
             .time(Duration::from_secs(1))
             .ways(vec![Way::Stride, Way::Update])
+            .times(3)
             .run(&mut |_| {}, &|| true)
             .unwrap();
     assert_eq!(
@@ -183,4 +226,15 @@ fn a_profile_and_its_workload_are_measured() {
         (&["find".to_owned(), "touch".to_owned()][..], &[][..])
     );
     assert!(run.fill(Way::Stride).unwrap().hot > run.fill(Way::Update).unwrap().hot);
+    let speeds = run.fills.iter().map(|fill| fill.speeds().unwrap());
+    for speeds in speeds {
+        assert!(speeds.low <= speeds.value && speeds.value <= speeds.high, "{speeds:?}");
+    }
+    // A quarter as many rows were filled, and both tell what 80 000 will cost.
+    let log = extrapolate(&run).into_iter().find(|one| one.what == What::Log).unwrap();
+    let five = 5.0 * run.fill(Way::Stride).unwrap().log.unwrap();
+    eprintln!("{log:?}");
+    assert_eq!((log.way, log.doubts.len()), (Way::Stride, 0), "{log:?}");
+    assert!((log.total.value / five - 1.0).abs() < 1e-6, "{log:?}");
+    assert!(log.total.low < five && five < log.total.high && log.total.high < 1.5 * five);
 }

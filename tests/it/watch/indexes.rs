@@ -13,13 +13,12 @@ use newcol_core::{
         },
     },
 };
-use newcol_testkit::wait::wait_until;
+use newcol_testkit::{Want, scratch::Standby, wait::wait_until};
 
 use super::{
     ADD, World,
     plans::{MANY, indexed},
 };
-use crate::standby::Standby;
 
 /// Statements of which one index comes, and its name.
 const NEEDED: &[(&str, &[&str])] = &[
@@ -97,11 +96,9 @@ fn unused(facts: newcol_core::watch::verdict::IndexFacts) -> Verdict {
 fn what_needs_an_index_is_found_in_the_catalog() {
     for major in [13, 15, 18] {
         let mut said = String::new();
+        let mut world = World::with(Want::postgres().version(major).private(), &[]);
         for (what, statements) in NEEDED {
-            let mut world = World::with(
-                newcol_testkit::Want::postgres().version(major).private(),
-                super::USERS,
-            );
+            world.anew(super::USERS);
             world.run(&[ADD, "UPDATE users SET locale = 'l' || id"]);
             world.run(statements);
             world.take(Purpose::Snap);
@@ -141,6 +138,8 @@ fn what_needs_an_index_is_found_in_the_catalog() {
 fn another_index_is_proposed() {
     for major in [13, 15, 18] {
         let mut said = String::new();
+        let mut world = World::with(Want::postgres().version(major).private(), &[]);
+        world.settings.plans_a_minute = 100;
         for (what, fill, index, query) in [
             (
                 "partial",
@@ -167,11 +166,9 @@ fn another_index_is_proposed() {
                 "SELECT count(*) FROM users WHERE locale BETWEEN 'w2' AND 'w3'",
             ),
         ] {
-            let mut world =
-                World::with(newcol_testkit::Want::postgres().version(major).private(), MANY);
-            world.settings.plans_a_minute = 100;
+            world.anew(MANY);
             world.take(Purpose::Baseline);
-            for _ in 0..3 {
+            for _ in 0..2 {
                 world.take(Purpose::Snap);
             }
             world.run(&[ADD, fill, "VACUUM users"]);
@@ -182,7 +179,7 @@ fn another_index_is_proposed() {
             world.take(Purpose::Snap);
             world.repeat(30, &[query]);
             world.settle();
-            for _ in 0..3 {
+            for _ in 0..2 {
                 world.take(Purpose::Snap);
             }
             world.spread(1800.0, (100, 1.0));
@@ -204,8 +201,8 @@ fn another_index_is_proposed() {
 #[test]
 fn a_replica_that_uses_the_index_is_asked() {
     let mut world = indexed(18);
-    let standby = Standby::of(&world.db);
-    let url = DatabaseUrl::parse(&standby.url).unwrap();
+    let standby = Standby::of(&world.db).unwrap();
+    let url = DatabaseUrl::parse(standby.url()).unwrap();
     let nobody = DatabaseUrl::parse("postgres://newcol@localhost:1/db").unwrap();
     let primary = world.url();
     let ask = |world: &mut World, urls: &[DatabaseUrl]| {
@@ -216,11 +213,11 @@ fn a_replica_that_uses_the_index_is_asked() {
     };
     ask(&mut world, std::slice::from_ref(&url));
     for _ in 0..7 {
-        standby.ask("SELECT name FROM users WHERE locale = 'w17'").unwrap();
+        standby.rows("SELECT name FROM users WHERE locale = 'w17'").unwrap();
     }
     let counted =
         "SELECT idx_scan >= 7 FROM pg_stat_user_indexes WHERE indexrelname = 'users_locale'";
-    let is_counted = || standby.ask(counted).as_deref() == Some("t");
+    let is_counted = || standby.rows(counted).unwrap().concat() == [Some("t".to_owned())];
     wait_until("scans of the replica", std::time::Duration::from_secs(20), is_counted).unwrap();
     ask(&mut world, std::slice::from_ref(&url));
     let used = world.used();

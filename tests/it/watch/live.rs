@@ -78,8 +78,8 @@ fn command(project: &Project, args: &[&str]) -> Command {
 
 #[test]
 fn a_terminal_is_drawn_on_and_given_back() {
+    let world = World::new(15);
     for (keys, signal) in [("q", None), ("\x03", None), ("", Some(Signal::TERM))] {
-        let world = World::new(15);
         let project = project("postgres");
         let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
         grantpt(&ours).unwrap();

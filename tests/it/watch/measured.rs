@@ -1,10 +1,17 @@
-//! What an application measures of itself, and the watch on SQLite that lives by it.
+//! What an application measures of itself: the watch on SQLite lives by it, and that on PostgreSQL where
+//! the server's own statistics are out of reach.
 
+use camino::Utf8Path;
 use diesel::{prelude::*, sqlite::SqliteConnection};
+use diesel_async::{AsyncPgConnection, async_connection_wrapper::AsyncConnectionWrapper};
 use newcol_core::measure::{self, Measured, Options};
+use newcol_testkit::{ScratchDb, Want};
 
 use super::exposition;
-use crate::desk::{self, newcol};
+use crate::{
+    desk::{self, newcol},
+    pooler::Pooler,
+};
 
 const COLUMN: &str = "users.locale";
 
@@ -27,16 +34,27 @@ mod after {
     }
 }
 
+mod behind {
+    diesel::table! {
+        guests (id) {
+            id -> Integer,
+            name -> Text,
+            locale -> Nullable<Text>,
+        }
+    }
+}
+
+const CONTRACT: &str = "format = 1\ntable = \"users\"\ncolumn = \"locale\"\nwhy = \"a test\"\n\
+    type = \"text\"\nrequired = false\n";
+
 const SLOW: &str = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < 200000) \
     SELECT count(*) FROM n";
 
 /// One test, as Diesel has one default instrumentation in a process.
 #[test]
-fn an_application_on_sqlite_measures_itself() {
-    let contract = "format = 1\ntable = \"users\"\ncolumn = \"locale\"\nwhy = \"a test\"\n\
-        type = \"text\"\nrequired = false\n";
+fn an_application_measures_itself() {
     let project =
-        desk::one_crate("sqlite").file("newcol/users.locale.toml", contract).build().unwrap();
+        desk::one_crate("sqlite").file("newcol/users.locale.toml", CONTRACT).build().unwrap();
     let (db, file) = (project.root().join("app.db"), project.root().join("statements.json"));
     measure::install(Options::to(&file)).unwrap();
     assert!(measure::install(Options::to(&file)).is_err());
@@ -135,4 +153,86 @@ fn an_application_on_sqlite_measures_itself() {
       --> --from
       because: expected value at line 1 column 1
     ");
+    behind_a_pooler(&file);
+}
+
+/// Its connections and those of the watch go through pools, and nobody counts statements on the server.
+fn behind_a_pooler(file: &Utf8Path) {
+    use behind::guests;
+
+    let db = ScratchDb::new(Want::postgres()).unwrap();
+    db.run(&[
+        "CREATE TABLE guests (id integer PRIMARY KEY, name text NOT NULL)",
+        "INSERT INTO guests SELECT n, 'guest ' || n FROM generate_series(1, 2000) n",
+        "ANALYZE guests",
+    ])
+    .unwrap();
+    // This pool knows no prepared statements in transactions.
+    let [sessions, transactions] =
+        ["session", "transaction"].map(|mode| Pooler::before(&db, &format!("pool_mode = {mode}")));
+    let contract = CONTRACT.replace("users", "guests");
+    let project =
+        desk::one_crate("postgres").file("newcol/guests.locale.toml", &contract).build().unwrap();
+    let watch = |verb: &str| {
+        measure::write_now().unwrap();
+        let url = ["--database-url", &transactions.url, "--from", file.as_str()];
+        newcol(&project, &[&["watch", verb, "guests.locale"][..], &url].concat()).success()
+    };
+    let mut app = AsyncConnectionWrapper::<AsyncPgConnection>::establish(&sessions.url).unwrap();
+    let old = |n: i32, app: &mut AsyncConnectionWrapper<AsyncPgConnection>| {
+        let found = guests::table
+            .filter(guests::id.eq(n))
+            .select((guests::id, guests::name))
+            .load::<(i32, String)>(app);
+        assert_eq!(found.unwrap().len(), 1);
+    };
+    (1..=5).for_each(|n| old(n, &mut app));
+    insta::assert_snapshot!(desk::said(&watch("baseline")), @"
+    exit code: 0
+    ----- stdout -----
+    baseline of guests.locale in PostgreSQL database [DATABASE] on [SERVER] 1 statement on the table
+    ----- stderr -----
+    ");
+    db.run(&[
+        "ALTER TABLE guests ADD COLUMN locale text",
+        "UPDATE guests SET locale = 'l' || id",
+        "CREATE INDEX guests_locale ON guests (locale)",
+        "ANALYZE guests",
+    ])
+    .unwrap();
+    drop(watch("snap"));
+    (1..=3).for_each(|n| old(n, &mut app));
+    for n in 1..=4 {
+        let of = guests::table.filter(guests::locale.eq(format!("l{n}"))).select((
+            guests::id,
+            guests::name,
+            guests::locale,
+        ));
+        let found = of.load::<(i32, String, Option<String>)>(&mut app).unwrap();
+        assert_eq!(found.len(), 1);
+    }
+    drop(watch("snap"));
+    let json = ["watch", "report", "guests.locale", "--message-format", "json"];
+    let report = newcol(&project, &json).success();
+    let lines: Vec<serde_json::Value> =
+        report.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let line = |text: &str| {
+        let found = lines.iter().find(|line| line["text"] == text);
+        found.unwrap_or_else(|| panic!("{text}: {}", report.stdout)).clone()
+    };
+    const ID: &str = r#"SELECT "guests"."id", "guests"."name""#;
+    let filter =
+        line(&format!(r#"{ID}, "guests"."locale" FROM "guests" WHERE ("guests"."locale" = $1)"#));
+    assert_eq!((&filter["role"], &filter["layer"]), (&"filter".into(), &"text".into()));
+    assert_eq!(filter["after"]["calls"], 4);
+    assert!(filter["p99_ms"].as_f64().unwrap() > 0.0);
+    let kept = line(&format!(r#"{ID} FROM "guests" WHERE ("guests"."id" = $1)"#));
+    // Of an application's own figures no number proves anything: its text does.
+    assert_eq!((&kept["layer"], &kept["after"]["calls"]), (&"text".into(), &3.into()));
+    let last = lines.last().unwrap();
+    assert_eq!(last["gaps"].as_array().unwrap().len(), 0, "{last}");
+    assert!(
+        last["indexes"].as_array().unwrap().iter().any(|i| i["name"] == "guests_locale"),
+        "{last}"
+    );
 }

@@ -39,6 +39,13 @@ const USERS: &[&str] = &[
 
 const ADD: &str = "ALTER TABLE users ADD COLUMN locale text";
 
+/// A directory in memory where there is some: a snapshot syncs its file several times, and a disk takes
+/// longer for that than everything else.
+fn files() -> TempDir {
+    let made = tempfile::Builder::new().prefix("newcol-watch-").tempdir_in("/dev/shm");
+    made.or_else(|_| TempDir::new()).unwrap()
+}
+
 /// A server, an application's session with it, and a watcher's file.
 struct World {
     db: ScratchDb,
@@ -62,12 +69,20 @@ impl World {
             app: app.unwrap(),
             db,
             column: "users.locale".parse().unwrap(),
-            files: TempDir::new().unwrap(),
+            files: files(),
             settings: Settings { texts_every: Duration::ZERO, ..Settings::default() },
             now: 0.0,
         };
         world.run(setup);
         world
+    }
+
+    /// Forgets all tables, all that was counted and all that was kept, and begins with other tables.
+    fn anew(&mut self, setup: &[&str]) {
+        self.run(&["DROP SCHEMA public CASCADE", "CREATE SCHEMA public"]);
+        self.run(setup);
+        self.run(&["SELECT pg_stat_statements_reset()"]);
+        self.files = files();
     }
 
     /// Opens the application's session again, after its server has died.

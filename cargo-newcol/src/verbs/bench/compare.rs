@@ -89,6 +89,13 @@ pub(super) fn run(ctx: &Context, out: &mut Output, args: &CompareArgs) -> Result
         return Ok(Exit::Failed);
     }
     out.say(lines(&compared).trim_end());
+    let is_speed = |of: &Measure| of.unit == "rows/s" && of.ratio.low.is_finite();
+    if compared.measures.iter().any(is_speed) {
+        out.say(
+            "\nspeed: told apart only where the intervals of both runs do not overlap; other work of \
+             the machine counts, too",
+        );
+    }
     Ok(if compared.is_worse() { Exit::Findings } else { Exit::Done })
 }
 

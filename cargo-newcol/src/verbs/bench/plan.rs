@@ -29,11 +29,21 @@ struct PlanJson {
 const MADE: (f64, f64) = (10_000.0, 60_000.0);
 const FILLED: (f64, f64) = (10_000.0, 200_000.0);
 
+/// How much is measured.
+pub(super) struct Size {
+    pub(super) rows: u64,
+    /// Rows in production, if it has more.
+    pub(super) more: Option<f64>,
+    pub(super) time: Duration,
+    pub(super) pressure: Option<Pressure>,
+    pub(super) standby: bool,
+}
+
 pub(super) fn show(
     out: &mut Output,
     contract: &Contract,
     engine: Backend,
-    (rows, time, pressure): (u64, Duration, Option<Pressure>),
+    Size { rows, more, time, pressure, standby }: Size,
 ) {
     let (count, idle) = (rows as f64, time.as_secs_f64());
     let mut steps = vec![format!(
@@ -50,9 +60,18 @@ pub(super) fn show(
         let all =
             |way: &&Way| engine == Backend::Postgres || matches!(way, Way::Stride | Way::Update);
         let ways: Vec<&str> = Way::ALL.iter().filter(all).map(|way| way.name()).collect();
-        takes(ways.len() as f64 * count / FILLED.1, ways.len() as f64 * (count / FILLED.0 + 2.0));
+        // The right ways are gone three times.
+        let times = ways.len() as f64 + if engine == Backend::Postgres { 6.0 } else { 4.0 };
+        takes(times * count / FILLED.1, times * (count / FILLED.0 + 2.0));
         steps
             .push(format!("fill it with nobody else there, each time a copy: {}", ways.join(", ")));
+    }
+    if let Some(more) = more.filter(|_| fills) {
+        takes(6.0 * count / 4.0 / MADE.1, 6.0 * (count / 4.0 / MADE.0 + 2.0));
+        steps.push(format!(
+            "fill a table with a quarter of the rows, and tell from both what {} rows will cost",
+            grouped(more as u64)
+        ));
     }
     if contract.answers().index.is_some() && fills {
         takes(2.0 + 3.0 * count / FILLED.1, 10.0 + 3.0 * count / FILLED.0);
@@ -67,6 +86,10 @@ pub(super) fn show(
             }
         };
         takes(2.0 * idle + 2.0 * count / FILLED.1, 2.0 * idle + 10.0 + 3.0 * count / FILLED.0);
+        if standby {
+            takes(1.0, 20.0);
+            steps.push("let a standby follow, and look how far it is behind".to_owned());
+        }
         steps.push(format!(
             "let users come with {rate}: {} before, while it is filled and indexed, {} after",
             seconds(idle),

@@ -16,6 +16,7 @@ use newcol_core::{
 use newcol_testkit::{
     Want,
     bench::{Bench, BenchError, Pressure, Scene},
+    scratch::StandbyError,
 };
 use serde::Serialize;
 
@@ -64,6 +65,9 @@ pub(crate) struct RunArgs {
     /// Major version of the throwaway server, such as 16
     #[arg(long, value_name = "MAJOR")]
     server: Option<u32>,
+    /// Let a standby follow while users are there, and say how far it is behind (PostgreSQL)
+    #[arg(long, conflicts_with = "no_users")]
+    standby: bool,
     /// SQL that the application sends before its migrations: `mysql=SET foreign_key_checks = 0`
     #[arg(long, value_name = "SQL")]
     setup: Vec<String>,
@@ -138,7 +142,10 @@ pub(super) fn run(ctx: &Context, out: &mut Output, args: &RunArgs) -> Result<Exi
         (None, None, _) => Some(Pressure::Share(0.5)),
     };
     if args.dry_run {
-        plan::show(out, &column.contract, engine.backend, (rows, time, pressure));
+        let more = files.profile.as_ref().map(|profile| profile.size.rows);
+        let more = more.filter(|more| *more > rows as f64 * 1.5);
+        let size = plan::Size { rows, more, time, pressure, standby: args.standby };
+        plan::show(out, &column.contract, engine.backend, size);
         return Ok(Exit::Done);
     }
     let migrations = project.root.join(&engine.dir);
@@ -159,6 +166,7 @@ pub(super) fn run(ctx: &Context, out: &mut Output, args: &RunArgs) -> Result<Exi
     .pressure(pressure)
     .time(time)
     .connections(connections)
+    .standby(args.standby)
     .seed(args.seed.unwrap_or(1));
     let mut tell = |scene| out.status(&doing(scene));
     let mut run = bench.run(&mut tell, &|| !interrupt::requested())?;
@@ -234,6 +242,9 @@ fn doing(scene: Scene) -> String {
             Way::Helper => "filling with a helper index".to_owned(),
             Way::HeldSnapshot => "filling under an open snapshot".to_owned(),
         },
+        Scene::Again => "filling again, for the interval of speed".to_owned(),
+        Scene::Smaller => "filling a table with a quarter of the rows".to_owned(),
+        Scene::Standby => "starting a standby".to_owned(),
         Scene::Index => "writing and reading with and without the index, in turn".to_owned(),
         Scene::Capacity => "finding out what the server can answer".to_owned(),
         Scene::Load(Phase::Idle) => "users come: nothing is done yet".to_owned(),
@@ -249,6 +260,7 @@ impl From<BenchError> for CliError {
             BenchError::NotBySql | BenchError::NothingToSend | BenchError::Workload(_) => {
                 Exit::Usage
             }
+            BenchError::Standby(StandbyError::Impossible { .. }) => Exit::Usage,
             _ => Exit::Failed,
         };
         let hint = error.hint();

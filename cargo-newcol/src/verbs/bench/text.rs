@@ -1,9 +1,11 @@
 //! A benchmark for the terminal.
 
 use newcol_core::bench::{
+    extrapolate::{Extrapolated, What, extrapolate},
     load::{Load, Phase},
+    replica::Replica,
     run::{Fill, Run},
-    words::{ms, seconds, sentences},
+    words::{bytes, lag, ms, seconds, sentences},
 };
 
 /// Returns what was measured, on one screen.
@@ -28,6 +30,13 @@ pub(super) fn summary(run: &Run) -> String {
             format!("waits for locks: in {seen} of {looks} looks, at most {most} at a time")
         });
         lines.extend(waits);
+        if let Some(replica) = &loaded.replica {
+            lines.extend([String::new(), behind(replica)]);
+        }
+    }
+    let more = extrapolate(run);
+    if !more.is_empty() {
+        lines.extend([String::new(), production(&more)]);
     }
     if !run.notes.is_empty() {
         lines.push(String::new());
@@ -64,6 +73,31 @@ fn phases(load: &Load) -> String {
             Err(saturated) => row.push(saturated.to_string()),
         }
         row
+    });
+    table(&heading, rows.collect())
+}
+
+fn behind(replica: &Replica) -> String {
+    let heading = ["standby behind", "looks", "p95", "max", "p95 bytes", "max bytes"];
+    let rows = replica.phases.iter().map(|of| {
+        let mut row = vec![of.phase.name().to_owned(), of.looks.to_string()];
+        row.extend([of.seconds.p95, of.seconds.max].map(lag));
+        row.extend([of.bytes.p95, of.bytes.max].map(bytes));
+        row
+    });
+    table(&heading, rows.collect())
+}
+
+fn production(all: &[Extrapolated]) -> String {
+    let heading = ["extrapolated to production", "from", "to", "scales differ"];
+    let rows = all.iter().map(|one| {
+        let words: fn(f64) -> String = if one.what == What::Time { seconds } else { bytes };
+        let label = format!("{}, {}", one.what.name(), one.way);
+        if let Some(doubt) = one.doubts.first() {
+            return vec![label, format!("not to be trusted: {doubt}")];
+        }
+        let differ = format!("{:.0} %", one.differ() * 100.0);
+        vec![label, words(one.total.low), words(one.total.high), differ]
     });
     table(&heading, rows.collect())
 }

@@ -4,6 +4,7 @@ use super::*;
 use crate::bench::{
     latency::Histogram,
     load::{PhaseLoad, Second},
+    replica::{Look, Replica},
     run::{Conditions, Growth, Loaded, Paid, VERSION, Way},
 };
 
@@ -39,6 +40,7 @@ pub(in crate::bench) fn sample(slow: f64, seed: u64) -> Run {
         way,
         rows: 100_000,
         seconds: 2.0 * slow,
+        times: Vec::new(),
         log: Some(log * 1e5),
         predicted: Some(log * 1.05e5),
         images: Some(4e6),
@@ -80,6 +82,7 @@ pub(in crate::bench) fn sample(slow: f64, seed: u64) -> Run {
             connections: 8,
             seconds: 20.0,
             seed: 1,
+            standby: false,
             settings: BTreeMap::from([("fsync".to_owned(), "on".to_owned())]),
         },
         fills: vec![
@@ -87,6 +90,7 @@ pub(in crate::bench) fn sample(slow: f64, seed: u64) -> Run {
             fill(Way::Update, 580.0, 0.0),
             fill(Way::IndexFirst, 640.0, 0.0),
         ],
+        scales: None,
         built: None,
         paid: Some(Paid {
             inserts: 200,
@@ -96,7 +100,7 @@ pub(in crate::bench) fn sample(slow: f64, seed: u64) -> Run {
             insert_log: Some(pairs(450.0, 360.0)),
             predicted_log: Some(95.0),
         }),
-        load: Some(Loaded { way: Way::Stride, load, waits: None }),
+        load: Some(Loaded { way: Way::Stride, load, waits: None, replica: None }),
         notes: Vec::new(),
     }
 }
@@ -130,6 +134,52 @@ fn what_is_slower_is_worse() {
     assert!(compared.is_worse());
     let back = Compared::of(&sample(1.5, 2), &sample(1.0, 1));
     assert_eq!(said(&back, "p99 against idle, backfill"), "better");
+}
+
+#[test]
+fn speed_is_judged_where_its_intervals_do_not_overlap() {
+    let (mut one, mut two) = (sample(1.0, 1), sample(1.0, 1));
+    for (run, times) in [(&mut one, [1.9, 2.1]), (&mut two, [2.05, 2.15])] {
+        times.into_iter().for_each(|time| run.fills[0].took_again(time));
+    }
+    let name = "speed, cargo newcol backfill";
+    assert_eq!(said(&Compared::of(&one, &two), name), "no difference");
+    two.fills[0].times = vec![2.7, 2.8, 2.9];
+    assert_eq!(said(&Compared::of(&one, &two), name), "worse");
+    assert_eq!(said(&Compared::of(&two, &one), name), "better");
+    two.fills[0].times.pop();
+    assert_eq!(said(&Compared::of(&one, &two), name), "not comparable: measured once, and varies");
+}
+
+/// A standby that is so many times as far behind while old rows are filled.
+pub(in crate::bench) fn with_standby(mut run: Run, times: f64) -> Run {
+    run.conditions.standby = true;
+    let load = run.load.as_mut().unwrap();
+    let looks = (0..1600).map(|n| {
+        let at = f64::from(n) / 20.0;
+        let rate = 1e6;
+        let late = if (20.0..40.0).contains(&at) { times * (0.2 + (at % 3.0) / 30.0) } else { 0.0 };
+        Look { at, written: at * rate, replayed: (at - late) * rate }
+    });
+    load.replica = Some(Replica::of(&looks.collect::<Vec<_>>(), &load.load.phases));
+    run
+}
+
+#[test]
+fn a_standby_that_is_further_behind_is_worse() {
+    let with = |times| with_standby(sample(1.0, 1), times);
+    let name = "standby behind (p95), backfill";
+    let compared = Compared::of(&with(1.0), &with(3.0));
+    assert_eq!(said(&compared, name), "worse");
+    // Nothing is not divided by.
+    assert_eq!(said(&compared, "standby behind (p95), idle"), "no difference");
+    assert_eq!(said(&Compared::of(&with(1.0), &with(1.0)), name), "no difference");
+    let one_has_none = Compared::of(&sample(1.0, 1), &with(1.0));
+    assert!(one_has_none.measures.iter().all(|measure| measure.name != name));
+    assert_eq!(
+        said(&one_has_none, "p50 against idle, after"),
+        "not comparable: only one of them with a standby, which takes its share"
+    );
 }
 
 #[test]

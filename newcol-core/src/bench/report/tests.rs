@@ -1,4 +1,7 @@
-use crate::bench::{compare::tests::sample, words};
+use crate::bench::{
+    compare::tests::{sample, with_standby},
+    words,
+};
 
 #[test]
 fn five_sentences_say_what_it_costs() {
@@ -37,6 +40,22 @@ fn a_page_has_every_plot_and_nothing_from_elsewhere() {
         assert!(!table.rows.is_empty(), "{}", section.heading);
         assert!(table.rows.iter().all(|row| row.len() == table.columns.len()));
     }
+}
+
+#[test]
+fn a_standby_has_its_plot_its_table_and_its_sentence() {
+    let report = with_standby(sample(1.0, 1), 1.0).report();
+    let of = |heading: &str| {
+        let section = report.sections.iter().find(|one| one.heading.starts_with(heading)).unwrap();
+        section.plot.table()
+    };
+    assert_eq!(of("How far the standby was behind, over time").rows.len(), 80);
+    assert_eq!(of("How far the standby was behind, by phase").rows.len(), 4);
+    assert_eq!(
+        report.sentences[2],
+        "The standby was behind by at most < 50 ms (0 B) before, 250 ms (298 kB) while old rows were filled, \
+         < 50 ms (0 B) while the index was built, < 50 ms (0 B) after."
+    );
 }
 
 /// A latency that grows as long as one looks is nowhere in the page.
