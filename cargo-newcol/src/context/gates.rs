@@ -3,6 +3,7 @@
 use std::{fmt, time::Duration};
 
 use newcol_core::{
+    backend::Backend,
     contract::OldRows,
     db::{DatabaseUrl, Session},
     execute::{
@@ -87,13 +88,7 @@ impl GateState {
             Gate::Backfilled => vec![format!(
                 "fill them first: `cargo newcol backfill {path} --database-url <URL>`"
             )],
-            Gate::OldWritersGone | Gate::ReplacedUnused => {
-                vec![
-                    "wait until they are gone; watch for them with `--observe 5m`".to_owned(),
-                    VOUCH.to_owned(),
-                ]
-            }
-            Gate::AsPlanned => self.mend.clone(),
+            Gate::OldWritersGone | Gate::ReplacedUnused | Gate::AsPlanned => self.mend.clone(),
         }
     }
 }
@@ -127,6 +122,27 @@ pub(crate) struct Witness<'a> {
     pub(crate) word: Word,
     /// How long old programs are looked for.
     pub(crate) observe: Duration,
+}
+
+/// Returns how long old programs are looked for; refuses where none can be seen.
+pub(crate) fn observing(
+    observe: Option<Duration>,
+    url: &DatabaseUrl,
+) -> Result<Duration, CliError> {
+    match (observe, url.backend()) {
+        (Some(_), Backend::Sqlite) => Err(CliError::usage(format!(
+            "nobody can be observed in {}: SQLite sees no other programs and counts no statements",
+            url.describe()
+        ))
+        .at("--observe")
+        .hint(
+            "leave it out; once every program from before the column is stopped or replaced, say so \
+             to `next` with `--confirm-release \"reason\"`",
+        )),
+        (observe, Backend::Postgres | Backend::Mysql | Backend::Sqlite) => {
+            Ok(observe.unwrap_or_default())
+        }
+    }
 }
 
 impl Column {
@@ -361,6 +377,14 @@ impl Column {
         let seen = observe(session, &search, lasting, &interrupt::requested)?;
         let vouched = word == Word::Before && seen.sightings.is_empty();
         let found = if vouched { "you vouched for it".to_owned() } else { seen.to_string() };
-        Ok(GateState::new(gate, vouched || seen.shows_nobody(), found))
+        let wait = match session.backend() {
+            Backend::Postgres | Backend::Mysql => {
+                "wait until they are gone; watch for them with `--observe 5m`"
+            }
+            Backend::Sqlite => "stop or replace every older program",
+        };
+        let mend = vec![wait.to_owned(), VOUCH.to_owned()];
+        let state = GateState::new(gate, vouched || seen.shows_nobody(), found);
+        Ok(GateState { mend, ..state })
     }
 }
