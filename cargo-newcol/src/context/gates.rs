@@ -9,7 +9,7 @@ use newcol_core::{
     execute::{
         backfill::Recorded,
         drift::{self, Compared, Drift, Progress},
-        old_writers::{Search, Sign, observe},
+        old_writers::{Counted, Search, Sign, observe},
     },
     ident::ColumnPath,
     plan::{Gate, LEFTOVERS, Migration, Plan, Stage, StageKind, explain},
@@ -377,11 +377,19 @@ impl Column {
         let seen = observe(session, &search, lasting, &interrupt::requested)?;
         let vouched = word == Word::Before && seen.sightings.is_empty();
         let found = if vouched { "you vouched for it".to_owned() } else { seen.to_string() };
-        let wait = match session.backend() {
-            Backend::Postgres | Backend::Mysql => {
+        let wait = match (seen.counted, session.backend()) {
+            (Counted::NoServer, _) => "stop or replace every older program",
+            (Counted::Times(_), _) => {
                 "wait until they are gone; watch for them with `--observe 5m`"
             }
-            Backend::Sqlite => "stop or replace every older program",
+            (Counted::Not, Backend::Postgres) => {
+                "wait until they are gone; `--observe 5m` names those that it sees, and shows that there \
+                 are none only where the extension `pg_stat_statements` is"
+            }
+            (Counted::Not | Counted::Hidden | Counted::ButPrepared, _) => {
+                "wait until they are gone; `--observe 5m` names those that it sees, and cannot show \
+                 here that there are none"
+            }
         };
         let mend = vec![wait.to_owned(), VOUCH.to_owned()];
         let state = GateState::new(gate, vouched || seen.shows_nobody(), found);
