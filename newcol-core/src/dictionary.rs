@@ -2,7 +2,7 @@
 //!
 //! An entry is a heading with the column's path and all below it up to the next heading of that level.
 //! Entries stand in the order of their paths; what people wrote around them stays as it is. Pure:
-//! [`with_entry`] writes one, [`lack`] says what a text is missing of it.
+//! [`with_entry`] writes one, [`without_entry`] takes one away, [`lack`] says what a text is missing of it.
 
 use crate::{
     contract::{Contract, DefaultLife, OldRows, PerBackend, Uniqueness},
@@ -47,6 +47,23 @@ pub fn with_entry(text: Option<&str>, entry: &Entry<'_>) -> String {
             [kept, &gap, &new].concat()
         }
     }
+}
+
+/// Returns the file without the entry of a column that was taken back; `None` where the file was only
+/// there for it.
+pub fn without_entry(text: &str, path: &ColumnPath) -> Option<String> {
+    let entries = entries(text);
+    let Some((_, range)) = entries.iter().find(|(known, _)| known == path) else {
+        return Some(text.to_owned());
+    };
+    let (before, behind) = (&text[..range.start], &text[range.end..]);
+    if behind.is_empty() {
+        let line_end = if text.contains("\r\n") { "\r\n" } else { "\n" };
+        let kept = before.trim_end();
+        let is_ours = kept.is_empty() || kept.replace('\r', "") == OPENING.trim_end();
+        return (!is_ours).then(|| [kept, line_end].concat());
+    }
+    Some([before, behind].concat())
 }
 
 /// What a dictionary lacks of a finished column.
@@ -235,6 +252,22 @@ mod tests {
         | owner | mail |
         | finished | 2026-11-23 |
         ");
+    }
+
+    #[test]
+    fn an_entry_goes_and_leaves_the_rest_as_it_was() {
+        let path = |text: &str| text.parse::<ColumnPath>().unwrap();
+        let [first, second] =
+            ["a.b", "users.locale"].map(|path| contract(path, "required = false\n"));
+        let one = with_entry(None, &entry(&first, &[]));
+        let both = with_entry(Some(&one), &entry(&second, &[]));
+        assert_eq!(without_entry(&both, &path("users.locale")), Some(one.clone()));
+        assert_eq!(without_entry(&one, &path("a.b")), None);
+        assert_eq!(without_entry(&one, &path("c.d")), Some(one.clone()));
+        let only = with_entry(None, &entry(&second, &[]));
+        assert_eq!(without_entry(&both, &path("a.b")), Some(only));
+        let ours = with_entry(Some("Ours.\r\n"), &entry(&first, &[]));
+        assert_eq!(without_entry(&ours, &path("a.b")), Some("Ours.\r\n".to_owned()));
     }
 
     #[test]

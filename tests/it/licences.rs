@@ -1,5 +1,6 @@
 //! What the tool links, and the testkit with all it can, checked against `deny.toml` without a
-//! network: every licence is allowed, and no C client library comes along. What else libraries link
+//! network: every licence is allowed, no C client library comes along, and nothing asks for a newer
+//! Rust than we do. What else libraries link
 //! is for their users to choose.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -49,8 +50,12 @@ fn every_linked_crate_is_allowed() {
     let banned = texts(&deny["bans"]["deny"], Some("crate"));
     let linked = linked(&metadata);
     assert!(linked.len() > 200, "the dependency graph was not read");
+    let ours = metadata.packages.iter().find(|p| p.name == "cargo-newcol").unwrap();
     let mut wrong = Vec::new();
     for package in metadata.packages.iter().filter(|p| linked.contains(&p.id)) {
+        if package.rust_version > ours.rust_version {
+            wrong.push(format!("{} wants Rust {:?}", package.name, package.rust_version));
+        }
         if banned.contains(package.name.as_str()) {
             wrong.push(format!("{} is banned", package.name));
         }

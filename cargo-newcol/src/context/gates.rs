@@ -3,12 +3,13 @@
 use std::{fmt, time::Duration};
 
 use newcol_core::{
+    backend::Backend,
     contract::OldRows,
     db::{DatabaseUrl, Session},
     execute::{
         backfill::Recorded,
         drift::{self, Compared, Drift, Progress},
-        old_writers::{Search, Sign, observe},
+        old_writers::{Counted, Search, Sign, observe},
     },
     ident::ColumnPath,
     plan::{Gate, LEFTOVERS, Migration, Plan, Stage, StageKind, explain},
@@ -87,13 +88,7 @@ impl GateState {
             Gate::Backfilled => vec![format!(
                 "fill them first: `cargo newcol backfill {path} --database-url <URL>`"
             )],
-            Gate::OldWritersGone | Gate::ReplacedUnused => {
-                vec![
-                    "wait until they are gone; watch for them with `--observe 5m`".to_owned(),
-                    VOUCH.to_owned(),
-                ]
-            }
-            Gate::AsPlanned => self.mend.clone(),
+            Gate::OldWritersGone | Gate::ReplacedUnused | Gate::AsPlanned => self.mend.clone(),
         }
     }
 }
@@ -127,6 +122,27 @@ pub(crate) struct Witness<'a> {
     pub(crate) word: Word,
     /// How long old programs are looked for.
     pub(crate) observe: Duration,
+}
+
+/// Returns how long old programs are looked for; refuses where none can be seen.
+pub(crate) fn observing(
+    observe: Option<Duration>,
+    url: &DatabaseUrl,
+) -> Result<Duration, CliError> {
+    match (observe, url.backend()) {
+        (Some(_), Backend::Sqlite) => Err(CliError::usage(format!(
+            "nobody can be observed in {}: SQLite sees no other programs and counts no statements",
+            url.describe()
+        ))
+        .at("--observe")
+        .hint(
+            "leave it out; once every program from before the column is stopped or replaced, say so \
+             to `next` with `--confirm-release \"reason\"`",
+        )),
+        (observe, Backend::Postgres | Backend::Mysql | Backend::Sqlite) => {
+            Ok(observe.unwrap_or_default())
+        }
+    }
 }
 
 impl Column {
@@ -361,6 +377,22 @@ impl Column {
         let seen = observe(session, &search, lasting, &interrupt::requested)?;
         let vouched = word == Word::Before && seen.sightings.is_empty();
         let found = if vouched { "you vouched for it".to_owned() } else { seen.to_string() };
-        Ok(GateState::new(gate, vouched || seen.shows_nobody(), found))
+        let wait = match (seen.counted, session.backend()) {
+            (Counted::NoServer, _) => "stop or replace every older program",
+            (Counted::Times(_), _) => {
+                "wait until they are gone; watch for them with `--observe 5m`"
+            }
+            (Counted::Not, Backend::Postgres) => {
+                "wait until they are gone; `--observe 5m` names those that it sees, and shows that there \
+                 are none only where the extension `pg_stat_statements` is"
+            }
+            (Counted::Not | Counted::Hidden | Counted::ButPrepared, _) => {
+                "wait until they are gone; `--observe 5m` names those that it sees, and cannot show \
+                 here that there are none"
+            }
+        };
+        let mend = vec![wait.to_owned(), VOUCH.to_owned()];
+        let state = GateState::new(gate, vouched || seen.shows_nobody(), found);
+        Ok(GateState { mend, ..state })
     }
 }

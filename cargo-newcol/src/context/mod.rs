@@ -10,7 +10,7 @@ use std::cell::OnceCell;
 
 use camino::{Utf8Path, Utf8PathBuf};
 pub(crate) use facts::{Origin, Wish};
-pub(crate) use gates::{GateState, Step, Witness, Word};
+pub(crate) use gates::{GateState, Step, Witness, Word, observing};
 use newcol_core::{
     db::PgEnv,
     execute::files,

@@ -33,6 +33,15 @@ pub(crate) enum Level {
     Note,
 }
 
+/// How something turned out; decides the color of its first word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mark {
+    Good,
+    Bad,
+    /// Not looked at.
+    Idle,
+}
+
 pub(crate) struct Output {
     stdout: AutoStream<io::Stdout>,
     stderr: AutoStream<io::Stderr>,
@@ -45,6 +54,7 @@ const HEADING: Style = AnsiColor::Green.on_default().bold();
 const ERROR: Style = AnsiColor::Red.on_default().bold();
 const WARNING: Style = AnsiColor::Yellow.on_default().bold();
 const HINT: Style = AnsiColor::Cyan.on_default().bold();
+const GOOD: Style = AnsiColor::Green.on_default();
 const DIM: Style = Style::new().dimmed();
 
 impl Output {
@@ -125,6 +135,18 @@ impl Output {
             Level::Note => HINT,
         };
         self.say(&format!("{style}{label}{style:#}: {text}"));
+    }
+
+    /// Writes an indented line of data whose first word says how something turned out.
+    pub(crate) fn outcome(&mut self, mark: Mark, word: &str, text: &str) {
+        let style = match mark {
+            Mark::Good => GOOD,
+            Mark::Bad => ERROR,
+            Mark::Idle => DIM,
+        };
+        // What pads the word is no part of it.
+        let room = " ".repeat(8_usize.saturating_sub(word.len()));
+        self.say(&format!("  {style}{word}{style:#}{room} {text}"));
     }
 
     /// Writes one JSON line `{"reason": "newcol-…", "version": 1, …}`.

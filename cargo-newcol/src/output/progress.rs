@@ -7,13 +7,14 @@ use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget, ProgressState, Prog
 use super::Output;
 use crate::context;
 
-/// Columns below which a line has no room for a bar.
-const ROOM_FOR_A_BAR: u16 = 90;
+/// Columns from which on a line has room for a bar, and for a long one.
+const ROOM_FOR_A_BAR: (u16, u16) = (60, 90);
 
 /// What a terminal can show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Terminal {
-    is_wide: bool,
+    /// As wide as a bar may be.
+    bar: Option<&'static str>,
     is_unicode: bool,
 }
 
@@ -21,8 +22,13 @@ impl Terminal {
     fn look() -> Self {
         let size = terminal_size::terminal_size_of(io::stderr());
         let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(context::env);
+        let (some, enough) = ROOM_FOR_A_BAR;
         Self {
-            is_wide: size.is_none_or(|(width, _)| width.0 >= ROOM_FOR_A_BAR),
+            bar: match size {
+                Some((width, _)) if width.0 < some => None,
+                Some((width, _)) if width.0 < enough => Some("{bar:10} "),
+                Some(_) | None => Some("{bar:24} "),
+            },
             is_unicode: speaks_unicode(locale.as_deref()),
         }
     }
@@ -62,11 +68,14 @@ fn message() -> ProgressStyle {
 /// Rows that go by, with a bar where their number is known and the terminal has room for it.
 pub(crate) fn rows(are_counted: bool) -> ProgressStyle {
     let terminal = Terminal::look();
-    terminal.style(match (are_counted, terminal.is_wide) {
-        (true, true) => "{bar:24} {percent}% {human_pos} rows, {rate}, {eta} left: {wide_msg}",
-        (true, false) => "{percent}% {human_pos} rows, {rate}, {eta} left: {wide_msg}",
-        (false, _) => "{spinner} {human_pos} rows, {rate}: {wide_msg}",
-    })
+    if are_counted {
+        let bar = terminal.bar.unwrap_or_default();
+        terminal.style(&format!(
+            "{bar}{{percent}}% {{human_pos}} rows, {{rate}}, {{eta}} left: {{wide_msg}}"
+        ))
+    } else {
+        terminal.style("{spinner} {human_pos} rows, {rate}: {wide_msg}")
+    }
 }
 
 #[cfg(test)]
@@ -85,10 +94,8 @@ mod tests {
 
     #[test]
     fn every_style_is_one() {
-        for is_wide in [false, true] {
-            for is_unicode in [false, true] {
-                drop(Terminal { is_wide, is_unicode }.style("{bar:24} {rate}"));
-            }
+        for is_unicode in [false, true] {
+            drop(Terminal { bar: None, is_unicode }.style("{bar:24} {rate}"));
         }
         drop([message(), rows(false), rows(true)]);
     }

@@ -22,7 +22,7 @@ pub(super) use self::{
 };
 use super::{ask, waiting::Waiting, watch, when};
 use crate::{
-    context::{Column, Context, GateState, Intent, Project, Step, Witness, Word},
+    context::{Column, Context, GateState, Intent, Project, Step, Witness, Word, observing},
     error::{CliError, Exit},
     interrupt,
     output::Output,
@@ -55,7 +55,7 @@ pub(crate) struct ApplyArgs {
     #[arg(long, value_name = "REASON", value_parser = ask::reason)]
     confirm_release: Option<String>,
     /// Look so long for programs that do not know the column; where the server counts statements,
-    /// seeing none opens the gate
+    /// seeing none opens the gate; not on SQLite, which sees no other programs
     #[arg(long, value_name = "TIME", value_parser = when::duration)]
     observe: Option<Duration>,
     /// Show what would run; changes nothing
@@ -77,6 +77,7 @@ pub(crate) struct ApplyArgs {
 pub(crate) fn run(ctx: &Context, out: &mut Output, args: &ApplyArgs) -> Result<Exit, CliError> {
     let project = ctx.project(out, Intent::of_dry_run(args.dry_run))?;
     let url = project.url(&args.database_url)?;
+    let observe = observing(args.observe, &url)?;
     let mut session = ctx.session(&url, Access::Read)?;
     if !args.dry_run {
         // Says in words what reading Diesel's table would say in the server's.
@@ -109,11 +110,8 @@ pub(crate) fn run(ctx: &Context, out: &mut Output, args: &ApplyArgs) -> Result<E
     let apply = Apply::new(&url, open).settings(args.waiting.settings());
     for step in &pending.steps {
         if let Some((column, kind)) = pending.stage_of(step) {
-            let witness = Witness {
-                session: Some(&mut session),
-                word: word(args, column, kind),
-                observe: args.observe.unwrap_or_default(),
-            };
+            let witness =
+                Witness { session: Some(&mut session), word: word(args, column, kind), observe };
             let gates = column.gates(&project, kind, witness)?;
             column.pass(kind, &gates, &Step::Apply { url: &url })?;
             let vouched = gates.iter().any(GateState::is_of_programs);

@@ -6,7 +6,7 @@ use clap::Args;
 use newcol_core::{db::Access, ident::ColumnPath, render::release::release};
 
 use crate::{
-    context::{Column, Context, Intent, Project, Step, Witness, Word},
+    context::{Column, Context, Intent, Project, Step, Witness, Word, observing},
     error::{CliError, Exit},
     output::Output,
     verbs::{ask, audit, when},
@@ -33,7 +33,7 @@ pub(crate) struct NextArgs {
     #[arg(long, value_name = "REASON", value_parser = ask::reason)]
     confirm_release: Option<String>,
     /// Look so long for programs that do not know the column; where the server counts statements,
-    /// seeing none opens the gate
+    /// seeing none opens the gate; not on SQLite, which sees no other programs
     #[arg(long, value_name = "TIME", value_parser = when::duration, requires = "database_url")]
     observe: Option<Duration>,
     /// Show the files as a diff and write nothing
@@ -48,12 +48,13 @@ pub(crate) fn run(ctx: &Context, out: &mut Output, args: &NextArgs) -> Result<Ex
         out.status("nothing to do: every stage is released");
         return Ok(Exit::Nothing);
     };
-    let mut session = match &args.database_url {
-        Some(url) => Some(ctx.session(&project.url(url)?, Access::Read)?),
-        None => None,
+    let url = args.database_url.as_ref().map(|url| project.url(url)).transpose()?;
+    let observe = match &url {
+        Some(url) => observing(args.observe, url)?,
+        None => Duration::ZERO,
     };
+    let mut session = url.map(|url| ctx.session(&url, Access::Read)).transpose()?;
     let word = if args.confirm_release.is_some() { Word::Now } else { Word::None };
-    let observe = args.observe.unwrap_or_default();
     let witness = Witness { session: session.as_mut(), word, observe };
     let gates = column.gates(&project, kind, witness)?;
     column.pass(kind, &gates, &Step::Release { asked: args.database_url.is_some() })?;

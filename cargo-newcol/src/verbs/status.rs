@@ -13,7 +13,7 @@ use newcol_core::{
 
 use super::{audit, finish, when};
 use crate::{
-    context::{Column, Context, GateState, Intent, Project, Witness, Word},
+    context::{Column, Context, GateState, Intent, Project, Witness, Word, observing},
     error::{CliError, Exit},
     output::{DatabaseJson, GateJson, MarkerJson, Output, StageStatusJson, StatusJson},
 };
@@ -35,7 +35,8 @@ pub(crate) struct StatusArgs {
     /// several
     #[arg(long, value_name = "URL")]
     database_url: Vec<String>,
-    /// Look so long for programs that do not know the column
+    /// Look so long for programs that do not know the column; not on SQLite, which sees no other
+    /// programs
     #[arg(long, value_name = "TIME", value_parser = when::duration, requires = "database_url")]
     observe: Option<Duration>,
     /// Fail when a column's scaffolding is overdue (exit code 100)
@@ -60,6 +61,9 @@ pub(crate) fn run(ctx: &Context, out: &mut Output, args: &StatusArgs) -> Result<
     }
     let urls =
         args.database_url.iter().map(|url| project.url(url)).collect::<Result<Vec<_>, _>>()?;
+    for url in &urls {
+        observing(args.observe, url)?;
+    }
     let mut sessions =
         urls.iter().map(|url| ctx.session(url, Access::Read)).collect::<Result<Vec<_>, _>>()?;
     let markers = audit::markers_of(&project);

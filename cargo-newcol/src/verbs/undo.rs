@@ -8,6 +8,7 @@ use camino::Utf8PathBuf;
 use clap::Args;
 use newcol_core::{
     db::Access,
+    dictionary::without_entry,
     ident::ColumnPath,
     plan::StageKind,
     render::{
@@ -16,7 +17,7 @@ use newcol_core::{
     },
 };
 
-use super::waiting::Waiting;
+use super::{finish::DICTIONARY, waiting::Waiting};
 use crate::{
     context::{Column, Context, Intent, Project, Tested, stored_version},
     error::{CliError, Exit},
@@ -141,6 +142,13 @@ fn patch(project: &Project, column: &Column, kind: StageKind) -> Result<FilePatc
         .map_err(|error| column.wish().blame_release(error))?;
     if column.stages().first() == Some(&kind) {
         patch.push(&column.file, Some(column.text.clone()), None);
+        // It may have been finished before.
+        if let Some(text) = project.read(DICTIONARY.into())? {
+            let after = without_entry(&text, column.contract.path());
+            if after.as_ref() != Some(&text) {
+                patch.push(DICTIONARY, Some(text), after);
+            }
+        }
     } else {
         column.confirm(&mut patch, kind, None)?;
     }

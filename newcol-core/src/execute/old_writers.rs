@@ -68,6 +68,8 @@ pub enum Counted {
     Times(u64),
     /// It counts none.
     Not,
+    /// There is no server: SQLite knows neither programs nor what they run.
+    NoServer,
     /// It counts, but does not show this user what others run.
     Hidden,
     /// It does not count what programs have prepared, as Diesel's do (MySQL, MariaDB).
@@ -105,6 +107,9 @@ impl fmt::Display for Observation {
                 }
             }
             (None, Counted::Not) => f.write_str("the server counts no statements, so only you can know"),
+            (None, Counted::NoServer) => {
+                f.write_str("SQLite sees no other programs, so only you can know")
+            }
             (None, Counted::Hidden) => f.write_str(
                 "this user is not shown what others run, so only you can know (privileges.md says what shows it)",
             ),
@@ -225,7 +230,7 @@ fn counts(
                  WHERE schema_name = database() AND digest_text LIKE {name}"
             ),
         ),
-        Backend::Sqlite => return Ok(Err(Counted::Not)),
+        Backend::Sqlite => return Ok(Err(Counted::NoServer)),
     };
     if !session.query_bool(counts)? {
         return Ok(Err(Counted::Not));

@@ -190,7 +190,7 @@ fn what_is_changed_by_hand_is_named_on_mysql() {
     ALTER TABLE users MODIFY COLUMN locale varchar(20) NULL DEFAULT 'en' COMMENT 'x'
       (the type of `users.locale`: planned Varchar of 40, found Varchar of 20)
     ALTER TABLE users MODIFY COLUMN locale varchar(40) NULL COMMENT 'x'
-      (the default of `users.locale`: planned there, found none)
+      (the default of `users.locale`: planned 'en', found none)
     ALTER TABLE users MODIFY COLUMN locale varchar(40) NOT NULL DEFAULT 'en' COMMENT 'x'
       (the NOT NULL of `users.locale`: planned NULL allowed, found NOT NULL)
     DROP INDEX users_locale_key ON users

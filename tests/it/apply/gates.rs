@@ -148,8 +148,17 @@ fn several_databases_are_shown_side_by_side() {
       in SQLite file [DATABASE_URL]
         open: the database has what the applied stages planned (nothing differs)
         open: the backfill has left no row empty (no row is empty)
-        shut: no running program is older than the column (the server counts no statements, so only you can know)
+        shut: no running program is older than the column (SQLite sees no other programs, so only you can know)
         next: wait until old programs are gone before `constrain`
     ----- stderr -----
     ");
+    // There is nobody to be seen.
+    for refused in [
+        app.run(&["status", "--observe", "1s"]),
+        app.run(&["next", "users.locale", "--observe", "1s"]),
+        app.apply(&["--all", "--observe", "1s"]),
+    ] {
+        assert_eq!(refused.code(), Some(2), "{refused}");
+        assert!(refused.stderr.contains("SQLite sees no other programs"), "{refused}");
+    }
 }

@@ -138,6 +138,7 @@ fn a_database_opens_the_gates_it_can() {
     all.push_str(&said(&newcol(&project, &next)));
     diesel(&["migration", "run"]);
     all.push_str(&said(&newcol(&project, &next)));
+    all.push_str(&said(&newcol(&project, &[&next[..], &["--observe", "1s"]].concat())));
     assert_snapshot!(all, @r#"
     exit code: 3
     ----- stdout -----
@@ -158,9 +159,15 @@ fn a_database_opens_the_gates_it_can() {
     ----- stderr -----
     error: `constrain` of `users.locale` cannot be released yet
       --> newcol/users.locale.toml
-      because: not shown that no running program is older than the column (the server counts no statements, so only you can know)
-    help: wait until they are gone; watch for them with `--observe 5m`
+      because: not shown that no running program is older than the column (SQLite sees no other programs, so only you can know)
+    help: stop or replace every older program
     help: vouch for it with `--confirm-release "reason"`
+    exit code: 2
+    ----- stdout -----
+    ----- stderr -----
+    error: nobody can be observed in SQLite file app.db: SQLite sees no other programs and counts no statements
+      --> --observe
+    help: leave it out; once every program from before the column is stopped or replaced, say so to `next` with `--confirm-release "reason"`
     "#);
 }
 

@@ -42,6 +42,23 @@ fn every_stage_comes_back_byte_for_byte() {
     there_and_back(desk::schema_crate("postgres"), LONG);
 }
 
+#[test]
+fn what_finish_wrote_of_it_goes_with_the_column() {
+    let project = desk::one_crate("sqlite").build().unwrap();
+    let before = Tree::of(project.root());
+    done(&project, &["add", "users.locale", AND_SO_ON]);
+    let finish = ["finish", "users.locale", "--yes"];
+    done(&project, &finish);
+    assert!(project.read("docs/columns.md").unwrap().contains("## `users.locale`"));
+    let [done_file, file] = ["newcol/done/users.locale.toml", "newcol/users.locale.toml"]
+        .map(|path| project.root().join(path));
+    std::fs::rename(done_file, file).unwrap();
+    done(&project, UNDO);
+    let changes = before.changes(&Tree::of(project.root()));
+    // Directories stay where they are.
+    assert!(!changes.contains(".md") && !changes.contains(".toml"), "{changes}");
+}
+
 /// Which tables change with theirs only a database tells; the contract keeps it for later stages.
 #[test]
 fn partitions_go_with_their_parent() {

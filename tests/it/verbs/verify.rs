@@ -25,6 +25,9 @@ const ADD: &[&str] = &[
 const ROWS: &str = "INSERT INTO users (id, name, settings) VALUES (1, 'ann', 'en'), (2, 'bob', 'de'), \
      (3, 'cy', 'fr'), (4, 'dan', 'it'), (5, 'eve', 'es'), (6, 'fay', NULL)";
 
+/// Stands for the database's own URL in a list of answers.
+const HERE: &str = "[HERE]";
+
 const COALESCE: &str = "coalesce(settings, 'en')";
 
 /// A project and its database, with rows that were there before the column.
@@ -47,7 +50,12 @@ impl Desk {
         drop(desk.session().run_pending(&migrations).unwrap());
         desk.db.run(&[ROWS]).unwrap();
         desk.db.run(before).unwrap();
-        drop(newcol(&desk.project, &[ADD, answers].concat()).success());
+        let answers = answers.iter().map(|answer| match *answer {
+            HERE => desk.db.url(),
+            answer => answer,
+        });
+        let add: Vec<&str> = ADD.iter().copied().chain(answers).collect();
+        drop(newcol(&desk.project, &add).success());
         drop(desk.session().run_pending(&migrations).unwrap());
         Some(desk)
     }
@@ -529,7 +537,8 @@ fn reading_is_all_it_needs_on_postgres() {
 
 #[test]
 fn reading_is_all_it_needs_on_mariadb() {
-    let Some(desk) = Desk::new(Want::mysql(), &["--fill", COALESCE]) else { return };
+    let answers = ["--fill", COALESCE, "--check", "locale <> ''", "--database-url", HERE];
+    let Some(desk) = Desk::new(Want::mysql(), &answers) else { return };
     desk.filled();
     let user = "newcol_verify_reader";
     desk.db
@@ -557,6 +566,11 @@ fn reading_is_all_it_needs_on_mariadb() {
     ----- stderr -----
     pass 1: looking at every row
     ");
+    // It sees the stages then, and still not what needs another privilege.
+    desk.sql(&format!("GRANT SELECT ON __diesel_schema_migrations TO {user}@'%'"));
+    let said = desk.run_on(&url, "verify", &[]).success().stdout;
+    let line = said.lines().find(|line| line.contains("database ")).unwrap();
+    assert_snapshot!(line.trim(), @"users.locale in MySQL database newcol_d_cd4d89f4_09661a9b71_0 on 127.0.0.1:33543");
 }
 
 /// A partition may be out of reach by its own name; the whole is not.

@@ -1,10 +1,8 @@
 //! `watch live` under a terminal and off one, `watch serve` before a scrape.
 
 use std::{
-    fs::File,
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::TcpStream,
-    os::fd::OwnedFd,
     process::{Child, Command, Stdio},
     sync::mpsc::{self, Receiver},
     time::{Duration, Instant},
@@ -12,18 +10,17 @@ use std::{
 
 use newcol_core::db::{DatabaseUrl, OpenOptions, Session};
 use newcol_testkit::{Want, project::Project};
-use rustix::{
-    process::{Pid, Signal, kill_process},
-    pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt},
-    termios::{Winsize, tcgetattr, tcsetwinsize},
-};
+use rustix::process::{Pid, Signal, kill_process};
 
 use super::{
     ADD, USERS, World,
     cli::{COLUMN, project},
     exposition::{self, Sample},
 };
-use crate::desk::{newcol, tool};
+use crate::{
+    desk::{newcol, tool},
+    pty::Pty,
+};
 
 /// How long anything may take.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -81,33 +78,26 @@ fn a_terminal_is_drawn_on_and_given_back() {
     let world = World::new(15);
     for (keys, signal) in [("q", None), ("\x03", None), ("", Some(Signal::TERM))] {
         let project = project("postgres");
-        let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
-        grantpt(&ours).unwrap();
-        unlockpt(&ours).unwrap();
-        let theirs = ptsname(&ours, Vec::new()).unwrap();
-        let theirs = File::options().read(true).write(true).open(theirs.to_str().unwrap()).unwrap();
-        let size = Winsize { ws_row: 24, ws_col: 100, ws_xpixel: 0, ws_ypixel: 0 };
-        tcsetwinsize(&theirs, size).unwrap();
-        let modes = |of: &File| format!("{:?}", tcgetattr(of).unwrap());
-        let before = modes(&theirs);
+        let pty = Pty::new(100);
+        let before = pty.modes();
         let url = world.db.url();
         let args = ["watch", "live", COLUMN, "--database-url", url, "--every", "300ms"];
         let mut run = command(&project, &args);
         run.env("TERM", "xterm").env("LC_ALL", "C.UTF-8").env("NO_COLOR", "1");
-        let end = || Stdio::from(OwnedFd::from(theirs.try_clone().unwrap()));
-        let mut running = Running(run.stdin(end()).stdout(end()).stderr(end()).spawn().unwrap());
-        let mut keyboard = File::from(ours);
+        run.stdin(pty.end()).stdout(pty.end()).stderr(pty.end());
+        let mut running = Running(run.spawn().unwrap());
+        let mut keyboard = pty.ours.try_clone().unwrap();
         let screen = chunks(keyboard.try_clone().unwrap());
         let drawn = until(&screen, "UNKNOWN");
         // The other screen, in which nothing of the user's is overwritten.
         assert!(drawn.contains("\x1b[?1049h") && drawn.contains(COLUMN), "{drawn:?}");
         assert!(!drawn.contains("\x1b[32m") && !drawn.contains("\x1b[38;5;2m"), "{drawn:?}");
-        assert_ne!(modes(&theirs), before);
+        assert_ne!(pty.modes(), before);
         keyboard.write_all(keys.as_bytes()).unwrap();
         signal.into_iter().for_each(|signal| running.signal(signal));
         until(&screen, "\x1b[?1049l");
         assert_eq!(running.0.wait().unwrap().code(), Some(0), "{keys:?}");
-        assert_eq!(modes(&theirs), before, "{keys:?}");
+        assert_eq!(pty.modes(), before, "{keys:?}");
     }
 }
 

@@ -2,7 +2,7 @@
 
 use camino::Utf8PathBuf;
 use newcol_core::{
-    audit::{Acknowledged, Marker, Where},
+    audit::{Acknowledged, Class, Marker, Where},
     backend::Backend,
     db::{Access, DatabaseUrl, Session},
     execute::backfill,
@@ -162,6 +162,8 @@ fn in_sources(
                 way_out: format!("`cargo newcol explain {id}` says how to mend it"),
             }),
             Some(_) if args.keep_acknowledged => {}
+            // Where nothing can be told, there is nothing to mend either.
+            Some(Acknowledged::Baseline) if judged.finding.class == Class::Unknown => {}
             Some(Acknowledged::Comment { reason }) => leftovers.push(Leftover {
                 place,
                 what: format!("a comment allows {id} ({reason})"),

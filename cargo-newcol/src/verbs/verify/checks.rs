@@ -15,6 +15,7 @@ use super::super::finish::DICTIONARY;
 use crate::{
     context::{Column, Context, Project},
     error::{CliError, Exit},
+    output::Mark,
 };
 
 /// What came of a check.
@@ -33,6 +34,14 @@ impl State {
             Self::Ok => "ok",
             Self::Failed => "FAILED",
             Self::Skipped => "skipped",
+        }
+    }
+
+    pub(super) fn mark(self) -> Mark {
+        match self {
+            Self::Ok => Mark::Good,
+            Self::Failed => Mark::Bad,
+            Self::Skipped => Mark::Idle,
         }
     }
 }

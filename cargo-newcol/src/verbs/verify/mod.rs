@@ -204,7 +204,8 @@ fn one(
     out.heading(&column.contract.path().to_string(), &format!("in {place}"));
     for check in &checks {
         let at = check.place.as_ref().map(|place| format!("{place}: ")).unwrap_or_default();
-        out.say(&format!("  {:<8} {:<9} {at}{}", check.state.name(), check.check, check.found));
+        let text = format!("{:<9} {at}{}", check.check, check.found);
+        out.outcome(check.state.mark(), check.state.name(), &text);
         if let Some(way_out) = &check.way_out {
             out.say(&format!("           {way_out}"));
         }

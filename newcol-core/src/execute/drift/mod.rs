@@ -227,7 +227,14 @@ impl Subject<'_> {
             Part::Fill => format!("the trigger `{}`", names.fill),
             Part::Sync => format!("what keeps `{path}` and the replaced column equal"),
             Part::NotNullCheck => format!("the helper check `{}`", names.not_null_check),
+            // Where it is part of the column, it has no name of ours.
+            Part::Check if self.plan.backend() != Backend::Postgres => {
+                format!("the check of `{path}`")
+            }
             Part::Check => format!("the check `{}`", names.check),
+            Part::ForeignKey if self.plan.backend() == Backend::Sqlite => {
+                format!("the foreign key of `{path}`")
+            }
             Part::ForeignKey => format!("the foreign key `{}`", names.foreign_key),
             Part::Index => format!("the index `{}`", names.index),
             Part::Replaced => match &self.plan.contract.answers().replaces {

@@ -1,14 +1,15 @@
 //! SQLite's schema table, which keeps what was written.
 
-use super::{Part, Parts, Seen, Subject, THERE, Trigger, null};
+use super::{Part, Parts, Seen, Subject, THERE, Trigger, asked, null};
 use crate::{
     backend::Backend,
-    contract::Uniqueness,
+    contract::{OnDelete, Uniqueness},
     db::{
         Session,
         facts::{FactsError, read_table},
     },
     plan::Landed,
+    render::text::exact_literal,
 };
 
 pub(super) fn look(
@@ -41,7 +42,16 @@ pub(super) fn look(
     {
         found.insert(Part::Replaced, THERE.to_owned());
     }
-    let attached = facts.sqlite.map(|table| table.attached).unwrap_or_default();
+    if let Some(reference) = foreign_key(session, subject)? {
+        found.insert(Part::ForeignKey, reference);
+    }
+    let (create, attached) =
+        facts.sqlite.map(|table| (table.create, table.attached)).unwrap_or_default();
+    // The table's own statement keeps what was written.
+    let check = contract.answers().check.get(Backend::Sqlite);
+    if check.is_some_and(|check| plain(&create).contains(&plain(check.as_str()))) {
+        found.insert(Part::Check, THERE.to_owned());
+    }
     let mut triggers = Vec::new();
     for (name, sql) in attached {
         // It is kept from its name on, as it was written.
@@ -71,6 +81,15 @@ fn planned(subject: &Subject<'_>, landed: &Landed) -> Parts {
     planned.extend(ty.map(|ty| (Part::Type, plain(ty.as_str()))));
     let default = shape.default.as_ref().map(ToString::to_string);
     planned.extend(default.map(|text| (Part::Default, plain(&text))));
+    if shape.inline_check {
+        planned.insert(Part::Check, THERE.to_owned());
+    }
+    if let Some(reference) =
+        contract.answers().references.as_ref().filter(|_| shape.inline_reference)
+    {
+        let action = reference.on_delete.unwrap_or(OnDelete::NoAction).name().to_uppercase();
+        planned.insert(Part::ForeignKey, to(reference.table.name.as_str(), &action));
+    }
     if landed.index {
         let wish = contract.answers().index.clone().unwrap_or_default();
         planned.insert(Part::Index, unique(wish.uniqueness != Uniqueness::Plain));
@@ -80,6 +99,30 @@ fn planned(subject: &Subject<'_>, landed: &Landed) -> Parts {
 
 fn unique(unique: bool) -> String {
     format!("{}as released", if unique { "UNIQUE, " } else { "" })
+}
+
+/// What the column references in the database, where it is one column of one table.
+fn foreign_key(session: &mut Session, subject: &Subject<'_>) -> Result<Option<String>, FactsError> {
+    let contract = &subject.plan.contract;
+    let table = contract.table();
+    let literal = |text: &str| exact_literal(Backend::Sqlite, text);
+    let schema = table.schema.as_ref().map(|schema| format!(", {}", literal(schema.as_str())));
+    let found = session.query(&format!(
+        "SELECT \"table\", on_delete FROM pragma_foreign_key_list({}{}) \
+         WHERE \"from\" = {} COLLATE NOCASE",
+        literal(table.name.as_str()),
+        schema.unwrap_or_default(),
+        literal(contract.column().as_str()),
+    ));
+    let first = asked(subject, found)?.into_iter().next();
+    Ok(first.and_then(|row| {
+        let [parent, action] = row.try_into().ok()?;
+        Some(to(&parent?, &action?))
+    }))
+}
+
+fn to(parent: &str, action: &str) -> String {
+    format!("to {} ON DELETE {action}", parent.to_lowercase())
 }
 
 /// Without what SQLite may print otherwise than it was written: case and spaces.

@@ -3,7 +3,7 @@
 use insta::assert_snapshot;
 use newcol_testkit::Want;
 
-use super::{COALESCE, Desk, newcol};
+use super::{COALESCE, Desk, HERE, newcol};
 
 const ENGINES: [fn() -> Want; 3] = [Want::postgres, Want::mysql, Want::sqlite];
 
@@ -108,46 +108,238 @@ fn schema_rs_that_says_something_else_is_found_on_every_engine() {
     ");
 }
 
+/// A column of which everything can be changed that an engine keeps.
+const EVERYTHING: &[&str] =
+    &["--fill", COALESCE, "--default", "'en'", "--index", "--check", "locale <> ''"];
+
+impl Desk {
+    /// Changes the database and back again, one after the other; returns what fails meanwhile.
+    fn planted(&self, plants: &[(String, &[&str])]) -> String {
+        let mut found = String::new();
+        for (change, back) in plants {
+            self.sql(change);
+            let failures = self.failures();
+            assert_ne!(failures, "", "{change}");
+            found += &failures;
+            self.db.run(back).unwrap();
+        }
+        assert_eq!(self.failures(), "");
+        found
+    }
+}
+
 #[test]
-fn what_somebody_changed_in_the_database_is_found() {
-    let Some(desk) = Desk::new(Want::postgres(), &["--fill", COALESCE, "--index"]) else { return };
+fn what_somebody_changed_in_postgres_is_found() {
+    let Some(desk) = Desk::new(Want::postgres(), EVERYTHING) else { return };
     desk.live();
     assert_eq!(desk.failures(), "");
-    let alter = |what: &str| format!("ALTER TABLE users ALTER COLUMN locale {what}");
+    let alter = |what: &str| format!("ALTER TABLE users {what}");
     let index = "(SELECT indexrelid FROM pg_index WHERE indexrelid = 'users_locale_idx'::regclass)";
     let valid =
         |is: &str| format!("UPDATE pg_index SET indisvalid = {is} WHERE indexrelid = {index}");
-    let found = [
-        desk.with_sql(&alter("TYPE text"), &[&alter("TYPE varchar(16)")]),
-        desk.with_sql(&alter("DROP NOT NULL"), &[&alter("SET NOT NULL")]),
-        desk.with_sql(&alter("SET DEFAULT 'de'"), &[&alter("DROP DEFAULT")]),
-        desk.with_sql(&valid("false"), &[&valid("true")]),
-    ];
-    assert_snapshot!(found.concat(), @"
+    let default = alter("ALTER COLUMN locale SET DEFAULT 'en'");
+    let found = desk.planted(&[
+        (
+            alter("ALTER COLUMN locale TYPE text"),
+            &["ALTER TABLE users ALTER COLUMN locale TYPE varchar(16)"],
+        ),
+        (
+            alter("ALTER COLUMN locale DROP NOT NULL"),
+            &["ALTER TABLE users ALTER COLUMN locale SET NOT NULL"],
+        ),
+        (alter("ALTER COLUMN locale SET DEFAULT 'de'"), &[&default]),
+        (alter("ALTER COLUMN locale DROP DEFAULT"), &[&default]),
+        (
+            "COMMENT ON COLUMN users.locale IS NULL".into(),
+            &["COMMENT ON COLUMN users.locale IS 'Because'"],
+        ),
+        (
+            alter("DROP CONSTRAINT users_locale_check"),
+            &["ALTER TABLE users ADD CONSTRAINT users_locale_check CHECK (locale <> '')"],
+        ),
+        (valid("false"), &[&valid("true")]),
+        (
+            "DROP INDEX users_locale_idx".into(),
+            &["CREATE INDEX users_locale_idx ON users (locale)"],
+        ),
+    ]);
+    assert_snapshot!(found, @"
     FAILED   database  [HERE]: the type of `users.locale`: planned character varying(16), found text
+               change the type of `users.locale` to what is planned; or take the stage back with `cargo newcol undo users.locale --live` and apply it again
+    FAILED   database  [HERE]: the check `users_locale_check`: planned CHECK (((locale)::text <> ''::text)), found CHECK ((locale <> ''::text))
+               change the check `users_locale_check` to what is planned; or take the stage back with `cargo newcol undo users.locale --live` and apply it again
+    FAILED   database  [HERE]: the NOT NULL of `users.locale`: planned NOT NULL, found NULL allowed
+               change the NOT NULL of `users.locale` to what is planned; or take the stage back with `cargo newcol undo users.locale --live` and apply it again
+    FAILED   database  [HERE]: the default of `users.locale`: planned 'en'::character varying, found 'de'::character varying
+               change the default of `users.locale` to what is planned; or take the stage back with `cargo newcol undo users.locale --live` and apply it again
+    FAILED   database  [HERE]: the default of `users.locale`: planned 'en'::character varying, found none
+               make the default of `users.locale` again as `up.sql` does; or take the stage back with `cargo newcol undo users.locale --live` and apply it again
+    FAILED   database  [HERE]: the comment on `users.locale`: planned there, found none
+               make the comment on `users.locale` again as `up.sql` does; or take the stage back with `cargo newcol undo users.locale --live` and apply it again
+    FAILED   database  [HERE]: the check `users_locale_check`: planned CHECK (((locale)::text <> ''::text)), found none
+               make the check `users_locale_check` again as `up.sql` does; or take the stage back with `cargo newcol undo users.locale --live` and apply it again
+    FAILED   database  [HERE]: the index `users_locale_idx`: planned USING btree (locale), found one that is not valid
+               change the index `users_locale_idx` to what is planned; or take the stage back with `cargo newcol undo users.locale --live` and apply it again
+    FAILED   database  [HERE]: the index `users_locale_idx`: planned USING btree (locale), found none
+               make the index `users_locale_idx` again as `up.sql` does; or take the stage back with `cargo newcol undo users.locale --live` and apply it again
+    ");
+}
+
+#[test]
+fn what_somebody_changed_in_mariadb_is_found() {
+    // A server that was not asked may be one that adds no check without a copy.
+    let answers = [EVERYTHING, &["--database-url", HERE]].concat();
+    let Some(desk) = Desk::new(Want::mysql(), &answers) else { return };
+    desk.live();
+    assert_eq!(desk.failures(), "");
+    // MODIFY keeps nothing that it does not repeat.
+    let to = |what: &str| format!("ALTER TABLE users MODIFY locale {what}");
+    let back = to("varchar(16) NOT NULL DEFAULT 'en' COMMENT 'Because' CHECK (locale <> '')");
+    let back: &[&str] = &[&back];
+    let index = &["CREATE INDEX users_locale_idx ON users (locale)"];
+    let narrow =
+        "ALTER TABLE users DROP INDEX users_locale_idx, ADD INDEX users_locale_idx (name(5))";
+    let wide = "ALTER TABLE users DROP INDEX users_locale_idx, ADD INDEX users_locale_idx (locale)";
+    let found = desk.planted(&[
+        (to("varchar(20) NOT NULL DEFAULT 'en' COMMENT 'Because' CHECK (locale <> '')"), back),
+        (to("varchar(16) NULL DEFAULT 'en' COMMENT 'Because' CHECK (locale <> '')"), back),
+        (to("varchar(16) NOT NULL DEFAULT 'de' COMMENT 'Because' CHECK (locale <> '')"), back),
+        (
+            to("varchar(16) NOT NULL DEFAULT lower('EN') COMMENT 'Because' CHECK (locale <> '')"),
+            back,
+        ),
+        (to("varchar(16) NOT NULL COMMENT 'Because' CHECK (locale <> '')"), back),
+        (to("varchar(16) NOT NULL DEFAULT 'en' CHECK (locale <> '')"), back),
+        (to("varchar(16) NOT NULL DEFAULT 'en' COMMENT 'Because'"), back),
+        (
+            "ALTER TABLE users ALTER INDEX users_locale_idx IGNORED".into(),
+            &["ALTER TABLE users ALTER INDEX users_locale_idx NOT IGNORED"],
+        ),
+        (narrow.into(), &[wide]),
+        ("DROP INDEX users_locale_idx ON users".into(), index),
+    ]);
+    assert_snapshot!(found, @"
+    FAILED   database  [HERE]: the type of `users.locale`: planned Varchar of 16, found Varchar of 20
                change the type of `users.locale` to what is planned; or take the stage back with `cargo newcol undo users.locale --live` and apply it again
     FAILED   database  [HERE]: the NOT NULL of `users.locale`: planned NOT NULL, found NULL allowed
                change the NOT NULL of `users.locale` to what is planned; or take the stage back with `cargo newcol undo users.locale --live` and apply it again
-    FAILED   database  [HERE]: the default of `users.locale`: planned none, found 'de'::character varying
-               take the default of `users.locale` away: no stage that is applied here leaves it there
-    FAILED   database  [HERE]: the index `users_locale_idx`: planned USING btree (locale), found one that is not valid
+    FAILED   database  [HERE]: the default of `users.locale`: planned 'en', found 'de'
+               change the default of `users.locale` to what is planned; or take the stage back with `cargo newcol undo users.locale --live` and apply it again
+    FAILED   database  [HERE]: the default of `users.locale`: planned 'en', found lcase('EN')
+               change the default of `users.locale` to what is planned; or take the stage back with `cargo newcol undo users.locale --live` and apply it again
+    FAILED   database  [HERE]: the default of `users.locale`: planned 'en', found none
+               make the default of `users.locale` again as `up.sql` does; or take the stage back with `cargo newcol undo users.locale --live` and apply it again
+    FAILED   database  [HERE]: the comment on `users.locale`: planned there, found none
+               make the comment on `users.locale` again as `up.sql` does; or take the stage back with `cargo newcol undo users.locale --live` and apply it again
+    FAILED   database  [HERE]: the check of `users.locale`: planned there, found none
+               make the check of `users.locale` again as `up.sql` does; or take the stage back with `cargo newcol undo users.locale --live` and apply it again
+    FAILED   database  [HERE]: the index `users_locale_idx`: planned on locale, found one that queries do not use
+               change the index `users_locale_idx` to what is planned; or take the stage back with `cargo newcol undo users.locale --live` and apply it again
+    FAILED   database  [HERE]: the index `users_locale_idx`: planned on locale, found on name
+               change the index `users_locale_idx` to what is planned; or take the stage back with `cargo newcol undo users.locale --live` and apply it again
+    FAILED   database  [HERE]: the index `users_locale_idx`: planned on locale, found none
+               make the index `users_locale_idx` again as `up.sql` does; or take the stage back with `cargo newcol undo users.locale --live` and apply it again
+    ");
+}
+
+#[test]
+fn what_somebody_changed_in_sqlite_is_found() {
+    let Some(desk) = Desk::new(Want::sqlite(), EVERYTHING) else { return };
+    desk.live();
+    assert_eq!(desk.failures(), "");
+    let edit = |from: &str, to: &str| {
+        let [from, to] = [from, to].map(|text| text.replace('\'', "''"));
+        format!(
+            "PRAGMA writable_schema = ON; UPDATE sqlite_schema SET sql = replace(sql, '{from}', '{to}') \
+             WHERE name = 'users'; PRAGMA writable_schema = RESET"
+        )
+    };
+    let index = &["CREATE INDEX \"users_locale_idx\" ON \"users\" (\"locale\")"];
+    let edits = [
+        ("varchar(16)", "varchar(20)"),
+        ("varchar(16) NOT NULL", "varchar(16)"),
+        ("DEFAULT 'en'", "DEFAULT 'de'"),
+        ("DEFAULT 'en' CHECK", "CHECK"),
+        (" CHECK (locale <> '')", ""),
+    ];
+    let edits = edits.map(|(from, to)| {
+        // So that it is found again.
+        let mark = format!("{to}/* */");
+        (edit(from, &mark), edit(&mark, from))
+    });
+    let backs: Vec<[&str; 1]> = edits.iter().map(|(_, back)| [back.as_str()]).collect();
+    let mut plants: Vec<(String, &[&str])> =
+        edits.iter().zip(&backs).map(|((change, _), back)| (change.clone(), &back[..])).collect();
+    let other = ["DROP INDEX users_locale_idx", index[0]];
+    plants.extend([
+        ("DROP INDEX users_locale_idx".to_owned(), &index[..]),
+        (
+            "DROP INDEX users_locale_idx; CREATE INDEX users_locale_idx ON users (name)".to_owned(),
+            &other,
+        ),
+    ]);
+    let found = desk.planted(&plants);
+    assert_snapshot!(found, @"
+    FAILED   database  [HERE]: the type of `users.locale`: planned varchar(16), found varchar(20)
+               change the type of `users.locale` to what is planned; or take the stage back with `cargo newcol undo users.locale --live` and apply it again
+    FAILED   database  [HERE]: the NOT NULL of `users.locale`: planned NOT NULL, found NULL allowed
+               change the NOT NULL of `users.locale` to what is planned; or take the stage back with `cargo newcol undo users.locale --live` and apply it again
+    FAILED   database  [HERE]: the default of `users.locale`: planned 'en', found 'de'
+               change the default of `users.locale` to what is planned; or take the stage back with `cargo newcol undo users.locale --live` and apply it again
+    FAILED   database  [HERE]: the default of `users.locale`: planned 'en', found none
+               make the default of `users.locale` again as `up.sql` does; or take the stage back with `cargo newcol undo users.locale --live` and apply it again
+    FAILED   database  [HERE]: the check of `users.locale`: planned there, found none
+               make the check of `users.locale` again as `up.sql` does; or take the stage back with `cargo newcol undo users.locale --live` and apply it again
+    FAILED   database  [HERE]: the index `users_locale_idx`: planned as released, found none
+               make the index `users_locale_idx` again as `up.sql` does; or take the stage back with `cargo newcol undo users.locale --live` and apply it again
+    FAILED   database  [HERE]: the index `users_locale_idx`: planned as released, found CREATE INDEX users_locale_idx ON users (name)
                change the index `users_locale_idx` to what is planned; or take the stage back with `cargo newcol undo users.locale --live` and apply it again
     ");
+}
 
+#[test]
+fn a_foreign_key_that_is_gone_or_another_is_found() {
+    const ADD: &[&str] = &[
+        "add",
+        "posts.editor_id",
+        "--type",
+        "integer",
+        "--optional",
+        "--references",
+        "users(id)",
+        "--on-delete",
+        "cascade",
+        "--index",
+        "--why",
+        "Who wrote it",
+        "--no-tests",
+    ];
     for want in [Want::mysql(), Want::sqlite()] {
-        let Some(desk) = Desk::new(want, &["--fill", COALESCE, "--index"]) else { continue };
-        desk.live();
-        let drop_index = match want {
-            want if want == Want::mysql() => "DROP INDEX users_locale_idx ON users",
-            _ => "DROP INDEX users_locale_idx",
+        let Some(desk) = Desk::new(want, &["--fill", COALESCE]) else { continue };
+        drop(newcol(&desk.project, ADD).success());
+        drop(desk.session().run_pending(&desk.file("migrations")).unwrap());
+        let verify = || {
+            let url = desk.db.url();
+            newcol(&desk.project, &["verify", "posts.editor_id", "--database-url", url])
         };
-        let make = match want {
-            want if want == Want::mysql() => "CREATE INDEX users_locale_idx ON users (locale)",
-            _ => "CREATE INDEX \"users_locale_idx\" ON \"users\" (\"locale\")",
-        };
-        let found = desk.with_sql(drop_index, &[make]);
-        assert!(found.starts_with("FAILED   database"), "{found}");
-        assert!(found.contains("the index `users_locale_idx`: planned"), "{found}");
+        let said = verify();
+        assert!(!said.stdout.contains("FAILED   database"), "{said}");
+        for change in match want {
+            want if want == Want::mysql() => {
+                vec!["ALTER TABLE posts DROP FOREIGN KEY posts_editor_id_fkey"]
+            }
+            _ => vec![
+                "PRAGMA writable_schema = ON; UPDATE sqlite_schema \
+                 SET sql = replace(sql, 'ON DELETE CASCADE', 'ON DELETE SET NULL') \
+                 WHERE name = 'posts'; PRAGMA writable_schema = RESET",
+                "ALTER TABLE posts DROP editor_id; ALTER TABLE posts ADD editor_id integer",
+            ],
+        } {
+            desk.sql(change);
+            let said = verify();
+            assert!(said.stdout.contains("FAILED   database"), "{change}: {said}");
+            assert!(said.stdout.contains("the foreign key"), "{change}: {said}");
+        }
     }
 }
 
