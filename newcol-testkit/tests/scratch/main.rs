@@ -231,7 +231,7 @@ fn an_unknown_provider_is_refused_with_the_known_ones() {
 fn processes_share_a_server_that_sweeps_the_killed_and_ends_after_the_last() {
     for provider in PROVIDERS {
         for backend in [Backend::Postgres, Backend::Mysql] {
-            let dir = RunDir::new();
+            let dir = RunDir::new().without_idling();
             let start = || Other::start(provider, backend, &dir);
             let Some(first) = start() else { continue };
             let second = start().unwrap();

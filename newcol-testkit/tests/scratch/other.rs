@@ -13,15 +13,16 @@ use newcol_testkit::{ScratchDb, scratch, wait::wait_until};
 
 pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 
-/// How many seconds servers of other processes outlive them.
-const IDLE_SECONDS: &str = "2";
-
 /// The providers that start servers, as far as they are built in.
 pub(crate) const PROVIDERS: &[&str] =
     if cfg!(feature = "docker") { &["local", "docker"] } else { &["local"] };
 
 /// A directory of its own for servers, in memory.
-pub(crate) struct RunDir(tempfile::TempDir);
+pub(crate) struct RunDir {
+    dir: tempfile::TempDir,
+    /// How many seconds servers outlive their users.
+    idle: &'static str,
+}
 
 impl RunDir {
     pub(crate) fn new() -> Self {
@@ -30,11 +31,16 @@ impl RunDir {
         let open = std::os::unix::fs::PermissionsExt::from_mode(0o711);
         std::fs::set_permissions(dir.path(), open).unwrap();
         std::fs::create_dir(dir.path().join("tmp")).unwrap();
-        Self(dir)
+        Self { dir, idle: "1" }
+    }
+
+    /// Lets servers end right after their last user.
+    pub(crate) fn without_idling(self) -> Self {
+        Self { idle: "0", ..self }
     }
 
     pub(crate) fn path(&self) -> &Path {
-        self.0.path()
+        self.dir.path()
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -48,7 +54,7 @@ impl RunDir {
             .args(["--exact", test, "--nocapture"])
             .env("NEWCOL_TEST_PROVIDER", provider)
             .env("NEWCOL_TEST_RUN_DIR", self.path())
-            .env("NEWCOL_TEST_IDLE_SECONDS", IDLE_SECONDS)
+            .env("NEWCOL_TEST_IDLE_SECONDS", self.idle)
             .env("TMPDIR", self.path().join("tmp"))
             .stdin(Stdio::null());
         command
