@@ -10,15 +10,9 @@ use newcol_core::{
     plan::StageKind,
     render::migrations,
 };
-use newcol_testkit::{
-    Want,
-    wait::{wait_for, wait_until},
-};
+use newcol_testkit::{Want, wait::wait_until};
 
-use super::{
-    app::{App, LIMIT},
-    faults, wanted,
-};
+use super::{app::App, cut_off, faults, wanted};
 use crate::{
     chance::{self, Chance},
     relay::{End, Relay},
@@ -74,17 +68,7 @@ fn sweep(want: Want) {
             let mut at = 1 + chance.below(step.max(1));
             while at <= whole {
                 app.at(stage.end);
-                let relay = Relay::new(backend, app.db.url(), end, at);
-                let mut run = app.start_back(&relay.url);
-                let reached =
-                    wait_for("the statement", LIMIT, || match (relay.reached(), run.over()) {
-                        (None, None) => None,
-                        (reached, _) => Some(reached),
-                    });
-                if let Some(go_on) = reached.unwrap() {
-                    run.kill();
-                    go_on.send(()).ok();
-                }
+                cut_off(&app, end, at, App::start_back);
                 take_back(&app, &stage, &format!("{stage:?}, {end:?} at {at}"));
                 tries += 1;
                 at += step.max(1);
