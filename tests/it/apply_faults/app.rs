@@ -13,9 +13,7 @@ use newcol_core::{
     execute::apply::{Answer, Apply, SqlMigration},
 };
 use newcol_testkit::{
-    Project, ScratchDb, Want,
-    project::ProjectBuilder,
-    schema_dump,
+    Project, ScratchDb, Want, schema_dump,
     wait::{wait_for, wait_until},
 };
 
@@ -35,6 +33,13 @@ const ROWS: u64 = 2_000;
 
 /// The longest that a run, or the end of a session, may take.
 pub(super) const LIMIT: Duration = Duration::from_secs(60);
+
+/// Releases the next stage on a word.
+const NEXT: &[&str] = &["next", "users.locale", "--confirm-release", "a test"];
+
+fn wish() -> Vec<&'static str> {
+    [desk::LOWER_NAME, &["--index"]].concat()
+}
 
 pub(super) struct App {
     pub(super) project: Project,
@@ -79,28 +84,27 @@ pub(super) struct Left {
 impl App {
     /// A required, computed column with an index, all its stages released.
     pub(super) fn new(want: Want) -> Option<Self> {
-        Self::released(want, desk::one_crate(want.backend.name()))
-    }
-
-    /// The same, of a table in partitions.
-    pub(super) fn partitioned(want: Want) -> Option<Self> {
-        let start = "migrations/2026-01-01-000000-0000_start";
-        let project = desk::one_crate(want.backend.name());
-        let project = project.file(format!("{start}/up.sql"), PARTITIONED);
-        Self::released(want, project.file(format!("{start}/down.sql"), "DROP TABLE users"))
-    }
-
-    fn released(want: Want, project: ProjectBuilder) -> Option<Self> {
         let db = ScratchDb::require(want)?;
-        // A file appears with the first statement.
-        db.run(&["SELECT 1"]).unwrap();
-        let project = project.build().unwrap();
+        let project = desk::one_crate(want.backend.name()).build().unwrap();
+        drop(newcol(&project, &wish()).success());
+        while newcol(&project, NEXT).code() == Some(0) {}
+        Some(Self::of(project, db))
+    }
+
+    /// The same, of a table in partitions, which only a database tells.
+    pub(super) fn partitioned(want: Want) -> Option<Self> {
+        let db = ScratchDb::require(want)?;
+        let start = "migrations/2026-01-01-000000-0000_start";
+        let project = desk::one_crate(want.backend.name())
+            .file(format!("{start}/up.sql"), PARTITIONED)
+            .file(format!("{start}/down.sql"), "DROP TABLE users")
+            .build()
+            .unwrap();
         let run = |args: &[&str]| newcol(&project, &[args, &["--database-url", db.url()]].concat());
         drop(run(&["apply", "--all", "--yes"]).success());
-        let add = [desk::LOWER_NAME, &["--index"]].concat();
-        drop(newcol(&project, &add).success());
+        drop(newcol(&project, &wish()).success());
         drop(run(&["apply", "--all", "--yes"]).success());
-        while run(&["next", "users.locale", "--confirm-release", "a test"]).code() == Some(0) {
+        while run(NEXT).code() == Some(0) {
             drop(run(&["apply", "--all", "--yes"]).success());
         }
         Some(Self::of(project, db))
@@ -120,8 +124,8 @@ impl App {
         app
     }
 
-    /// Applies so many migrations undisturbed.
-    fn apply(&self, count: usize) {
+    /// Applies so many migrations undisturbed, of which some may be there.
+    pub(super) fn apply(&self, count: usize) {
         let url = DatabaseUrl::parse(self.db.url()).unwrap();
         let apply = Apply::new(&url, OpenOptions::write());
         drop(apply.run(&self.migrations[..count], &|_| Answer::Go).unwrap());
@@ -164,12 +168,6 @@ impl App {
              WHERE a.i * 100 + b.i < {ROWS}"
         );
         self.db.run(&[&rows]).unwrap();
-    }
-
-    /// Begins anew, with so many migrations.
-    pub(super) fn at(&self, count: usize) {
-        self.reset();
-        self.apply(count);
     }
 
     /// Starts a run.

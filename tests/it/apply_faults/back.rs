@@ -10,15 +10,9 @@ use newcol_core::{
     plan::StageKind,
     render::migrations,
 };
-use newcol_testkit::{
-    Want,
-    wait::{wait_for, wait_until},
-};
+use newcol_testkit::{Want, wait::wait_until};
 
-use super::{
-    app::{App, LIMIT},
-    faults, wanted,
-};
+use super::{app::App, cut_off, faults, wanted};
 use crate::{
     chance::{self, Chance},
     relay::{End, Relay},
@@ -41,13 +35,20 @@ fn sqlite_is_taken_back_from_any_moment() {
     let mut late = 0;
     let stages = app.stages();
     let count = faults(8, 1, 2);
+    let mut whole = None;
     for at in 0..count as usize {
         let stage = &stages[at % stages.len()];
-        app.at(stage.end);
-        let began = Instant::now();
-        assert!(app.start_back(app.db.url()).wait().success(), "{}", app.words());
-        let moment = began.elapsed().mul_f64(chance.below(1000) as f64 / 1000.0);
-        app.at(stage.end);
+        if stage.start == stages[0].start {
+            app.reset();
+        }
+        app.apply(stage.end);
+        let whole = *whole.get_or_insert_with(|| {
+            let began = Instant::now();
+            assert!(app.start_back(app.db.url()).wait().success(), "{}", app.words());
+            app.apply(stage.end);
+            began.elapsed()
+        });
+        let moment = whole.mul_f64(chance.below(1000) as f64 / 1000.0);
         let mut run = app.start_back(app.db.url());
         drop(wait_until("the moment", moment, || run.over().is_some()));
         late += u64::from(run.over().is_some());
@@ -63,8 +64,9 @@ fn sweep(want: Want) {
     let backend = app.db.backend();
     let mut chance = Chance::of(chance::seed());
     let (mut tries, mut all) = (0, 0);
+    app.reset();
     for stage in app.stages() {
-        app.at(stage.end);
+        app.apply(stage.end);
         let relay = Relay::new(backend, app.db.url(), End::Before, 0);
         assert!(app.start_back(&relay.url).wait().success(), "{}", app.words());
         let whole = relay.statements();
@@ -73,18 +75,8 @@ fn sweep(want: Want) {
             let step = if wanted().is_some_and(|wanted| wanted >= 300) { 1 } else { whole };
             let mut at = 1 + chance.below(step.max(1));
             while at <= whole {
-                app.at(stage.end);
-                let relay = Relay::new(backend, app.db.url(), end, at);
-                let mut run = app.start_back(&relay.url);
-                let reached =
-                    wait_for("the statement", LIMIT, || match (relay.reached(), run.over()) {
-                        (None, None) => None,
-                        (reached, _) => Some(reached),
-                    });
-                if let Some(go_on) = reached.unwrap() {
-                    run.kill();
-                    go_on.send(()).ok();
-                }
+                app.apply(stage.end);
+                cut_off(&app, end, at, App::start_back);
                 take_back(&app, &stage, &format!("{stage:?}, {end:?} at {at}"));
                 tries += 1;
                 at += step.max(1);

@@ -165,23 +165,27 @@ fn sweep(app: Option<App>) {
         let mut at = 1 + chance.below(step.max(1));
         while at <= whole {
             app.reset();
-            let relay = Relay::new(backend, app.db.url(), end, at);
-            let mut run = app.start(&relay.url);
-            let reached =
-                wait_for("the statement", LIMIT, || match (relay.reached(), run.over()) {
-                    (None, None) => None,
-                    (reached, _) => Some(reached),
-                });
-            if let Some(go_on) = reached.unwrap() {
-                run.kill();
-                go_on.send(()).ok();
-            }
+            cut_off(&app, end, at, App::start);
             complete(&app, &format!("{end:?} at {at}"), chance.once_in(2));
             tries += 1;
             at += step.max(1);
         }
     }
     eprintln!("{backend}: {tries} ends of the talk, {whole} statements");
+}
+
+/// Kills a run at one of its statements, of which the server hears or not.
+fn cut_off(app: &App, end: End, at: u64, start: fn(&App, &str) -> Run) {
+    let relay = Relay::new(app.db.backend(), app.db.url(), end, at);
+    let mut run = start(app, &relay.url);
+    let reached = wait_for("the statement", LIMIT, || match (relay.reached(), run.over()) {
+        (None, None) => None,
+        (reached, _) => Some(reached),
+    });
+    if let Some(go_on) = reached.unwrap() {
+        run.kill();
+        go_on.send(()).ok();
+    }
 }
 
 /// Starts a run whose statements are counted, where there is a server; returns their number.

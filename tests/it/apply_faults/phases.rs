@@ -33,7 +33,7 @@ CREATE TABLE other (id integer);
 CREATE INDEX users_name ON users (name);
 CREATE FUNCTION slow(x text) RETURNS text IMMUTABLE LANGUAGE plpgsql AS $$
 BEGIN
-    PERFORM pg_sleep(0.005);
+    PERFORM pg_sleep(0.002);
     RETURN x;
 END $$;
 INSERT INTO users SELECT i, 'n' || i FROM generate_series(1, 150) AS i;
@@ -76,7 +76,7 @@ fn cut(want: Want, kinds: &[Fault], count: u64) {
             hits += 1;
         }
         // One that is still there, as when only the session beside it was lost, waits for them.
-        drop(wait_until("end of the run", Duration::from_secs(1), || run.over().is_some()));
+        drop(wait_until("end of the run", Duration::from_millis(200), || run.over().is_some()));
         drop(held);
         run.wait();
         app.until_left();

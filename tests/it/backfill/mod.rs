@@ -2,6 +2,7 @@
 
 mod again;
 mod cost;
+mod counts;
 mod death;
 mod sparse;
 mod standby;

@@ -97,7 +97,7 @@ fn a_standby_holds_a_job_back() {
         let held_long = match event {
             Event::Waiting(Limit::ReplicaLag | Limit::LostSignal) => {
                 *held += 1;
-                *held == 4
+                *held == 2
             }
             Event::Batch { .. } => {
                 *held = 0;
