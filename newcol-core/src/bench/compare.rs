@@ -4,8 +4,8 @@
 //! quite the same each time. Latencies are judged **against the idle phase of their own run**, since a
 //! machine that had other work makes all of them slow; their interval is that of a bootstrap over seconds,
 //! that of the index one over its blocks. An interval that holds "as much" is no difference. Speed is
-//! judged where both runs filled several times, and only where their intervals do not overlap; what was
-//! measured once and varies is shown and not judged.
+//! judged against one UPDATE of its own run, where both were gone several times, and only where the
+//! intervals of the two runs do not overlap; what was measured once and varies is shown and not judged.
 
 use std::fmt;
 
@@ -157,7 +157,7 @@ fn counts(first: &Run, second: &Run) -> Vec<Measure> {
             let judgement = judge(&ratio, better);
             measures.push(Measure { name, unit, first: a, second: b, ratio, judgement });
         }
-        measures.push(varying::speed(fill, other));
+        measures.extend(varying::speed(fill.way, [first, second]));
     }
     measures
 }

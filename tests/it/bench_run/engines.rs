@@ -3,13 +3,16 @@
 use std::time::Duration;
 
 use newcol_core::{
-    backend::Product,
+    backend::{Backend, Product},
     bench::{
         extrapolate::{What, extrapolate},
         load::Phase,
         profile::{Secrecy, take},
         run::{Run, Way},
-        workload::{Parameter, Statement, Workload},
+        workload::{
+            Parameter, Statement, Workload,
+            source::{Counted, of_counted},
+        },
     },
     contract::{Contract, read::read},
     db::{DatabaseUrl, OpenOptions},
@@ -178,7 +181,10 @@ fn sqlite_is_measured() {
 fn a_profile_and_its_workload_are_measured() {
     let Some(source) = ScratchDb::require(Want::postgres().version(15)) else { return };
     let rows = "INSERT INTO t SELECT n, 'name ' || n % 700, n % 50 FROM generate_series(1, 8000) n";
-    source.run(&[CREATE, rows, "VACUUM ANALYZE t"]).unwrap();
+    let kinds = "CREATE TABLE kinds (no integer PRIMARY KEY, label text)";
+    let all = "INSERT INTO kinds SELECT n, 'kind ' || n FROM generate_series(0, 49) n";
+    let refers = "ALTER TABLE t ADD FOREIGN KEY (a) REFERENCES kinds";
+    source.run(&[CREATE, rows, kinds, all, refers, "VACUUM ANALYZE t"]).unwrap();
     let url = DatabaseUrl::parse(source.url()).unwrap();
     let table = "t".parse().unwrap();
     let mut profile = take((&url, &OpenOptions::read()), &table, Secrecy::NoValues).unwrap();
@@ -191,13 +197,21 @@ fn a_profile_and_its_workload_are_measured() {
         parameters: vec![Parameter::Column { column: "id".to_owned() }],
         weight,
     };
+    // Of the table that is joined there is the key.
+    let joins = Counted {
+        sql: "SELECT t.id FROM t JOIN kinds k ON k.no = t.a WHERE k.no = $1 LIMIT $2".to_owned(),
+        calls: 1.0,
+        rows: Some(3.0),
+    };
+    let joins = of_counted(&[joins], &profile, Backend::Postgres, None).statements;
     let workload = Workload {
         version: 1,
         table: "t".to_owned(),
         rate: Some(60.0),
         statements: vec![
             statement("find", "SELECT * FROM t WHERE id = $1", 3.0),
-            statement("touch", "UPDATE t SET a = a + 1 WHERE id = $1", 1.0),
+            statement("touch", "UPDATE t SET name = name WHERE id = $1", 1.0),
+            joins[0].clone(),
         ],
         left_out: Vec::new(),
     };
@@ -223,7 +237,7 @@ fn a_profile_and_its_workload_are_measured() {
     let load = &run.load.as_ref().unwrap().load;
     assert_eq!(
         (&load.statements[..], &load.failures[..]),
-        (&["find".to_owned(), "touch".to_owned()][..], &[][..])
+        (&["find", "touch", "select 1"].map(str::to_owned)[..], &[][..])
     );
     assert!(run.fill(Way::Stride).unwrap().hot > run.fill(Way::Update).unwrap().hot);
     let speeds = run.fills.iter().map(|fill| fill.speeds().unwrap());

@@ -89,11 +89,11 @@ pub(super) fn run(ctx: &Context, out: &mut Output, args: &CompareArgs) -> Result
         return Ok(Exit::Failed);
     }
     out.say(lines(&compared).trim_end());
-    let is_speed = |of: &Measure| of.unit == "rows/s" && of.ratio.low.is_finite();
+    let is_speed = |of: &Measure| of.name.starts_with("speed against");
     if compared.measures.iter().any(is_speed) {
         out.say(
-            "\nspeed: told apart only where the intervals of both runs do not overlap; other work of \
-             the machine counts, too",
+            "\nspeed is held against one UPDATE of the same run, and told apart only where the intervals \
+             of the two runs do not overlap",
         );
     }
     Ok(if compared.is_worse() { Exit::Findings } else { Exit::Done })

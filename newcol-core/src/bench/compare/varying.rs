@@ -5,33 +5,49 @@ use crate::bench::{
     blocks::Estimate,
     load::Phase,
     replica::{LagOfSecond, Replica},
-    run::{Fill, Run},
+    run::{Fill, Run, Way},
     words::SEED,
 };
 
 /// Seconds that a standby is behind which nobody can tell from none: it is looked at so often.
 const LOOKED: f64 = 0.05;
 
-/// Judges rows filled in a second, by the intervals that both runs have of it.
-pub(super) fn speed(first: &Fill, second: &Fill) -> Measure {
-    let (ratio, judgement) = match first.speeds().zip(second.speeds()) {
-        Some((a, b)) => {
-            // Whatever one of them may have been over whatever the other may have been: it holds "as
-            // much" where the intervals overlap.
-            let ratio =
-                Estimate { value: b.value / a.value, low: b.low / a.high, high: b.high / a.low };
-            (ratio, judge(&ratio, Better::More))
+/// Judges speed against that of one UPDATE in the same run, which says what the machine could do then,
+/// where both ways were gone often enough to have an interval.
+pub(super) fn speed(way: Way, runs: [&Run; 2]) -> Option<Measure> {
+    let fills = [runs[0].fill(way)?, runs[1].fill(way)?];
+    let against = runs.map(|run| relative(run.fill(way)?, run.fill(Way::Update)?));
+    if let (true, [Some(a), Some(b)]) = (way != Way::Update, against) {
+        // Whatever one of them may have been over whatever the other may have been: it holds "as much"
+        // where the intervals overlap.
+        let ratio =
+            Estimate { value: b.value / a.value, low: b.low / a.high, high: b.high / a.low };
+        let (first, second) = (a.value, b.value);
+        let judgement = judge(&ratio, Better::More);
+        let name = format!("speed against one UPDATE, {way}");
+        return Some(Measure { name, unit: "×", first, second, ratio, judgement });
+    }
+    let [first, second] = fills.map(Fill::speed);
+    let why = match (way, fills.map(Fill::speeds)) {
+        (Way::Update, [Some(_), Some(_)]) => {
+            "it is what the machine does, others are held against it"
         }
-        None => {
-            let value = second.speed() / first.speed();
-            let why = "measured once, and varies".to_owned();
-            let ratio = Estimate { value, low: f64::NAN, high: f64::NAN };
-            (ratio, Judgement::NotComparable(why))
-        }
+        _ => "measured once, and varies",
     };
-    let name = format!("speed, {}", first.way);
-    let (first, second) = (first.speed(), second.speed());
-    Measure { name, unit: "rows/s", first, second, ratio, judgement }
+    Some(Measure {
+        name: format!("speed, {way}"),
+        unit: "rows/s",
+        first,
+        second,
+        ratio: Estimate { value: second / first, low: f64::NAN, high: f64::NAN },
+        judgement: Judgement::NotComparable(why.to_owned()),
+    })
+}
+
+fn relative(fill: &Fill, update: &Fill) -> Option<Estimate> {
+    let (own, other) = (fill.speeds()?, update.speeds()?);
+    let value = own.value / other.value;
+    Some(Estimate { value, low: own.low / other.high, high: own.high / other.low })
 }
 
 /// Judges how far the standby was behind in each phase, by a bootstrap over its seconds.

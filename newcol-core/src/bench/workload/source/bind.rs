@@ -3,6 +3,8 @@
 //! Pure, and only as far as the text shows: a parameter that is compared with a column, assigned to it
 //! or stands in its place of a new row takes its values. What a text does not show is not guessed.
 
+mod joined;
+
 use std::{collections::BTreeSet, ops::ControlFlow};
 
 use sqlparser::{
@@ -15,6 +17,7 @@ use sqlparser::{
     tokenizer::{Token, TokenWithSpan},
 };
 
+use self::joined::{Joined, Meaning};
 use super::Counted;
 use crate::{
     backend::Backend,
@@ -64,14 +67,25 @@ pub fn bind(counted: &Counted, profile: &Profile, backend: Backend) -> Option<Bo
         _ => return Some(Bound::Not("it is a command, no query of rows".to_owned())),
     };
     let mut look = Look::new(profile, backend, counted);
+    look.joined = Joined::of(profile, backend, &statement);
     let _: ControlFlow<()> = statement.visit(&mut look);
     look.relations.retain(|name| !look.ctes.contains(name));
     if !look.relations.contains(&table) {
         return None;
     }
-    if let Some(other) = look.relations.iter().find(|name| **name != table) {
+    let is_there = |name: &&String| **name == table || look.joined.has(name);
+    if let Some(other) = look.relations.iter().find(|name| !is_there(name)) {
         return Some(Bound::Not(format!(
             "it uses `{other}` too, which the throwaway database does not have"
+        )));
+    }
+    if look.joined.is_any() && verb != "select" {
+        return Some(Bound::Not("it joins another table to what it changes".to_owned()));
+    }
+    if let Some(missing) = look.missing {
+        return Some(Bound::Not(format!(
+            "it uses `{missing}`, and of a joined table the throwaway database has only the key that \
+             the table refers to"
         )));
     }
     let numbers = placeholders(&sql, backend)?;
@@ -159,6 +173,9 @@ struct Look<'p> {
     relations: BTreeSet<String>,
     ctes: BTreeSet<String>,
     found: Vec<(usize, Parameter)>,
+    joined: Joined,
+    /// What of a joined table is not there.
+    missing: Option<String>,
 }
 
 impl<'p> Look<'p> {
@@ -170,6 +187,8 @@ impl<'p> Look<'p> {
             relations: BTreeSet::new(),
             ctes: BTreeSet::new(),
             found: Vec::new(),
+            joined: Joined::default(),
+            missing: None,
         }
     }
 
@@ -198,7 +217,14 @@ impl<'p> Look<'p> {
     fn column(&self, expr: &Expr) -> Option<String> {
         match expr {
             Expr::Identifier(ident) => self.known(&self.fold(ident)),
-            Expr::CompoundIdentifier(idents) => self.known(&self.fold(idents.last()?)),
+            Expr::CompoundIdentifier(idents) => {
+                let column = self.fold(idents.last()?);
+                match self.meaning(idents, &column) {
+                    Meaning::Own => self.known(&column),
+                    Meaning::Key(own) => Some(own),
+                    Meaning::Missing => None,
+                }
+            }
             Expr::Nested(inner) => self.column(inner),
             Expr::Cast { expr, .. } | Expr::Collate { expr, .. } => self.column(expr),
             Expr::Function(function) => {
@@ -212,6 +238,29 @@ impl<'p> Look<'p> {
                 })
             }
             _ => None,
+        }
+    }
+
+    fn meaning(&self, idents: &[sqlparser::ast::Ident], column: &str) -> Meaning {
+        let relation = idents.len().checked_sub(2).map(|at| self.fold(&idents[at]));
+        relation.map_or(Meaning::Own, |relation| self.joined.meaning(&relation, column))
+    }
+
+    /// Takes down what a statement uses of a joined table that is not there.
+    fn look_for_missing(&mut self, expr: &Expr) {
+        if !self.joined.is_any() {
+            return;
+        }
+        let is_missing = match expr {
+            // Whose it is only the server knows.
+            Expr::Identifier(ident) => self.known(&self.fold(ident)).is_none(),
+            Expr::CompoundIdentifier(idents) => idents.last().is_some_and(|last| {
+                matches!(self.meaning(idents, &self.fold(last)), Meaning::Missing)
+            }),
+            _ => false,
+        };
+        if is_missing {
+            self.missing.get_or_insert_with(|| expr.to_string());
         }
     }
 
@@ -378,6 +427,13 @@ impl Visitor for Look<'_> {
     }
 
     fn pre_visit_select(&mut self, select: &Select) -> ControlFlow<()> {
+        // Which columns these compare is not written.
+        let joins = select.from.iter().flat_map(|from| &from.joins).map(ToString::to_string);
+        let unwritten = joins.filter(|join| join.contains(" USING(") || join.contains("NATURAL "));
+        let all = select.projection.iter().filter_map(|item| self.joined.all_columns(item));
+        if let Some(missing) = all.chain(unwritten.filter(|_| self.joined.is_any())).next() {
+            self.missing.get_or_insert(missing);
+        }
         for item in &select.projection {
             if let SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } = item {
                 self.constant(expr, "1");
@@ -394,6 +450,7 @@ impl Visitor for Look<'_> {
     }
 
     fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
+        self.look_for_missing(expr);
         match expr {
             Expr::BinaryOp { left, op, right } => {
                 use BinaryOperator as Op;

@@ -1,6 +1,7 @@
 use super::*;
 use crate::bench::profile::{
-    Column, Constraint, ConstraintKind, Definition, Profile, Size, VERSION as PROFILE_VERSION,
+    Column, Constraint, ConstraintKind, Definition, Profile, References, Size,
+    VERSION as PROFILE_VERSION,
 };
 use crate::bench::workload::Parameter;
 
@@ -124,6 +125,69 @@ fn parameters_take_values_of_what_they_are_compared_with_or_assigned_to() {
         let sql = "UPDATE `users` SET `name` = ? WHERE `users`.`id` = ?";
         assert_eq!(bound(sql, backend), "update: name, id");
     }
+}
+
+/// Of the table that a foreign key leads to there is the key, and it has the values that refer to it.
+#[test]
+fn a_joined_table_may_be_asked_for_its_key() {
+    let mut profile = profile();
+    let references =
+        References { table: "public.teams".to_owned(), columns: vec!["no".to_owned()] };
+    profile.definition.constraints.push(Constraint {
+        name: "users_age".to_owned(),
+        kind: ConstraintKind::Foreign,
+        columns: vec!["age".to_owned()],
+        references: Some(references),
+        sql: None,
+    });
+    let said = |sql: &str| {
+        let counted = Counted { sql: sql.to_owned(), calls: 1.0, rows: Some(1.0) };
+        match bind(&counted, &profile, Backend::Postgres) {
+            Some(Bound::Sent { parameters, .. }) => format!("{parameters:?}"),
+            Some(Bound::Not(why)) => format!("no: {why}"),
+            None => "of another table".to_owned(),
+        }
+    };
+    let all: Vec<String> = [
+        "SELECT u.id FROM users u JOIN teams t ON t.no = u.age WHERE t.no = $1 AND u.name = $2",
+        "SELECT \"users\".\"id\" FROM (\"users\" INNER JOIN \"teams\" ON (\"users\".\"age\" = \"teams\".\"no\")) LIMIT $1",
+        "SELECT id FROM users WHERE EXISTS (SELECT 1 FROM public.teams WHERE teams.no = age) AND id = $1",
+        "SELECT u.id, t.label FROM users u JOIN teams t ON t.no = u.age WHERE u.id = $1",
+        "SELECT u.id FROM users u JOIN teams t ON t.no = u.age WHERE label = $1",
+        "SELECT * FROM users u JOIN teams t ON t.no = u.age WHERE u.id = $1",
+        "SELECT u.*, t.* FROM users u JOIN teams t ON t.no = u.age WHERE u.id = $1",
+        "SELECT u.id FROM users u NATURAL JOIN teams t WHERE u.id = $1",
+        "SELECT u.id FROM users u JOIN teams t USING (no) WHERE u.id = $1",
+        "UPDATE users SET name = $1 FROM teams t WHERE t.no = users.age",
+        "SELECT u.id FROM users u JOIN teams t ON t.no = u.age JOIN orders o ON o.u = u.id",
+    ]
+    .iter()
+    .map(|sql| format!("{sql}\n    {}", said(sql)))
+    .collect();
+    insta::assert_snapshot!(all.join("\n"), @r#"
+    SELECT u.id FROM users u JOIN teams t ON t.no = u.age WHERE t.no = $1 AND u.name = $2
+        [Column { column: "age" }, Column { column: "name" }]
+    SELECT "users"."id" FROM ("users" INNER JOIN "teams" ON ("users"."age" = "teams"."no")) LIMIT $1
+        [Constant { sql: "1" }]
+    SELECT id FROM users WHERE EXISTS (SELECT 1 FROM public.teams WHERE teams.no = age) AND id = $1
+        [Column { column: "id" }]
+    SELECT u.id, t.label FROM users u JOIN teams t ON t.no = u.age WHERE u.id = $1
+        no: it uses `t.label`, and of a joined table the throwaway database has only the key that the table refers to
+    SELECT u.id FROM users u JOIN teams t ON t.no = u.age WHERE label = $1
+        no: it uses `label`, and of a joined table the throwaway database has only the key that the table refers to
+    SELECT * FROM users u JOIN teams t ON t.no = u.age WHERE u.id = $1
+        no: it uses `*`, and of a joined table the throwaway database has only the key that the table refers to
+    SELECT u.*, t.* FROM users u JOIN teams t ON t.no = u.age WHERE u.id = $1
+        no: it uses `t.*`, and of a joined table the throwaway database has only the key that the table refers to
+    SELECT u.id FROM users u NATURAL JOIN teams t WHERE u.id = $1
+        no: it uses `NATURAL JOIN teams t`, and of a joined table the throwaway database has only the key that the table refers to
+    SELECT u.id FROM users u JOIN teams t USING (no) WHERE u.id = $1
+        no: it uses `JOIN teams t USING(no)`, and of a joined table the throwaway database has only the key that the table refers to
+    UPDATE users SET name = $1 FROM teams t WHERE t.no = users.age
+        no: it joins another table to what it changes
+    SELECT u.id FROM users u JOIN teams t ON t.no = u.age JOIN orders o ON o.u = u.id
+        no: it uses `orders` too, which the throwaway database does not have
+    "#);
 }
 
 #[test]
