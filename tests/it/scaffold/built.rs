@@ -2,14 +2,14 @@
 //!
 //! All projects are packages of one workspace, so that what they depend on is compiled once.
 
-use camino::{Utf8Path, Utf8PathBuf};
+use camino::Utf8Path;
 use newcol_testkit::{
     command::Tool,
     project::{Project, ProjectBuilder},
 };
 
 use super::{ADD, BIN, FILLED, LIB, SCHEMA, THREE, asynchronous, diesel, package};
-use crate::desk::tool;
+use crate::desk::{target, tool};
 
 const PACKAGES: [&str; 7] =
     ["library", "program", "three", "awaited", "schema", "made_up", "filled"];
@@ -66,13 +66,10 @@ fn projects() -> Project {
 
 /// Runs Cargo in the projects' workspace, on crates that are on this machine.
 fn cargo(project: &Project, args: &[&str]) {
-    let target = std::env::var_os("CARGO_TARGET_DIR")
-        .map(|dir| Utf8PathBuf::try_from(std::path::PathBuf::from(dir)).unwrap());
-    let target = target.unwrap_or_else(|| workspace().join("target")).join("scaffolded");
     let ours =
         std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("NEWCOL_"));
     let cargo =
-        Tool::new(env!("CARGO")).args(args).arg("--offline").env("CARGO_TARGET_DIR", target);
+        Tool::new(env!("CARGO")).args(args).arg("--offline").env("CARGO_TARGET_DIR", target());
     let cargo = ours.fold(cargo, |cargo, (name, value)| cargo.env(name, value));
     let limit = std::time::Duration::from_secs(3600);
     drop(cargo.current_dir(project.root()).limit(limit).run().unwrap().success());
