@@ -9,6 +9,14 @@ use newcol_testkit::{
     redact::redact,
 };
 
+/// Where tests build projects: what those depend on is compiled once for all of them.
+pub(crate) fn target() -> Utf8PathBuf {
+    let target = std::env::var_os("CARGO_TARGET_DIR")
+        .map(|dir| Utf8PathBuf::try_from(std::path::PathBuf::from(dir)).unwrap());
+    let workspace = Utf8Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    target.unwrap_or_else(|| workspace.join("target")).join("projects")
+}
+
 /// The answers that make any column a valid, optional one, without a test of its own.
 pub(crate) const GOOD: &[&str] =
     &["--type", "text", "--optional", "--why", "Because", "--no-tests"];

@@ -90,7 +90,7 @@ impl Mark {
             }
             Where::Database(object) => (format!("{DATABASE}{object}"), 0),
             Where::Package(name) => (format!("package: {name}"), 0),
-            Where::Statement(sql) => (format!("{STATEMENT}{sql}"), 0),
+            Where::Statement { sql, .. } => (format!("{STATEMENT}{sql}"), 0),
         };
         Self { rule: finding.rule.id.to_owned(), place, line }
     }

@@ -72,6 +72,7 @@ impl SqlFinding {
         let moved = |range: std::ops::Range<usize>| range.start + start..range.end + start;
         let fix = self.fix.map(|fix| Fix {
             message: fix.message,
+            path: fix.path,
             edits: fix
                 .edits
                 .into_iter()

@@ -84,8 +84,13 @@ pub enum Where {
     Database(String),
     /// A package that could not be looked at.
     Package(String),
-    /// A statement that was seen on its way to a database, without its values.
-    Statement(String),
+    /// A statement that was seen on its way to a database.
+    Statement {
+        /// Without its values.
+        sql: String,
+        /// The texts of the sources that it comes from, where they are known.
+        from: Vec<(Utf8PathBuf, Place)>,
+    },
 }
 
 /// Characters of a statement that a line of text shows of it.
@@ -97,7 +102,7 @@ impl fmt::Display for Where {
             Self::File { path, at } => write!(f, "{path}:{at}"),
             Self::Database(object) => write!(f, "{object}"),
             Self::Package(name) => write!(f, "package {name}"),
-            Self::Statement(sql) => {
+            Self::Statement { sql, .. } => {
                 let end = sql.char_indices().nth(SHOWN).map_or(sql.len(), |(at, _)| at);
                 let more = if end < sql.len() { "…" } else { "" };
                 write!(f, "statement {}{more}", &sql[..end])
@@ -106,11 +111,13 @@ impl fmt::Display for Where {
     }
 }
 
-/// Changes of one file that mend a finding together.
+/// Changes of one file that mend a finding together, or let another fix do so.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fix {
     /// What they do, in a few words.
     pub message: String,
+    /// The file, where it is not that of the finding.
+    pub path: Option<Utf8PathBuf>,
     /// What is put where; the ranges do not overlap.
     pub edits: Vec<Edit>,
 }

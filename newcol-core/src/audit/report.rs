@@ -9,6 +9,7 @@ use super::{
     baseline::{Baseline, Mark},
     finding::{Class, Finding, Where},
     rules::{DOES_NOT_COMPILE, Rule, UNCHECKED_PACKAGE},
+    rust::literals,
     sources::{SourceFile, Texts},
     until::markers,
 };
@@ -143,6 +144,9 @@ impl Report {
             }
             judged.push(Judged { finding, mark, acknowledged });
         }
+        if !scope.capture {
+            unused.leave_captured(&allows, files);
+        }
         if !unused.0.is_empty() {
             match others() {
                 None => unused.0.clear(),
@@ -213,13 +217,55 @@ impl<'a> Unused<'a> {
         Self(unused)
     }
 
-    /// Strikes out what acknowledges a finding, and returns the first comment that does.
+    /// Keeps what only a capture can judge: rules for SQL beside texts that may be SQL, and are not
+    /// looked at where they stand.
+    fn leave_captured(&mut self, allows: &Allows<'a>, files: &[SourceFile]) {
+        for file in files.iter().filter(|file| file.path.extension() == Some("rs")) {
+            let Some(here) = allows.get(&file.path) else { continue };
+            let is_here = |(path, _): &(&Utf8PathBuf, usize)| **path == file.path;
+            if !self.0.keys().any(is_here) {
+                continue;
+            }
+            let texts = literals(&[file]);
+            let texts = texts.iter().flat_map(|found| &found.literals);
+            let lines: Vec<usize> = texts
+                .filter(|text| !text.is_examined)
+                .map(|text| Place::new(&file.text, text.range.clone()).line)
+                .collect();
+            for allow in here.iter().filter(|one| lines.iter().any(|at| one.lines.contains(at))) {
+                for (_, at) in allow.rules.iter().filter(|(rule, _)| rule.is_of_sql()) {
+                    self.0
+                        .retain(|(path, start), _| **path != file.path || *start != at.range.start);
+                }
+            }
+        }
+    }
+
+    /// Strikes out what acknowledges a finding, and returns the first comment that does. What comes
+    /// from several places is acknowledged where each of them says so.
     fn strike<'b>(&mut self, allows: &'b Allows<'a>, finding: &Finding) -> Option<&'b Allow> {
-        let Where::File { path, at } = &finding.place else { return None };
+        let places: Vec<(&Utf8PathBuf, &Place)> = match &finding.place {
+            Where::File { path, at } => vec![(path, at)],
+            Where::Statement { from, .. } => from.iter().map(|(path, at)| (path, at)).collect(),
+            Where::Database(_) | Where::Package(_) => return None,
+        };
+        let mut found = Vec::with_capacity(places.len());
+        for place in places {
+            found.push(self.strike_at(allows, finding.rule, place));
+        }
+        found.into_iter().collect::<Option<Vec<_>>>()?.first().copied()
+    }
+
+    fn strike_at<'b>(
+        &mut self,
+        allows: &'b Allows<'a>,
+        wanted: &Rule,
+        (path, at): (&Utf8PathBuf, &Place),
+    ) -> Option<&'b Allow> {
         let (path, allows) = allows.get_key_value(path)?;
         let mut first = None;
         for allow in allows.iter().filter(|allow| allow.lines.contains(&at.line)) {
-            for (_, name) in allow.rules.iter().filter(|(rule, _)| *rule == finding.rule) {
+            for (_, name) in allow.rules.iter().filter(|(rule, _)| *rule == wanted) {
                 self.0.remove(&(*path, name.range.start));
                 first.get_or_insert(allow);
             }

@@ -65,7 +65,7 @@ fn key(finding: &Finding) -> impl Ord + '_ {
         Where::File { path, at } => (0, path.as_str(), at.range.start, at.range.end),
         Where::Database(object) => (1, object.as_str(), 0, 0),
         Where::Package(name) => (2, name.as_str(), 0, 0),
-        Where::Statement(sql) => (3, sql.as_str(), 0, 0),
+        Where::Statement { sql, .. } => (3, sql.as_str(), 0, 0),
     };
     (group, name, start, end, finding.rule.id, &finding.message)
 }
@@ -118,6 +118,7 @@ mod tests {
     fn of_two_equal_findings_the_fix_survives() {
         let fix = Fix {
             message: "mend it".to_owned(),
+            path: None,
             edits: vec![Edit { range: 4..7, text: "2".to_owned() }],
         };
         let mended = Finding { fix: Some(fix), ..at(&REPLACE_INTO, 4..7) };

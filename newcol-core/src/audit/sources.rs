@@ -13,6 +13,18 @@ pub struct SourceFile {
     pub text: String,
 }
 
+impl SourceFile {
+    /// Reports whether its head says that a program has written it, which would write it anew.
+    pub(super) fn is_generated(&self) -> bool {
+        const HEAD: usize = 10;
+        let says = |line: &str| {
+            let line = line.to_ascii_lowercase();
+            line.contains("@generated") || line.contains("do not edit")
+        };
+        self.text.lines().take(HEAD).any(says)
+    }
+}
+
 /// The texts of files, by path.
 #[derive(Debug)]
 pub struct Texts<'a>(BTreeMap<&'a Utf8Path, &'a str>);

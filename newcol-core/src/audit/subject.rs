@@ -93,6 +93,10 @@ pub struct Column {
     pub computed_from: BTreeSet<String>,
     /// The column that it replaces, which goes in the end.
     pub replaces: Option<String>,
+    /// Whether there is no such column in the database as yet, as far as is known.
+    pub is_missing: bool,
+    /// Whether the database still allows NULL, as far as is known.
+    pub is_nullable: bool,
 }
 
 impl Subject {
@@ -126,6 +130,8 @@ impl Subject {
             has_default: false,
             computed_from: BTreeSet::new(),
             replaces: None,
+            is_missing: position.is_none(),
+            is_nullable: false,
         };
         match contract {
             Some(contract) => column.heed(contract, &table, &engines),
@@ -145,6 +151,18 @@ impl Subject {
             declaration: None,
             name: Place::new(text, found.name_range.clone()),
         })
+    }
+
+    /// Says which stages the project has released: the last of them, if there is one.
+    pub fn released(mut self, last: Option<StageKind>) -> Self {
+        self.column.is_nullable = self.column.not_null_from.is_some_and(|from| last < Some(from));
+        self
+    }
+
+    /// Says that the database was asked, and does not have the column.
+    pub fn missing(mut self) -> Self {
+        self.column.is_missing = true;
+        self
     }
 
     /// Says which file the subject was read from, and how many columns diesel is built for.

@@ -8,7 +8,7 @@ use std::{
 use camino::{Utf8Path, Utf8PathBuf};
 use newcol_core::{
     audit::{
-        Class, Finding, SourceFile, Subject, Where,
+        Class, Finding, Mended, SourceFile, Subject, Where, mend,
         rust::{self, Memory},
     },
     backend::Backend,
@@ -19,7 +19,7 @@ use newcol_core::{
 use newcol_testkit::{command::Tool, life::Life, scratch};
 
 use super::{
-    programs::{Built, PROGRAMS, Program, TABLES, Workspace, schema},
+    programs::{Built, MENDED, PROGRAMS, Program, TABLES, Workspace, schema},
     sources::Source,
 };
 
@@ -32,16 +32,51 @@ struct Fate {
 
 /// Returns what the audit says of a program.
 fn audit(program: &Program) -> Vec<Finding> {
+    let file = SourceFile { path: program.path(), text: program.text() };
+    audit_files(program, program.audited, &[file])
+}
+
+fn audit_files(program: &Program, column: Option<&str>, files: &[SourceFile]) -> Vec<Finding> {
     let contract = program.contract();
-    let text = schema(program.written);
+    let text = schema(column);
     let parsed = SchemaFile::parse(&text).unwrap();
     // Written out, a batch that SQLite takes is too large for the others.
     let engines = BTreeSet::from([Backend::Sqlite]);
     let module = ["schema".to_owned()];
     let subject =
-        Subject::new(contract.path(), Some(&contract), (&text, &module), &parsed, engines);
+        Subject::new(contract.path(), Some(&contract), (&text, &module), &parsed, engines)
+            .unwrap()
+            .released(program.audited.map(|_| StageKind::Expand));
+    let subject = if program.ahead { subject.missing() } else { subject };
+    rust::examine(&subject, files, &Memory::default())
+}
+
+/// Mends a program for the `schema.rs` with the column, as far as the audit can; what it says then.
+fn mended(program: &Program) -> (String, Vec<Finding>) {
+    let column = program.then.map(|(column, _)| column);
     let file = SourceFile { path: program.path(), text: program.text() };
-    rust::examine(&subject.unwrap(), &[file], &Memory::default())
+    let Mended { files, .. } = mend(vec![file], |files| audit_files(program, column, files));
+    let left = audit_files(program, column, &files);
+    (files[0].text.clone(), left)
+}
+
+/// Holds what the fixes have made of a program against the compiler; returns the cases mended.
+fn check_mended(program: &Program, later: &Built, wrong: &mut Vec<String>) -> BTreeSet<String> {
+    let (text, left) = mended(program);
+    let source = Source::read(&text);
+    let case_of = |line: usize| source.case_at(line).map(str::to_owned);
+    let line_of = |finding: &Finding| match &finding.place {
+        Where::File { at, .. } => at.line,
+        other => panic!("{other}"),
+    };
+    let open: BTreeSet<_> = left.iter().filter_map(|found| case_of(line_of(found))).collect();
+    for (line, message) in later.errors.get(Utf8Path::new(MENDED)).into_iter().flatten() {
+        if case_of(*line).is_none_or(|case| !open.contains(&case)) {
+            wrong.push(format!("{MENDED}:{line}: it is mended and does not compile: {message}"));
+        }
+    }
+    let marked = source.cases.iter().filter(|(_, marks)| !marks.is_empty());
+    marked.map(|(case, _)| case.clone()).filter(|case| !open.contains(case)).collect()
 }
 
 /// Runs a program on a database; which cases went wrong, and how.
@@ -96,6 +131,12 @@ fn fates_when_run(
     let (before, after) = (&first.programs[&name], later.programs.get(&name));
     let mut fates = BTreeMap::new();
     for (stage, database) in databases(program, workspace.root()) {
+        if program.ahead {
+            let wrong = run(before, &database).into_iter().filter_map(|(case, class)| {
+                class.map(|class| (case, Fate { class, from: StageKind::Expand }))
+            });
+            return wrong.collect();
+        }
         let built = match (program.then, stage) {
             // The release whose schema.rs has the column starts when the column is there.
             (Some(_), Some(_)) => after.expect("it still compiles"),
@@ -149,9 +190,16 @@ fn what_is_marked_goes_wrong_and_is_found() {
     let workspace = Workspace::new();
     let first = workspace.build("first");
     assert!(first.errors.is_empty(), "{:#?}", first.errors);
-    workspace.later();
+    let rows = PROGRAMS.iter().find(|program| MENDED.starts_with(program.package)).unwrap();
+    workspace.later(&mended(rows).0);
     let later = workspace.build("later");
     let mut wrong: Vec<String> = Vec::new();
+    let mended = check_mended(rows, &later, &mut wrong);
+    for case in ["a_struct_that_can_select", "a_struct_of_no_table", "a_struct_that_takes_a_field"]
+    {
+        assert!(mended.contains(case), "{case} is not mended: {mended:?}");
+    }
+    assert!(!mended.contains("a_struct_that_is_built"), "{mended:?}");
     let mut counts: BTreeMap<&str, Count> = BTreeMap::new();
     for program in PROGRAMS {
         let path = program.path();

@@ -9,6 +9,8 @@ use newcol_core::{
 };
 use newcol_testkit::{Project, command::Tool};
 
+use crate::desk::target;
+
 /// A program of `tests/projects/audit`.
 pub(super) struct Program {
     /// Package and file.
@@ -20,9 +22,16 @@ pub(super) struct Program {
     pub(super) written: Option<&'static str>,
     /// The column in the `schema.rs` with which it is compiled again, and the stage that brings it.
     pub(super) then: Option<(&'static str, StageKind)>,
+    /// The column in the `schema.rs` that is audited with it.
+    pub(super) audited: Option<&'static str>,
+    /// Whether it runs where `expand` is still to come.
+    pub(super) ahead: bool,
     /// Whether the compiler names the very lines; elsewhere it names those that use them.
     pub(super) exact: bool,
 }
+
+/// Where a program goes that the audit has mended.
+pub(super) const MENDED: &str = "rows/src/mended.rs";
 
 const OPTIONAL: &str = "required = false";
 const FILLED: &str = "required = false\n[old_rows]\nfill = 'lower(name)'";
@@ -42,19 +51,33 @@ pub(super) const PROGRAMS: &[Program] = &[
     Program { exact: false, ..Program::compiled("shadow", "main", FILLED) },
     Program { then: None, ..Program::compiled("writes", "main", REQUIRED) },
     Program { then: None, ..Program::compiled("replaces", "main", REPLACES) },
-    Program { then: None, written: Some(NULLABLE), ..Program::compiled("known", "main", DEFAULT) },
+    Program { then: None, ..Program::knowing("known", "main", (DEFAULT, NULLABLE)) },
     Program {
-        written: Some(NULLABLE),
         then: Some((NOT_NULL, StageKind::Constrain)),
-        exact: false,
-        ..Program::compiled("required", "load", REQUIRED)
+        ..Program::knowing("required", "load", (REQUIRED, NULLABLE))
     },
+    Program { then: None, ..Program::knowing("early", "main", (REQUIRED, NOT_NULL)) },
+    Program {
+        audited: Some(NULLABLE),
+        then: Some((NULLABLE, StageKind::Expand)),
+        ..Program::knowing("early", "load", (REQUIRED, NOT_NULL))
+    },
+    Program { then: None, ahead: true, ..Program::knowing("ahead", "main", (OPTIONAL, NULLABLE)) },
 ];
 
 impl Program {
     const fn compiled(package: &'static str, file: &'static str, wish: &'static str) -> Self {
         let then = Some((NULLABLE, StageKind::Expand));
-        Self { package, file, wish, written: None, then, exact: true }
+        Self { package, file, wish, written: None, then, audited: None, ahead: false, exact: true }
+    }
+
+    const fn knowing(
+        package: &'static str,
+        file: &'static str,
+        (wish, column): (&'static str, &'static str),
+    ) -> Self {
+        let (written, audited) = (Some(column), Some(column));
+        Self { written, audited, exact: false, ..Self::compiled(package, file, wish) }
     }
 
     pub(super) fn contract(&self) -> Contract {
@@ -118,7 +141,6 @@ fn folder() -> Utf8PathBuf {
 /// The programs as packages of one workspace.
 pub(super) struct Workspace {
     project: Project,
-    target: Utf8PathBuf,
 }
 
 /// What the compiler said.
@@ -150,6 +172,10 @@ impl Workspace {
                 let file = program.file;
                 format!("[[bin]]\nname = \"audit-{package}-{file}\"\npath = \"src/{file}.rs\"\n\n")
             });
+            let mended = MENDED.strip_prefix(package).and_then(|rest| rest.strip_prefix('/'));
+            let mended =
+                mended.map(|file| format!("[[bin]]\nname = \"mended\"\npath = \"{file}\"\n\n"));
+            let bins = bins.chain(mended);
             let manifest = format!(
                 "[package]\nname = \"{package}\"\nversion = \"0.1.0\"\nedition = \"2024\"\npublish = false\n\n\
                  {}[dependencies]\n\
@@ -165,15 +191,14 @@ impl Workspace {
                 project = project.file(format!("{package}/src/schema.rs"), schema(program.written));
             }
         }
-        let project = project.build().unwrap();
-        let target = std::env::var_os("CARGO_TARGET_DIR")
-            .map(|dir| Utf8PathBuf::try_from(std::path::PathBuf::from(dir)).unwrap());
-        let target = target.unwrap_or_else(|| workspace().join("target")).join("scaffolded");
-        Self { project, target }
+        let project = project.file(MENDED, "fn main() {}\n").build().unwrap();
+        Self { project }
     }
 
-    /// Gives the programs that have another `schema.rs` later that one.
-    pub(super) fn later(&self) {
+    /// Gives the programs that have another `schema.rs` later that one, and takes the program that
+    /// the audit has mended among them.
+    pub(super) fn later(&self, mended: &str) {
+        self.project.write(MENDED, mended).unwrap();
         for program in PROGRAMS {
             if let Some((column, _)) = program.then {
                 let path = format!("{}/src/schema.rs", program.package);
@@ -186,7 +211,7 @@ impl Workspace {
     pub(super) fn build(&self, name: &str) -> Built {
         let cargo = Tool::new(env!("CARGO"))
             .args(["build", "--workspace", "--offline", "--keep-going", "--message-format=json"])
-            .env("CARGO_TARGET_DIR", &self.target)
+            .env("CARGO_TARGET_DIR", target())
             .env("CARGO_TERM_COLOR", "never")
             .current_dir(self.project.root())
             .limit(Duration::from_secs(3600));

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use newcol_core::{
-    audit::{Class, sql::examine},
+    audit::{Class, Edit, sql::examine},
     backend::Backend,
     db::Row,
 };
@@ -15,17 +15,22 @@ use super::{
 };
 
 /// Runs a case; what it answers and leaves.
-fn outcome(case: &Case, server: &mut Server, with_column: bool) -> Result<Vec<Row>, String> {
+fn outcome(
+    case: &Case,
+    text: &str,
+    server: &mut Server,
+    with_column: bool,
+) -> Result<Vec<Row>, String> {
     let world = server.world(case.kind);
     world.run(case.setup);
     if !case.run.is_empty() {
-        world.run(&[case.sql]);
+        world.run(&[text]);
     }
     if with_column {
         world.expand()?;
     }
     let mut session = world.session();
-    let sql = if case.run.is_empty() { case.sql } else { case.run };
+    let sql = if case.run.is_empty() { text } else { case.run };
     let mut rows = session.query(sql).map_err(|error| format!("{error:?}"))?;
     if !case.ask.is_empty() {
         rows.extend(session.query(case.ask).unwrap());
@@ -37,8 +42,8 @@ fn outcome(case: &Case, server: &mut Server, with_column: bool) -> Result<Vec<Ro
     Ok(rows)
 }
 
-fn fate(case: &Case, server: &mut Server) -> Result<Fate, String> {
-    match (outcome(case, server, false), outcome(case, server, true)) {
+fn fate(case: &Case, text: &str, server: &mut Server) -> Result<Fate, String> {
+    match (outcome(case, case.sql, server, false), outcome(case, text, server, true)) {
         (Err(error), _) => Err(format!("fails before the column comes: {error}")),
         (Ok(_), Err(_)) => Ok(Fate::Fails),
         (Ok(before), Ok(after)) if before == after => Ok(Fate::Same),
@@ -50,9 +55,25 @@ fn fate(case: &Case, server: &mut Server) -> Result<Fate, String> {
     }
 }
 
+/// Returns what is wrong with a case that its fix has mended.
+fn check_mended(case: &Case, server: &mut Server, engine: Backend) -> Option<String> {
+    let (subject, engines) = (subject(case.kind, engine), BTreeSet::from([engine]));
+    let found = examine(case.sql, &engines, &subject, case.origin);
+    let mut edits: Vec<&Edit> = found.iter().flat_map(|f| &f.fix).flat_map(|f| &f.edits).collect();
+    edits.sort_by_key(|edit| edit.range.start);
+    let mut text = case.sql.to_owned();
+    for edit in edits.into_iter().rev() {
+        text.replace_range(edit.range.clone(), &edit.text);
+    }
+    let left = examine(&text, &engines, &subject, case.origin);
+    let seen = fate(case, &text, server);
+    let mended = left.is_empty() && matches!(seen, Ok(Fate::Same | Fate::Wider));
+    (!mended).then(|| format!("{engine}: {text}\n  is no mend: {seen:?}, said {left:?}"))
+}
+
 /// Returns what is wrong with a case.
 fn check(case: &Case, server: &mut Server, engine: Backend) -> Option<String> {
-    let seen = fate(case, server);
+    let seen = fate(case, case.sql, server);
     let subject = subject(case.kind, engine);
     let found = examine(case.sql, &BTreeSet::from([engine]), &subject, case.origin);
     let said: Vec<(&str, Class)> = found.iter().map(|f| (f.rule.id, f.class)).collect();
@@ -75,7 +96,18 @@ fn check(case: &Case, server: &mut Server, engine: Backend) -> Option<String> {
 fn all(want: Want, engine: Backend) {
     let Some(mut server) = Server::new(want) else { return };
     let cases = CASES.iter().copied().flatten().filter(|case| case.is_for(engine));
-    let wrong: Vec<String> = cases.filter_map(|case| check(case, &mut server, engine)).collect();
+    let (mut wrong, mut mended) = (Vec::new(), 0);
+    for case in cases {
+        wrong.extend(check(case, &mut server, engine));
+        let subject = subject(case.kind, engine);
+        let found = examine(case.sql, &BTreeSet::from([engine]), &subject, case.origin);
+        if found.iter().any(|finding| finding.fix.is_some()) {
+            mended += 1;
+            wrong.extend(check_mended(case, &mut server, engine));
+        }
+    }
+    eprintln!("{engine}: {mended} cases have a fix");
+    assert!(mended > 5, "{mended} cases have a fix");
     assert!(wrong.is_empty(), "{}\n{} wrong", wrong.join("\n"), wrong.len());
 }
 

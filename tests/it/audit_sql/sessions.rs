@@ -52,7 +52,7 @@ fn a_type_in_place_fails_what_was_prepared() {
             let said = format!("{:?}", warm.batch("EXECUTE names").unwrap_err());
             assert!(said.contains("cached plan must not change result type"), "{said}");
         }
-        world.run(&["PREPARE names AS SELECT name FROM users; EXECUTE names"]);
+        world.session().batch("PREPARE names AS SELECT name FROM users; EXECUTE names").unwrap();
     }
 }
 

@@ -1,6 +1,6 @@
 //! The database that every case starts from, and the subject that describes it.
 
-use std::collections::BTreeSet;
+use std::{cell::RefCell, collections::BTreeSet};
 
 use newcol_core::{
     audit::Subject,
@@ -106,30 +106,49 @@ fn expand(kind: Kind, engine: Backend) -> Vec<&'static str> {
 pub(super) struct Server {
     want: Want,
     db: ScratchDb,
+    /// Makes the worlds: to connect anew for each step takes longer than the steps.
+    maker: RefCell<Session>,
 }
 
 impl Server {
     /// Returns one, or `None` where there is none.
     pub(super) fn new(want: Want) -> Option<Self> {
-        Some(Self { want, db: ScratchDb::require(want)? })
+        let db = ScratchDb::require(want)?;
+        Some(Self { want, maker: RefCell::new(session(&db)), db })
     }
 
     /// Makes a world in which the column has not come.
     pub(super) fn world(&mut self, kind: Kind) -> World<'_> {
-        if self.db.backend() == Backend::Postgres {
-            self.db.run(&["DROP SCHEMA public CASCADE; CREATE SCHEMA public"]).unwrap();
-        } else {
-            self.db = ScratchDb::new(self.want).unwrap();
-        }
-        let world = World { db: &self.db, kind };
-        world.run(&[&TABLES.join(";")]);
+        let empty = match self.db.backend() {
+            Backend::Postgres => "DROP SCHEMA public CASCADE; CREATE SCHEMA public;".to_owned(),
+            Backend::Mysql => {
+                let url = DatabaseUrl::parse(self.db.url()).unwrap();
+                let name = url.database().unwrap().to_owned();
+                format!(
+                    "DROP DATABASE {name}; CREATE DATABASE {name} CHARACTER SET utf8mb4; USE {name};"
+                )
+            }
+            Backend::Sqlite => {
+                self.db = ScratchDb::new(self.want).unwrap();
+                self.maker = RefCell::new(session(&self.db));
+                String::new()
+            }
+        };
+        let world = World { db: &self.db, maker: &self.maker, kind };
+        world.run(&[&(empty + &TABLES.join(";"))]);
         world
     }
+}
+
+fn session(db: &ScratchDb) -> Session {
+    let url = DatabaseUrl::parse(db.url()).unwrap();
+    Session::open(&url, &OpenOptions::create()).unwrap()
 }
 
 /// A database as it is before the column comes.
 pub(super) struct World<'a> {
     db: &'a ScratchDb,
+    maker: &'a RefCell<Session>,
     kind: Kind,
 }
 
@@ -145,15 +164,14 @@ impl World<'_> {
     }
 
     fn try_run(&self, statements: &[&str]) -> Result<(), String> {
-        let mut session = self.session();
+        let mut maker = self.maker.borrow_mut();
         statements
             .iter()
-            .try_for_each(|sql| session.batch(sql).map_err(|error| format!("{sql}: {error:?}")))
+            .try_for_each(|sql| maker.batch(sql).map_err(|error| format!("{sql}: {error:?}")))
     }
 
     /// Opens a new session.
     pub(super) fn session(&self) -> Session {
-        let url = DatabaseUrl::parse(self.db.url()).unwrap();
-        Session::open(&url, &OpenOptions::create()).unwrap()
+        session(self.db)
     }
 }

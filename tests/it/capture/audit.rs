@@ -295,6 +295,34 @@ fn a_finding_of_the_capture_can_wait_in_the_baseline() {
 }
 
 #[test]
+fn a_finding_of_the_capture_is_acknowledged_where_its_text_stands() {
+    let marked = CODE.replace(
+        "const SEED",
+        "// newcol:allow(NC105): the tests fill an empty database\nconst SEED",
+    );
+    let project = desk::one_crate("sqlite").file("src/lib.rs", &marked).build().unwrap();
+    let sent = ["install", SENT[2]];
+    let output = audit(&project, &["--message-format", "json"], &sent);
+    assert_eq!(output.code(), Some(0), "{output}");
+    let known = r#""from":[{"file_name":"src/lib.rs","byte_start":117,"byte_end":160,"line_start":5,"line_end":5,"column_start":20,"column_end":63}]},"acknowledged":{"by":"comment","reason":"the tests fill an empty database"}"#;
+    assert!(output.stdout.contains(known), "{output}");
+    // Who has not captured cannot say that the comment is of no use; who has, can.
+    let remark = "there is no finding of `NC105` here";
+    let without = newcol(&project, &["audit", "users.locale"]);
+    assert!(!without.stdout.contains(remark), "{without}");
+    let other = audit(&project, &[], &["install", "load"]);
+    assert!(other.stdout.contains(remark), "{other}");
+    // The same text elsewhere is not acknowledged with it.
+    let twice = format!(
+        "{marked}\npub const AGAIN: &str = \"INSERT INTO users VALUES (1, 'Ann', NULL)\";\n"
+    );
+    project.write("src/lib.rs", &twice).unwrap();
+    let output = audit(&project, &[], &sent);
+    assert_eq!(output.code(), Some(100), "{output}");
+    assert!(output.stdout.contains("it is written at src/lib.rs:5:20 and 1 more"), "{output}");
+}
+
+#[test]
 fn nothing_is_left_of_a_capture_that_is_stopped() {
     if ScratchDb::require(Want::postgres()).is_none() {
         return;

@@ -20,7 +20,7 @@ use newcol_core::{
 };
 use newcol_testkit::project::{Project, ProjectBuilder};
 
-use crate::desk::Tree;
+use crate::desk::{Tree, target};
 
 const SCHEMA: &str = "src/schema.rs";
 
@@ -34,15 +34,8 @@ fn workspace() -> &'static Utf8Path {
     Utf8Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
 }
 
-/// Where all of these tests build: what their projects depend on is compiled once. Packages have names
-/// of their own, or Cargo would take one for the other.
-fn target() -> Utf8PathBuf {
-    let target = std::env::var_os("CARGO_TARGET_DIR")
-        .map(|dir| Utf8PathBuf::try_from(std::path::PathBuf::from(dir)).unwrap());
-    target.unwrap_or_else(|| workspace().join("target")).join("probed")
-}
-
-/// Returns the copy of a probe's project.
+/// Returns the copy of a probe's project. Packages have names of their own, or Cargo would take one for
+/// the other where all are built.
 fn copy(name: &str) -> Utf8PathBuf {
     target().join("copies").join(name).join("target/package/tree")
 }
@@ -55,7 +48,7 @@ fn probe(root: &Utf8Path, name: &str) -> Probe {
         cargo: env!("CARGO").into(),
         wrapper: env!("CARGO_BIN_EXE_newcol-under-test").into(),
         dir: target().join("copies").join(name),
-        target_dir: target().join("target"),
+        target_dir: target(),
         sets: Vec::new(),
         offline: true,
         locked: false,
@@ -129,7 +122,7 @@ fn marks(project: &Project) -> Marks {
 fn found(project: &Project, findings: &[Finding]) -> Marks {
     let in_files = findings.iter().filter_map(|finding| match &finding.place {
         Where::File { path, at } => Some((finding, path, at)),
-        Where::Package(_) | Where::Database(_) | Where::Statement(_) => None,
+        Where::Package(_) | Where::Database(_) | Where::Statement { .. } => None,
     });
     let mark = |(finding, path, at): (&Finding, &Utf8PathBuf, &newcol_core::schema::Place)| {
         let text = project.read(path).unwrap()[at.range.clone()].to_owned();
@@ -147,7 +140,7 @@ fn unchecked(findings: &[Finding]) -> String {
             finding.rule.id,
             finding.message
         )),
-        Where::File { .. } | Where::Database(_) | Where::Statement(_) => None,
+        Where::File { .. } | Where::Database(_) | Where::Statement { .. } => None,
     });
     lines.collect()
 }

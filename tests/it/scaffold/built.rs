@@ -3,14 +3,14 @@
 //! All projects are packages of one workspace, so that what they depend on is compiled once, with our
 //! own profile and where we are built ourselves: then most of it is compiled already.
 
-use camino::{Utf8Path, Utf8PathBuf};
+use camino::Utf8Path;
 use newcol_testkit::{
     command::Tool,
     project::{Project, ProjectBuilder},
 };
 
 use super::{ADD, BIN, FILLED, LIB, SCHEMA, THREE, asynchronous, diesel, package};
-use crate::desk::tool;
+use crate::desk::{target, tool};
 
 const PACKAGES: [&str; 7] =
     ["library", "program", "three", "awaited", "schema", "made_up", "filled"];
@@ -69,9 +69,9 @@ fn projects() -> Project {
 
 /// Runs Cargo in the projects' workspace, on crates that are on this machine.
 fn cargo(project: &Project, args: &[&str]) {
-    let target = std::env::var_os("CARGO_TARGET_DIR")
-        .map(|dir| Utf8PathBuf::try_from(std::path::PathBuf::from(dir)).unwrap());
-    let target = target.unwrap_or_else(|| workspace().join("target"));
+    // Not where probes are checked, which would wait for us all the while.
+    let target = target();
+    let target = target.parent().unwrap();
     let ours =
         std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("NEWCOL_"));
     let cargo =

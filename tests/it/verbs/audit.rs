@@ -1,3 +1,5 @@
+use std::fs;
+
 use insta::assert_snapshot;
 use newcol_testkit::{ScratchDb, Tool, Want, command::CommandOutput, project::Project};
 
@@ -372,4 +374,19 @@ fn code_scripts_and_a_database_are_looked_at() {
     ----- stderr -----
     read 5 files; the compiler was not asked
     ");
+    // Code may know what this database does not have yet.
+    let mut schema = fs::read_to_string(project.root().join("src/schema.rs")).unwrap();
+    let end = schema.find("name -> Text,").unwrap();
+    schema.insert_str(end, "locale -> Nullable<Text>, ");
+    project.write("src/schema.rs", &schema).unwrap();
+    let code = "mod schema;\nuse diesel::prelude::*;\n\n\
+                pub fn all(c: &mut SqliteConnection) -> QueryResult<Vec<Option<String>>> {\n    \
+                schema::users::table.select(schema::users::locale).load(c)\n}\n";
+    project.write("src/lib.rs", code).unwrap();
+    let early = "src/lib.rs:5:33: runtime[NC019]: `locale` is named here, and the database does not have it";
+    let output = audit(&project, &args);
+    assert!(output.stdout.contains(early), "{output}");
+    assert!(!audit(&project, &[]).stdout.contains("NC019"));
+    newcol_testkit::scratch::run(&url, &["ALTER TABLE users ADD COLUMN locale TEXT"]).unwrap();
+    assert!(!audit(&project, &args).stdout.contains("NC019"));
 }

@@ -11,7 +11,10 @@ use newcol_core::{
     },
     backend::{Backend, Product},
     contract::Contract,
-    db::Access,
+    db::{
+        Access,
+        facts::{FactsError, read_table},
+    },
     plan::StageKind,
     render::release::{SchemaSource, release},
     schema::{self, NewColumn, Position, SchemaEdit},
@@ -33,6 +36,8 @@ const LARGEST_COPY: u64 = 2 << 30;
 pub(super) struct Asked {
     pub(super) scope: Scope,
     pub(super) findings: Vec<Finding>,
+    /// Whether the database does not have the column yet.
+    pub(super) is_missing: bool,
     /// Every use of the table, as the compiler sees it.
     pub(super) uses: Vec<Use>,
     /// What was captured, by engine.
@@ -42,7 +47,13 @@ pub(super) struct Asked {
 impl Asked {
     /// Asks nobody.
     pub(super) fn nobody() -> Self {
-        Self { scope: Scope::TEXTS, findings: Vec::new(), uses: Vec::new(), captures: Vec::new() }
+        Self {
+            scope: Scope::TEXTS,
+            findings: Vec::new(),
+            is_missing: false,
+            uses: Vec::new(),
+            captures: Vec::new(),
+        }
     }
 
     /// Asks whom the arguments name.
@@ -56,8 +67,11 @@ impl Asked {
         let mut asked = Self::nobody();
         if let (Some(url), Some(subject)) = (&args.database_url, subjects.first()) {
             let mut session = ctx.session(&project.url(url)?, Access::Read)?;
-            let found = examine_objects(&mut session, subject)
-                .map_err(|error| CliError::of(Exit::Failed, &error).at("--database-url"))?;
+            let failed =
+                |error: FactsError| CliError::of(Exit::Failed, &error).at("--database-url");
+            let found = examine_objects(&mut session, subject).map_err(failed)?;
+            let facts = read_table(&mut session, &subject.path.table).map_err(failed)?;
+            asked.is_missing = facts.columns.iter().all(|c| c.name != subject.path.column);
             asked.findings.extend(found);
             asked.scope.database = true;
         }

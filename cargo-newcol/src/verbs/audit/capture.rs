@@ -89,7 +89,7 @@ pub(super) fn run(
                 at: at.clone(),
                 on_table: captured.made_at(finding, &places).len(),
             }),
-            Where::Database(_) | Where::Package(_) | Where::Statement(_) => None,
+            Where::Database(_) | Where::Package(_) | Where::Statement { .. } => None,
         });
         let built = built.collect();
         runs.push(Run {

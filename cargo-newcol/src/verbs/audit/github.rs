@@ -32,7 +32,7 @@ pub(super) fn commands(audited: &Audited<'_>) -> String {
                     data(&message)
                 );
             }
-            place @ (Where::Database(_) | Where::Package(_) | Where::Statement(_)) => {
+            place @ (Where::Database(_) | Where::Package(_) | Where::Statement { .. }) => {
                 let message = format!("{place}: {message}");
                 let _ =
                     writeln!(text, "::{command} title={}::{}", property(&title), data(&message));

@@ -36,7 +36,7 @@ enum PlaceJson<'a> {
     File(SpanJson<'a>),
     Database { object: &'a str },
     Package { name: &'a str },
-    Statement { sql: &'a str },
+    Statement { sql: &'a str, from: Vec<SpanJson<'a>> },
 }
 
 #[derive(Debug, Serialize)]
@@ -197,12 +197,18 @@ impl<'a> FindingJson<'a> {
         let (place, fix) = match &found.place {
             Where::File { path, at } => {
                 let text = audited.text(path);
-                let fix = found.fix.as_ref().map(|fix| FixJson::of(path.as_str(), text, fix));
+                let fix = found.fix.as_ref().map(|fix| {
+                    let path = fix.path.as_ref().unwrap_or(path);
+                    FixJson::of(path.as_str(), audited.text(path), fix)
+                });
                 (PlaceJson::File(SpanJson::of(path.as_str(), text, &at.range)), fix)
             }
             Where::Database(object) => (PlaceJson::Database { object }, None),
             Where::Package(name) => (PlaceJson::Package { name }, None),
-            Where::Statement(sql) => (PlaceJson::Statement { sql }, None),
+            Where::Statement { sql, from } => {
+                let from = from.iter().map(|(path, at)| span(audited, path, at)).collect();
+                (PlaceJson::Statement { sql, from }, None)
+            }
         };
         Self {
             column,

@@ -15,7 +15,7 @@ use newcol_core::{
 
 use super::{asked::Asked, collect::Sources};
 use crate::{
-    context::{Project, SchemaFile, contracts, dir_of, schema_error},
+    context::{Project, Released, SchemaFile, contracts, dir_of, schema_error},
     error::{CliError, Exit},
     verbs::doctor::column_limit,
 };
@@ -116,11 +116,12 @@ fn subjects(
         DieselUse { default_features: true, ..DieselUse::default() }.column_limit()
     });
     let engines: BTreeSet<_> = project.engines.iter().map(|engine| engine.backend).collect();
+    let last = Released::find(project, column).last();
     let subject = |schema: &SchemaFile| {
         let module = module_of(project, &schema.path);
         let text = (schema.text.as_str(), module.as_slice());
         Subject::new(column, contract, text, &schema.parsed, engines.clone())
-            .map(|subject| subject.declared_in(&schema.path, limit))
+            .map(|subject| subject.declared_in(&schema.path, limit).released(last))
             .map_err(|error| schema_error(&schema.path, &error))
     };
     schemas.iter().map(subject).collect()

@@ -26,7 +26,7 @@ use clap::Args;
 pub(super) use gate::{due, last_look, markers_of, pass, push_baseline_without};
 use look::{Comments, Known, Look};
 use newcol_core::{
-    audit::{Class, Report, SourceFile, Texts, probe::Use},
+    audit::{Class, Report, SourceFile, Subject, Texts, probe::Use},
     ident::ColumnPath,
     plan::StageKind,
     render::patch::FilePatch,
@@ -253,6 +253,9 @@ fn look(
         look.memory = kept::load(project);
     }
     look.asked = Asked::of(ctx, out, project, args, (contract.as_ref(), &schemas, &look.subjects))?;
+    if look.asked.is_missing {
+        look.subjects = look.subjects.into_iter().map(Subject::missing).collect();
+    }
     if args.capture {
         let captures = capture::run(ctx, out, project, args, &look)?;
         let found = captures.iter().flat_map(|run| run.captured.findings.iter().cloned());

@@ -30,7 +30,7 @@ pub(super) fn finding(audited: &Audited<'_>, judged: &Judged, width: Option<usiz
             }
             None => title.element(Origin::path(path.as_str())),
         },
-        place @ (Where::Database(_) | Where::Package(_) | Where::Statement(_)) => {
+        place @ (Where::Database(_) | Where::Package(_) | Where::Statement { .. }) => {
             title.element(Origin::path(place.to_string()))
         }
     };
@@ -55,6 +55,7 @@ pub(super) fn finding(audited: &Audited<'_>, judged: &Judged, width: Option<usiz
     }
     let mut groups = vec![group];
     if let (Some(fix), Where::File { path, .. }) = (&found.fix, &found.place) {
+        let path = fix.path.as_ref().unwrap_or(path);
         groups.extend(suggestion(audited.text(path), path.as_str(), fix));
     }
     renderer(width).render(&groups)

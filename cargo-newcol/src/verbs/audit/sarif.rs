@@ -284,7 +284,7 @@ fn result<'a>(audited: &Audited<'_>, judged: &'a Judged) -> ResultForm<'a> {
         }),
         Where::Database(name) => logical(name, "resource"),
         Where::Package(name) => logical(name, "module"),
-        Where::Statement(sql) => logical(sql, "resource"),
+        Where::Statement { sql, .. } => logical(sql, "resource"),
     };
     let suppression = judged.acknowledged.as_ref().map(|known| match known {
         Acknowledged::Comment { reason } => {
@@ -325,6 +325,7 @@ fn notification<'a>(audited: &Audited<'_>, remark: &'a Remark) -> Notification<'
 }
 
 fn fix_form<'a>(audited: &Audited<'_>, path: &camino::Utf8Path, fix: &'a Fix) -> FixForm<'a> {
+    let path = fix.path.as_deref().unwrap_or(path);
     let text = audited.text(path);
     let replacement = |edit: &'a Edit| Replacement {
         deleted_region: region(text, &edit.range),

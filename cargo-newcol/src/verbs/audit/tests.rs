@@ -58,6 +58,7 @@ fn findings() -> Vec<Finding> {
             message: "`User` is read by position and has no field for `locale`".to_owned(),
             help: None,
             fix: Some(Fix {
+                path: None,
                 message: "derive `Selectable`".to_owned(),
                 edits: vec![
                     Edit { range: derive..derive, text: ", Selectable".to_owned() },
@@ -390,7 +391,10 @@ fn json_lines_say_all() {
 #[test]
 fn a_statement_is_a_place_in_every_form() {
     let sql = format!("INSERT INTO users VALUES ({}?)", "?, ".repeat(60));
-    let found = Finding { place: Where::Statement(sql.clone()), ..findings().remove(2) };
+    let found = Finding {
+        place: Where::Statement { sql: sql.clone(), from: Vec::new() },
+        ..findings().remove(2)
+    };
     let (column, files): (ColumnPath, _) = ("users.locale".parse().unwrap(), files());
     let known = (&column, &Baseline::default());
     let report = Report::new(vec![found], &files, known, Scope::TEXTS, others);
@@ -468,7 +472,7 @@ fn any_place_can_be_drawn() {
                 let at = Place { range: start..end, line: 1, column: 1 };
                 let place = Where::File { path: "a.rs".into(), at };
                 let edits = vec![Edit { range: start..end, text: "x\n".to_owned() }];
-                let fix = Some(Fix { message: "mend\nit".to_owned(), edits });
+                let fix = Some(Fix { message: "mend\nit".to_owned(), path: None, edits });
                 let found = Finding { place, fix, ..findings().remove(1) };
                 let known = (&column, &Baseline::default());
                 let report = Report::new(vec![found], &files, known, Scope::TEXTS, others);

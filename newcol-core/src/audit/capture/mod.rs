@@ -304,16 +304,18 @@ impl Group {
     }
 
     fn findings(&self, subject: &Subject, engine: Backend, source: &Source) -> Vec<Finding> {
-        let place = Where::Statement(self.shape.clone());
-        let from = match source {
-            Source::Written(found) => {
-                found.first().map(|(path, at)| format!("it is written at {path}:{at}"))
+        let (word, places) = match source {
+            Source::Written(found) => ("is written at", found.as_slice()),
+            Source::Template(found) => ("fits the text at", found.as_slice()),
+            Source::Diesel | Source::LikeDiesel | Source::ThroughDiesel | Source::Unknown => {
+                ("", &[][..])
             }
-            Source::Template(found) => {
-                found.first().map(|(path, at)| format!("it fits the text at {path}:{at}"))
-            }
-            Source::Diesel | Source::LikeDiesel | Source::ThroughDiesel | Source::Unknown => None,
         };
+        let from = places.first().map(|(path, at)| match places.len() {
+            1 => format!("it {word} {path}:{at}"),
+            all => format!("it {word} {path}:{at} and {} more", all - 1),
+        });
+        let place = Where::Statement { sql: self.shape.clone(), from: places.to_vec() };
         if self.is_cut {
             let message = format!(
                 "a statement that has `{}` in it is too long to be kept, and was not read",

@@ -48,7 +48,7 @@ impl<'a> Merged<'a> {
             .collect();
         findings.sort_by_cached_key(|finding| match &finding.place {
             Where::File { path, at } => (finding.due, 0, path.to_string(), at.range.start),
-            Where::Database(name) | Where::Package(name) | Where::Statement(name) => {
+            Where::Database(name) | Where::Package(name) | Where::Statement { sql: name, .. } => {
                 (finding.due, 1, name.clone(), 0)
             }
         });

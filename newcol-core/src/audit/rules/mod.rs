@@ -31,6 +31,11 @@ impl Rule {
         let is = |rule: &&&Self| rule.id.eq_ignore_ascii_case(wanted) || rule.name == wanted;
         RULES.iter().find(is).copied()
     }
+
+    /// Reports whether it is about SQL, wherever that stands.
+    pub(super) fn is_of_sql(&self) -> bool {
+        self.id.starts_with("NC1")
+    }
 }
 
 macro_rules! rules {
@@ -69,6 +74,8 @@ rules! {
     RESERVED_NAME NC015 "reserved-name" Compile,
     BIND_LIMIT NC016 "bind-limit" Runtime,
     OPTION_AFTER_CONSTRAIN NC017 "option-after-constrain" Compile,
+    PLAIN_WHILE_NULLABLE NC018 "plain-while-nullable" Compile,
+    USED_BEFORE_EXPAND NC019 "used-before-expand" Runtime,
     REPLACED_IN_USE NC020 "replaced-in-use" Runtime,
     UNKNOWN_LABEL NC021 "unknown-label" Runtime,
     STORED_SHAPE NC022 "stored-shape" Runtime,

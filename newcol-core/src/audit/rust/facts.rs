@@ -100,14 +100,27 @@ pub(super) struct Struct {
     pub(super) range: Bytes,
     /// Last words of what it derives.
     pub(super) derives: Vec<String>,
-    /// Where another derive may be added: before the closing parenthesis.
-    pub(super) derive_end: Option<usize>,
+    /// Where another derive and another attribute may be added, where that is not in a macro.
+    pub(super) derive: Option<DeriveAt>,
+    /// Whether it has fields with names, no parameters, and stands in no macro.
+    pub(super) plain: bool,
     pub(super) table_name: Option<Vec<String>>,
     pub(super) none_as_null: bool,
     pub(super) none_as_default: bool,
     /// `#[serde(default)]` on all of it.
     pub(super) serde_default: bool,
     pub(super) fields: Vec<Field>,
+}
+
+/// Where `#[derive(…)]` has room.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct DeriveAt {
+    /// Where the attribute begins.
+    pub(super) start: usize,
+    /// Behind the last derive.
+    pub(super) last: usize,
+    /// Behind the attribute.
+    pub(super) end: usize,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -120,8 +133,14 @@ pub(super) struct Field {
     pub(super) none_as_null: Option<bool>,
     pub(super) none_as_default: Option<bool>,
     pub(super) skip_insertion: bool,
+    /// It is read as another type, which the field's is made from.
+    pub(super) read_as: bool,
     pub(super) serde_default: bool,
     pub(super) range: Bytes,
+    /// Its `pub`, or nothing before its name.
+    pub(super) visibility: Bytes,
+    /// Behind its type.
+    pub(super) end: usize,
 }
 
 /// A type, as far as its shape matters.

@@ -325,6 +325,20 @@ fn replaced_columns_and_stored_rows() {
 }
 
 #[test]
+fn a_fix_fits_between_the_quotes_of_its_literal() {
+    let schema = "diesel::table! { users (id) { id -> Integer, group -> Text, \
+                  #[sql_name = \"Case\"] case_ -> Text, } }";
+    let text = "fn f() { sql_query(\"INSERT INTO users VALUES (1, 'a', 'b')\"); }
+        fn g() { sql_query(r#\"INSERT INTO users VALUES (1, 'a', 'b')\"#); }
+        fn h() { sql_query(r\"INSERT INTO users VALUES (1, 'a', 'b')\"); }";
+    let found = found(&subject(OPTIONAL, schema), &[("src/lib.rs", text)]);
+    let texts: Vec<Option<&str>> =
+        found.iter().map(|one| one.fix.as_ref().map(|fix| fix.edits[0].text.as_str())).collect();
+    let escaped = r#" (id, \"group\", \"Case\")"#;
+    assert_eq!(texts, [Some(escaped), Some(r#" (id, "group", "Case")"#), None]);
+}
+
+#[test]
 fn what_cannot_be_read_is_said() {
     check("fn sql( { //~ NC201");
 }

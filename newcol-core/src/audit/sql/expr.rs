@@ -5,13 +5,14 @@ use std::ops::ControlFlow;
 use sqlparser::ast::{AssignmentTarget, Expr, Ident, ObjectName, Query, Visit, Visitor};
 
 use super::{
+    Origin,
     query::Walk,
     scope::{Meaning, Scope, Variables},
 };
 use crate::{
     audit::{
         Class,
-        rules::{AMBIGUOUS_COLUMN, CAPTURED_BY_SUBQUERY, REPLACED_IN_USE},
+        rules::{AMBIGUOUS_COLUMN, CAPTURED_BY_SUBQUERY, REPLACED_IN_USE, USED_BEFORE_EXPAND},
     },
     backend::Backend,
     plan::StageKind,
@@ -41,15 +42,30 @@ impl Walk<'_, '_, '_> {
         }
     }
 
-    /// Says that a column of the table is used that is on its way out.
+    /// Says that a column of the table is used that is on its way out, or not there yet.
     pub(super) fn replaced(&mut self, ident: &Ident) {
         let name = self.examiner.names.fold(ident);
+        if name == self.examiner.names.column {
+            self.early(ident);
+        }
         if self.examiner.subject.column.replaces.as_deref() == Some(name.as_str()) {
             let message =
                 format!("`{name}` goes when `{}` has taken its place", self.examiner.column());
             let range = self.source.range(ident.span);
             self.examiner.report(&REPLACED_IN_USE, range, message).due = StageKind::Contract;
         }
+    }
+
+    /// Says that the program names the column while the database does not have it.
+    fn early(&mut self, ident: &Ident) {
+        let is_program = matches!(self.examiner.origin, Origin::Program(_));
+        if !is_program || !self.examiner.subject.column.is_missing {
+            return;
+        }
+        let column = self.examiner.column();
+        let message = format!("`{column}` is named here, and the database does not have it");
+        let range = self.source.range(ident.span);
+        self.examiner.report(&USED_BEFORE_EXPAND, range, message);
     }
 
     fn bare(&mut self, ident: &Ident, scope: &Scope<'_>) {
@@ -80,7 +96,13 @@ impl Walk<'_, '_, '_> {
             }
         };
         let (rule, class, message) = match scope.meaning(&name) {
-            Meaning::Fine | Meaning::Variable(Variables::Win) => return,
+            Meaning::Fine => {
+                if scope.finds_new(&name) {
+                    self.early(ident);
+                }
+                return;
+            }
+            Meaning::Variable(Variables::Win) => return,
             Meaning::Two(other) => (&AMBIGUOUS_COLUMN, Class::Runtime, clash(other)),
             Meaning::PerhapsTwo(other) => {
                 let other =

@@ -8,6 +8,7 @@ use sqlparser::ast::{
 };
 
 use super::{
+    names::written,
     output::Output,
     query::Walk,
     scope::{Relation, Scope},
@@ -21,7 +22,6 @@ use crate::{
         },
     },
     backend::Backend,
-    render::text::quote,
 };
 
 impl Walk<'_, '_, '_> {
@@ -99,7 +99,8 @@ impl Walk<'_, '_, '_> {
                     self.examiner.engine,
                     self.examiner.table()
                 );
-                let fix = self.list_of_today(source, at);
+                // With a list, a row that is replaced would silently lose what the column holds.
+                let fix = (!replaces).then(|| self.list_of_today(source, at)).flatten();
                 self.examiner.report(&INSERT_WITHOUT_LIST, at.clone(), message).fix = fix;
             }
         }
@@ -111,14 +112,15 @@ impl Walk<'_, '_, '_> {
         let names: Vec<&str> = columns.iter().map(|column| column.sql_name.as_str()).collect();
         // `column_sorting = "name"` leaves a schema.rs that does not tell the order.
         let may_be_sorted = columns.is_sorted_by_key(|column| &column.rust_name);
-        if source.count() != Some(names.len()) || may_be_sorted {
+        if source.count() != Some(names.len()) || may_be_sorted || !self.source.is_exact() {
             return None;
         }
-        let names: Vec<String> =
-            names.iter().map(|name| quote(self.examiner.engine, name)).collect();
+        let names: Option<Vec<String>> =
+            names.iter().map(|name| written(name, &self.examiner.subject.engines)).collect();
+        let names = names?;
         let text = format!(" ({})", names.join(", "));
         let edits = vec![Edit { range: at.end..at.end, text }];
-        Some(Fix { message: "name the columns".to_owned(), edits })
+        Some(Fix { message: "name the columns".to_owned(), path: None, edits })
     }
 
     fn fills_other(&mut self, insert: &Insert, parts: &[String], source: &Output) {

@@ -1,10 +1,13 @@
 //! What names mean: which of them is the table, the column, another table.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
-use sqlparser::ast::{Ident, ObjectName, ObjectNamePart};
+use sqlparser::{
+    ast::{Ident, ObjectName, ObjectNamePart},
+    keywords::ALL_KEYWORDS,
+};
 
-use crate::{audit::Subject, backend::Backend};
+use crate::{audit::Subject, backend::Backend, render::text::quote};
 
 /// The names of a subject as one engine compares them.
 pub(super) struct Names {
@@ -87,6 +90,56 @@ fn stored(name: &str, engine: Backend) -> String {
         Backend::Postgres => name.to_owned(),
         Backend::Mysql | Backend::Sqlite => name.to_lowercase(),
     }
+}
+
+/// Names of columns that need no quotes in any engine, although parsers know them as words.
+const BARE: &[&str] = &[
+    "id",
+    "name",
+    "title",
+    "value",
+    "status",
+    "type",
+    "role",
+    "text",
+    "date",
+    "time",
+    "data",
+    "content",
+    "location",
+    "owner",
+    "password",
+    "level",
+    "action",
+    "version",
+    "comment",
+    "url",
+    "description",
+    "language",
+    "locale",
+    "email",
+    "label",
+    "message",
+    "active",
+    "body",
+    "state",
+];
+
+/// Returns a column's name as it can be written for all of these engines; `None` where they want
+/// different quotes.
+pub(super) fn written(name: &str, engines: &BTreeSet<Backend>) -> Option<String> {
+    let small = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    let upper = name.to_ascii_uppercase();
+    let is_word = ALL_KEYWORDS.binary_search(&upper.as_str()).is_ok();
+    let is_plain = name.starts_with(|c: char| c.is_ascii_lowercase()) && name.chars().all(small);
+    if is_plain && (BARE.contains(&name) || !is_word) {
+        return Some(name.to_owned());
+    }
+    let quoted: BTreeSet<String> = engines.iter().map(|engine| quote(*engine, name)).collect();
+    quoted.into_iter().next().filter(|_| {
+        let mysql = engines.contains(&Backend::Mysql);
+        !mysql || engines.len() == 1
+    })
 }
 
 /// Reports whether a text holds a word, in any case; no more than a first sieve.

@@ -5,12 +5,14 @@ use std::{ops::Range, rc::Rc};
 use sqlparser::ast::{
     Delete, Distinct, Expr, FromTable, Ident, LimitClause, Merge, ObjectName, OrderByKind, Query,
     Select, SelectItem, SelectItemQualifiedWildcardKind, SetExpr, SetOperator, SetQuantifier,
-    Spanned, Statement, Update, UpdateTableFromKind, Values,
+    Spanned, Statement, Update, UpdateTableFromKind, Values, WildcardAdditionalOptions,
 };
 
 use super::{
+    Origin,
+    names::written,
     output::{Output, Piece},
-    scope::Scope,
+    scope::{Relation, Scope},
     source::Source,
     statement::Examiner,
 };
@@ -98,6 +100,7 @@ impl Walk<'_, '_, '_> {
         for table in &select.from {
             self.table_with_joins(table, &mut scope, outer);
         }
+        scope.aliases = self.aliases(&select.projection);
         let output = self.projection(&select.projection, &scope);
         self.expressions(&select.selection, &scope);
         self.expressions(&select.group_by, &scope);
@@ -143,10 +146,20 @@ impl Walk<'_, '_, '_> {
             match item {
                 SelectItem::Wildcard(options) => {
                     let at = self.source.range(options.wildcard_token.0.span);
+                    if scope.merged.is_empty() && is_bare(options) {
+                        self.name_star(&at, &scope.relations);
+                    }
                     pieces.extend(scope.output().starred(&at).0);
                 }
-                SelectItem::QualifiedWildcard(kind, _) => {
+                SelectItem::QualifiedWildcard(kind, options) => {
                     let at = self.source.range(item.span());
+                    if is_bare(options)
+                        && let SelectItemQualifiedWildcardKind::ObjectName(name) = kind
+                        && let Some([only]) = self.examiner.names.parts(name).as_deref()
+                        && let Some(of) = scope.relations.iter().position(|one| one.name == *only)
+                    {
+                        self.name_star(&at, &scope.relations[of..=of]);
+                    }
                     pieces.extend(self.qualified_star(kind, &at, scope).0);
                 }
                 SelectItem::ExprWithAlias { expr, alias } => {
@@ -164,6 +177,51 @@ impl Walk<'_, '_, '_> {
             }
         }
         Output(pieces)
+    }
+
+    /// Notes the columns that a `*` stands for, where they and their order are certain.
+    fn name_star(&mut self, at: &Range<usize>, relations: &[Relation]) {
+        let is_ours = matches!(self.examiner.origin, Origin::Program(_) | Origin::Script);
+        if !is_ours || !self.source.is_exact() {
+            return;
+        }
+        let engines = &self.examiner.subject.engines;
+        let mut columns = Vec::new();
+        for relation in relations {
+            let mut own = Vec::new();
+            for piece in &relation.output.0 {
+                match piece {
+                    Piece::Column(Some(name)) => own.push(name.as_str()),
+                    Piece::New { .. } => {}
+                    Piece::Column(None) | Piece::Many => return,
+                }
+            }
+            // `column_sorting = "name"` leaves a schema.rs that does not tell the order.
+            if own.is_sorted() {
+                return;
+            }
+            let of = match relation.name.as_str() {
+                "" if relations.len() == 1 => String::new(),
+                "" => return,
+                name => match written(name, engines) {
+                    Some(name) => format!("{name}."),
+                    None => return,
+                },
+            };
+            for name in own {
+                let Some(name) = written(name, engines) else { return };
+                columns.push(format!("{of}{name}"));
+            }
+        }
+        self.examiner.stars.push((at.clone(), columns.join(", ")));
+    }
+
+    fn aliases(&self, items: &[SelectItem]) -> Vec<String> {
+        let alias = |item: &SelectItem| match item {
+            SelectItem::ExprWithAlias { alias, .. } => Some(self.examiner.names.fold(alias)),
+            _ => None,
+        };
+        items.iter().filter_map(alias).collect()
     }
 
     fn unnamed(&self, expr: &Expr, scope: &Scope<'_>) -> Output {
@@ -350,6 +408,15 @@ impl Walk<'_, '_, '_> {
         }
         Output::unknown()
     }
+}
+
+/// Reports whether a `*` is without `EXCEPT` and the like.
+fn is_bare(options: &WildcardAdditionalOptions) -> bool {
+    options.opt_ilike.is_none()
+        && options.opt_exclude.is_none()
+        && options.opt_except.is_none()
+        && options.opt_replace.is_none()
+        && options.opt_rename.is_none()
 }
 
 fn is_row(name: &str) -> bool {

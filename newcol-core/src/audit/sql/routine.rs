@@ -4,6 +4,7 @@ use sqlparser::tokenizer::Token;
 
 use super::{
     body::Body,
+    names::mentions,
     output::Output,
     scope::{Scope, Variables},
     source::{Base, Source},
@@ -48,15 +49,31 @@ impl Examiner<'_> {
 
     /// `DO $$ … $$`.
     pub(super) fn anonymous_block(&mut self, source: &Source<'_>) {
+        if let Some(at) = (1..source.tokens.len()).find(|at| is_text(source.token(*at))) {
+            self.block_at(source, at);
+        }
+    }
+
+    /// `CALL make_triggers('posts', $$ BEGIN … END $$)`: a block that a procedure puts somewhere.
+    pub(super) fn handed_blocks(&mut self, source: &Source<'_>) {
+        for at in 1..source.tokens.len() {
+            let Some(Token::DollarQuotedString(text)) = source.token(at) else { continue };
+            let first = text.value.split_whitespace().next().unwrap_or_default();
+            let opens = ["BEGIN", "DECLARE"].iter().any(|word| first.eq_ignore_ascii_case(word));
+            if opens && mentions(&text.value, &self.names.table) {
+                self.block_at(source, at);
+            }
+        }
+    }
+
+    fn block_at(&mut self, source: &Source<'_>, at: usize) {
         let head = Head {
             returns: Returns::Nothing,
             variables: Variables::Clash,
             names: Vec::new(),
             row: false,
         };
-        if let Some(at) = (1..source.tokens.len()).find(|at| is_text(source.token(*at))) {
-            self.quoted_body(source, at, |examiner, source| Body::examine(examiner, source, head));
-        }
+        self.quoted_body(source, at, |examiner, source| Body::examine(examiner, source, head));
     }
 
     /// Examines the body of a routine, whose kind is named at `kind`.

@@ -37,6 +37,8 @@ pub(super) struct Scope<'a> {
     pub(super) ctes: Ctes,
     /// Names of a routine's parameters and variables, if this is its body.
     pub(super) variables: Option<(Variables, Vec<String>)>,
+    /// Names that the result gives to its columns; some engines take them for columns elsewhere.
+    pub(super) aliases: Vec<String>,
 }
 
 /// What becomes of a bare name that is also the new column's.
@@ -110,6 +112,12 @@ impl<'a> Scope<'a> {
     pub(super) fn gains(&self) -> bool {
         self.relations.iter().any(|relation| relation.output.gains())
             || self.outer.is_some_and(Scope::gains)
+    }
+
+    /// Reports whether a bare name that means nothing else is the new column of the table itself.
+    pub(super) fn finds_new(&self, name: &str) -> bool {
+        self.relations.iter().any(|relation| relation.is_table && relation.output.gains())
+            && !self.merged.iter().chain(&self.aliases).any(|other| other == name)
     }
 
     /// Returns all columns of its relations.

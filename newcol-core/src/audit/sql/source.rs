@@ -92,6 +92,11 @@ impl<'a> Source<'a> {
         self.tokens_range(0..self.tokens.len())
     }
 
+    /// Reports whether its bytes are those of the text that was given, one by one.
+    pub(super) fn is_exact(&self) -> bool {
+        matches!(self.base, Base::At(_))
+    }
+
     /// Reports whether a token is this word.
     pub(super) fn is(&self, at: usize, word: &str) -> bool {
         self.tokens.get(at).is_some_and(|placed| is(&placed.token, word))

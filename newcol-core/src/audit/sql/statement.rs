@@ -15,8 +15,11 @@ use super::{
 };
 use crate::{
     audit::{
-        Class, Subject,
-        rules::{AMBIGUOUS_COLUMN, POSITIONAL_ROW, RAW_STAR, Rule, STAR_BY_NAME, UNREADABLE_SQL},
+        Class, Edit, Fix, Subject,
+        rules::{
+            AMBIGUOUS_COLUMN, POSITIONAL_ROW, RAW_STAR, Rule, STAR_BY_NAME, STAR_MEETS_LIST,
+            UNREADABLE_SQL,
+        },
     },
     backend::Backend,
     plan::StageKind,
@@ -52,6 +55,8 @@ pub(super) struct Examiner<'a> {
     /// Functions that the text makes a trigger of the table.
     pub(super) row_functions: BTreeSet<String>,
     found: Vec<Found>,
+    /// Each `*`, and the columns that it stands for today.
+    pub(super) stars: Vec<(Range<usize>, String)>,
     /// Which of several texts is being examined.
     text: usize,
     /// What the statement at hand makes: its kind and name.
@@ -75,6 +80,7 @@ impl<'a> Examiner<'a> {
             origin,
             row_functions,
             found: Vec::new(),
+            stars: Vec::new(),
             text: 0,
             made: None,
         }
@@ -166,6 +172,10 @@ impl<'a> Examiner<'a> {
             if at_once {
                 self.anonymous_block(source);
             }
+        } else if source.is(0, "CALL") {
+            if at_once {
+                self.handed_blocks(source);
+            }
         } else {
             self.ddl(source);
         }
@@ -196,15 +206,27 @@ impl<'a> Examiner<'a> {
             rule,
             class: rule.class,
             due: StageKind::Expand,
+            fix: self.named_star(rule, &range),
             range,
             message,
             help: None,
-            fix: None,
         };
         self.found.push(Found { text: self.text, made: self.made.clone(), finding });
         // Pushed just now.
         let last = self.found.len() - 1;
         &mut self.found[last].finding
+    }
+
+    /// Returns the fix that names the columns of a `*`, where a finding is about that and they are
+    /// known.
+    fn named_star(&self, rule: &Rule, range: &Range<usize>) -> Option<Fix> {
+        let of_stars = [&STAR_MEETS_LIST, &STAR_BY_NAME, &POSITIONAL_ROW];
+        if !of_stars.iter().any(|one| **one == *rule) {
+            return None;
+        }
+        let (range, columns) = self.stars.iter().find(|(star, _)| star == range)?;
+        let edits = vec![Edit { range: range.clone(), text: columns.clone() }];
+        Some(Fix { message: "name the columns".to_owned(), path: None, edits })
     }
 
     /// Returns how much is found so far.

@@ -49,6 +49,24 @@ fn the_place_is_that_of_the_name() {
 }
 
 #[test]
+fn a_block_that_a_procedure_is_handed_is_looked_into() {
+    let call = |block: &str| format!("CALL r.make_triggers('posts', $$\n{block}\n$$)");
+    let bad = call("BEGIN INSERT INTO hist SELECT * FROM users; RETURN NULL; END;");
+    assert_eq!(ids(&bad, Postgres, Origin::Script), ["NC106"]);
+    let good =
+        call("BEGIN UPDATE users AS u SET name = 'x' FROM posts WHERE posts.user_id = u.id; END;");
+    assert_eq!(ids(&good, Postgres, Origin::Script), [""; 0]);
+    assert_eq!(ids(&call("all users, * and more"), Postgres, Origin::Script), [""; 0]);
+    let copy = "COPY \"users\" (\"id\", \"name\") FROM STDIN WITH (FORMAT binary)";
+    let columns = usage(copy, Postgres, &subject()).unwrap().columns;
+    assert_eq!(columns.into_iter().collect::<Vec<_>>(), ["id", "name"]);
+    assert!(usage(&good, Postgres, &subject()).is_some());
+    assert!(
+        usage(&call("BEGIN UPDATE posts SET title = 'x'; END;"), Postgres, &subject()).is_none()
+    );
+}
+
+#[test]
 fn an_insert_without_list_is_mended_by_one() {
     let mended = |text: &str, engine| {
         let found = examine(text, &BTreeSet::from([engine]), &subject(), Origin::Script);
@@ -60,8 +78,22 @@ fn an_insert_without_list_is_mended_by_one() {
     };
     assert_eq!(
         mended("INSERT INTO users VALUES (?, ?, 'x')", Mysql).as_deref(),
-        Some("INSERT INTO users (`id`, `name`, `email`) VALUES (?, ?, 'x')")
+        Some("INSERT INTO users (id, name, email) VALUES (?, ?, 'x')")
     );
+    let written =
+        |name: &str, engines: &[Backend]| names::written(name, &engines.iter().copied().collect());
+    assert_eq!(written("order", &[Mysql]).as_deref(), Some("`order`"));
+    assert_eq!(written("order", &[Postgres, Sqlite]).as_deref(), Some("\"order\""));
+    assert_eq!(written("order", &[Mysql, Sqlite]), None);
+    assert_eq!(written("userId", &[Postgres]).as_deref(), Some("\"userId\""));
+    // A list would make a silent loss of what fails.
+    let found = examine(
+        "REPLACE INTO users VALUES (1, 'a', 'b')",
+        &BTreeSet::from([Sqlite]),
+        &subject(),
+        Origin::Script,
+    );
+    assert_eq!((found[0].rule.id, &found[0].fix), ("NC105", &None));
     // The number of values is not that of the columns: schema.rs and database differ.
     assert_eq!(mended("INSERT INTO users VALUES (1)", Sqlite), None);
 }

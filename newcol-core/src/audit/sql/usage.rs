@@ -13,7 +13,7 @@ use sqlparser::{
 };
 
 use super::{
-    names::Names,
+    names::{Names, mentions},
     source::{Base, Source},
     statement::QUERIES,
 };
@@ -44,11 +44,21 @@ pub(in crate::audit) fn usage(text: &str, engine: Backend, subject: &Subject) ->
     let Some(statement) = parsed else {
         let is_table = |token: &Token| match token {
             Token::Word(word) => word.value.eq_ignore_ascii_case(&names.table),
+            // A body, which runs later.
+            Token::DollarQuotedString(text) => mentions(&text.value, &names.table),
             _ => false,
         };
         let named = source.tokens.iter().any(|placed| is_table(&placed.token));
+        let columns = match source.is(0, "COPY") {
+            true => listed(&source, &names),
+            false => BTreeSet::new(),
+        };
         let table = subject.path.table.dotted();
-        return named.then(|| Usage { tables: BTreeSet::from([table]), ..Usage::default() });
+        return named.then(|| Usage {
+            tables: BTreeSet::from([table]),
+            columns,
+            ..Usage::default()
+        });
     };
     let mut known: BTreeSet<String> = names.columns.iter().cloned().collect();
     known.insert(names.column.clone());
@@ -64,6 +74,19 @@ pub(in crate::audit) fn usage(text: &str, engine: Backend, subject: &Subject) ->
     };
     let _: ControlFlow<()> = statement.visit(&mut look);
     look.done()
+}
+
+/// Returns the columns of the table in the first list of a statement.
+fn listed(source: &Source<'_>, names: &Names) -> BTreeSet<String> {
+    let Some(open) = source.tokens.iter().position(|one| one.token == Token::LParen) else {
+        return BTreeSet::new();
+    };
+    let list = source.part(open..source.after_bracket(open));
+    let words = list.tokens.iter().filter_map(|one| match &one.token {
+        Token::Word(word) => Some(word.value.clone()),
+        _ => None,
+    });
+    words.filter(|word| names.columns.contains(word) || *word == names.column).collect()
 }
 
 struct Look {

@@ -120,6 +120,63 @@ mod given_back_by_a_delete {
     }
 }
 
+mod a_struct_that_can_select {
+    use super::*;
+    #[derive(Queryable)]
+    #[diesel(table_name = users)]
+    struct Chosen {
+        id: i32,
+        name: String,
+        email: Option<String>,
+        team: i32,
+    }
+    fn all(c: &mut Conn) -> QueryResult<Vec<Chosen>> {
+        users::table.load(c) //~ NC001
+    }
+    fn add(c: &mut Conn) -> QueryResult<Chosen> {
+        diesel::insert_into(users::table).values((users::name.eq("a"), users::team.eq(1))).get_result(c) //~ NC001
+    }
+}
+
+mod a_struct_of_no_table {
+    use super::*;
+    #[derive(Queryable, Debug)] struct Loose { id: i32, name: String, email: Option<String>, team: i32 }
+    fn first(c: &mut Conn) -> QueryResult<Loose> {
+        users::table.filter(users::id.gt(1)).first(c) //~ NC001
+    }
+}
+
+mod a_struct_that_takes_a_field {
+    use super::*;
+    #[derive(Queryable)]
+    pub struct Taking {
+        pub id: i32,
+        pub name: String,
+        pub email: Option<String>,
+        pub team: i32,
+    }
+    fn both(c: &mut Conn) -> Vec<(Post, Taking)> {
+        posts::table.inner_join(users::table).load(c).unwrap() //~ NC001
+    }
+}
+
+mod a_struct_that_is_built {
+    use super::*;
+    #[derive(Queryable)]
+    struct Made {
+        id: i32,
+        name: String,
+        email: Option<String>,
+        team: i32,
+    }
+    fn none() -> Made {
+        Made { id: 0, name: String::new(), email: None, team: 0 }
+    }
+    fn both(c: &mut Conn) -> Vec<(Post, Made)> {
+        posts::table.inner_join(users::table).load(c).unwrap() //~ NC001
+    }
+}
+
 mod a_tuple {
     use super::*;
     fn all(c: &mut Conn) -> usize {

@@ -32,7 +32,7 @@ fn fits(c: &mut Conn) -> QueryResult<bool> {
     if column == 0 {
         return Ok(true);
     }
-    let rows: Vec<Seen> = diesel::sql_query("SELECT id, name, nick FROM users WHERE id < 3").load(c)?;
+    let rows: Vec<Seen> = diesel::sql_query("SELECT * FROM users WHERE id < 3").load(c)?;
     if rows.iter().all(|row| row.nick.is_none()) {
         return Ok(true);
     }

@@ -4,7 +4,7 @@ use proc_macro2::{TokenStream, TokenTree};
 use syn::{Meta, Token, punctuated::Punctuated, visit::Visit};
 
 use super::{name_of, segments_of, type_of};
-use crate::audit::rust::facts::{Field, ScopeId, Struct};
+use crate::audit::rust::facts::{DeriveAt, Field, ScopeId, Struct};
 
 type Metas = Punctuated<Meta, Token![,]>;
 
@@ -15,7 +15,8 @@ pub(super) fn structure(scope: ScopeId, item: &syn::ItemStruct) -> Struct {
         name: name_of(&item.ident),
         range: item.ident.span().byte_range(),
         derives: Vec::new(),
-        derive_end: None,
+        derive: item.attrs.iter().find_map(derive_at),
+        plain: matches!(item.fields, syn::Fields::Named(_)) && item.generics.params.is_empty(),
         table_name: None,
         none_as_null: false,
         none_as_default: true,
@@ -31,7 +32,6 @@ pub(super) fn structure(scope: ScopeId, item: &syn::ItemStruct) -> Struct {
                 continue;
             };
             read.derives.extend(paths.iter().filter_map(|path| segments_of(path).pop()));
-            read.derive_end = Some(list.delimiter.span().close().byte_range().start);
             continue;
         }
         for (name, value) in settings(list) {
@@ -49,6 +49,20 @@ pub(super) fn structure(scope: ScopeId, item: &syn::ItemStruct) -> Struct {
     read
 }
 
+/// Returns where a `derive` that stands for itself has room.
+fn derive_at(attr: &syn::Attribute) -> Option<DeriveAt> {
+    let Meta::List(list) = &attr.meta else { return None };
+    if !list.path.is_ident("derive") {
+        return None;
+    }
+    let paths = list.parse_args_with(Punctuated::<syn::Path, Token![,]>::parse_terminated).ok()?;
+    Some(DeriveAt {
+        start: attr.pound_token.span.byte_range().start,
+        last: paths.last()?.segments.last()?.ident.span().byte_range().end,
+        end: attr.bracket_token.span.close().byte_range().end,
+    })
+}
+
 fn field(field: &syn::Field) -> Field {
     let ident = field.ident.as_ref();
     let mut read = Field {
@@ -58,12 +72,18 @@ fn field(field: &syn::Field) -> Field {
         none_as_null: None,
         none_as_default: None,
         skip_insertion: false,
+        read_as: false,
         serde_default: false,
         range: ident.map_or_else(
             || syn::spanned::Spanned::span(&field.ty).byte_range(),
             |ident| ident.span().byte_range(),
         ),
+        visibility: 0..0,
+        end: syn::spanned::Spanned::span(&field.ty).byte_range().end,
     };
+    let visibility = syn::spanned::Spanned::span(&field.vis).byte_range();
+    let is_inherited = matches!(field.vis, syn::Visibility::Inherited);
+    read.visibility = if is_inherited { read.range.start..read.range.start } else { visibility };
     for meta in metas(&field.attrs) {
         let Meta::List(list) = &meta else { continue };
         for (name, value) in settings(list) {
@@ -75,6 +95,7 @@ fn field(field: &syn::Field) -> Field {
                     read.none_as_default = Some(truth(value.as_deref()));
                 }
                 ("skip_insertion", _) => read.skip_insertion = true,
+                ("deserialize_as", _) => read.read_as = true,
                 ("serde.default", _) => read.serde_default = true,
                 _ => {}
             }

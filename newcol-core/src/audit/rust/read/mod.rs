@@ -77,6 +77,8 @@ struct Reader {
     expected: Vec<Vec<String>>,
     /// Whether a name may be one of a glob's.
     globs: bool,
+    /// Macros around, whose text may become anything.
+    macros: usize,
 }
 
 impl Reader {
@@ -236,7 +238,8 @@ impl<'ast> Visit<'ast> for Reader {
     }
 
     fn visit_item_struct(&mut self, item: &'ast syn::ItemStruct) {
-        let read = attrs::structure(self.scope, item);
+        let mut read = attrs::structure(self.scope, item);
+        read.plain &= self.macros == 0;
         self.facts.structs.push(read);
         visit::visit_fields(self, &item.fields);
         self.visit_generics(&item.generics);
@@ -296,7 +299,11 @@ impl<'ast> Visit<'ast> for Reader {
                     self.gap(GapKind::Include, last.ident.span().byte_range());
                 }
             }
-            _ => self.tokens(&mac.tokens),
+            _ => {
+                self.macros += 1;
+                self.tokens(&mac.tokens);
+                self.macros -= 1;
+            }
         }
     }
 

@@ -1,9 +1,12 @@
 //! Code that knows the column, or the one it replaces.
 
-use super::super::{
-    Project,
-    facts::{Root, Value},
-    names::Meaning,
+use super::{
+    super::{
+        Project,
+        facts::{Root, Value},
+        names::Meaning,
+    },
+    Use,
 };
 use crate::{
     audit::{
@@ -83,38 +86,16 @@ pub(super) fn replaced_in_use(project: &Project<'_>, findings: &mut Vec<Finding>
         return;
     };
     let old = &old.rust_name;
-    let mut say =
-        |file: &super::super::SourceFacts<'_>, range: std::ops::Range<usize>, message: String| {
-            let finding = file.finding(&REPLACED_IN_USE, StageKind::Contract, range, message);
-            findings.push(finding.helped(format!("use `{}`", subject.column.rust_name)));
+    project.each_use(old, |file, used| {
+        let message = match used {
+            Use::Field(item, _) => {
+                format!("`{}.{old}` maps the column that `contract` drops", item.name)
+            }
+            Use::Path(_) => format!("`{old}` is named here, and `contract` drops it"),
         };
-    for file in project.files {
-        let names = project.names(file);
-        for item in &file.facts.structs {
-            let derives = ["Queryable", "Selectable", "Insertable", "AsChangeset"];
-            if !derives.iter().any(|derive| item.derives(derive)) || !names.is_of_table(item) {
-                continue;
-            }
-            if let Some(field) = item.field(old) {
-                say(
-                    file,
-                    field.range.clone(),
-                    format!("`{}.{old}` maps the column that `contract` drops", item.name),
-                );
-            }
-        }
-        for chain in &file.facts.chains {
-            chain.walk_paths(&mut |path| {
-                if names.means(path) == Some(Meaning::Item(old.clone())) {
-                    say(
-                        file,
-                        path.range.clone(),
-                        format!("`{old}` is named here, and `contract` drops it"),
-                    );
-                }
-            });
-        }
-    }
+        let finding = file.finding(&REPLACED_IN_USE, StageKind::Contract, used.range(), message);
+        findings.push(finding.helped(format!("use `{}`", subject.column.rust_name)));
+    });
 }
 
 /// Enums that refuse a label that they do not know.

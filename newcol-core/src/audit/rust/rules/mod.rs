@@ -2,14 +2,18 @@
 
 mod changes;
 mod columns;
+mod early;
 mod globs;
 mod inserts;
+mod mends;
 mod rows;
 mod strings;
 
+use std::ops::Range;
+
 use super::{
     Project, SourceFacts,
-    facts::{PathAt, ScopeId, Struct, Value},
+    facts::{Field, PathAt, ScopeId, Struct, Value},
     names::{Meaning, Names},
     query::Query,
 };
@@ -29,11 +33,28 @@ pub(super) const ALL: &[Rule] = &[
     globs::shadowing,
     globs::ambiguous,
     columns::option_after_constrain,
+    early::plain_while_nullable,
+    early::used_before_expand,
     columns::replaced_in_use,
     columns::unknown_label,
     columns::stored_shape,
     strings::sql,
 ];
+
+/// A place where code uses a column.
+enum Use<'a> {
+    Field(&'a Struct, &'a Field),
+    Path(&'a PathAt),
+}
+
+impl Use<'_> {
+    fn range(&self) -> Range<usize> {
+        match self {
+            Self::Field(_, field) => field.range.clone(),
+            Self::Path(path) => path.range.clone(),
+        }
+    }
+}
 
 impl<'a> Project<'a> {
     /// Calls `look` with every query that touches the table.
@@ -58,6 +79,30 @@ impl<'a> Project<'a> {
         let all =
             self.files.iter().flat_map(|file| file.facts.structs.iter().map(move |s| (file, s)));
         all.filter(move |(file, item)| item.derives(derive) && self.names(file).is_of_table(item))
+    }
+
+    /// Calls `say` with every field of a struct of the table that maps a column, and every path that
+    /// names it.
+    fn each_use(&self, column: &str, mut say: impl FnMut(&'a SourceFacts<'a>, Use<'a>)) {
+        for file in self.files {
+            let names = self.names(file);
+            for item in &file.facts.structs {
+                let derives = ["Queryable", "Selectable", "Insertable", "AsChangeset"];
+                if !derives.iter().any(|derive| item.derives(derive)) || !names.is_of_table(item) {
+                    continue;
+                }
+                if let Some(field) = item.field(column) {
+                    say(file, Use::Field(item, field));
+                }
+            }
+            for chain in &file.facts.chains {
+                chain.walk_paths(&mut |path| {
+                    if names.means(path) == Some(Meaning::Item(column.to_owned())) {
+                        say(file, Use::Path(path));
+                    }
+                });
+            }
+        }
     }
 
     /// Returns the columns that a value sets, by their Rust names; `None` where that is not known.

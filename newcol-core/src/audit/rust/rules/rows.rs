@@ -2,11 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use super::super::{
-    Project, SourceFacts,
-    facts::{Chain, Root, Struct, Value},
-    names::Meaning,
-    query::{self, Origin, Query, Selection},
+use super::{
+    super::{
+        Project, SourceFacts,
+        facts::{Chain, Root, Struct, Value},
+        names::Meaning,
+        query::{self, Origin, Query, Selection},
+    },
+    mends,
 };
 use crate::{
     audit::{
@@ -98,16 +101,28 @@ fn lacks(
         None => import.path.ends_with(&["diesel".to_owned(), "prelude".to_owned()]),
         Some(name) => name == "SelectableHelper",
     });
-    let certain = selectable && has_helper && !query.joined && query.chain.range.end >= range.end;
+    // Of two structs with one name, it may be the other.
+    let only = project.structs_named(file, name).len() == 1;
+    let certain = has_helper
+        && only
+        && mends::sees(project, file, query.chain.scope, item)
+        && !query.joined
+        && query.chain.range.end >= range.end;
     let plain =
         query.terminal().is_some_and(|call| call.name != "save_changes" && call.args.len() == 1);
-    let fix = (certain && plain && query.calls.iter().all(|call| call.name != adds)).then(|| Fix {
-        message: format!("name the columns of `{name}`"),
-        edits: vec![Edit {
-            range: range.start..range.start,
-            text: format!("{adds}({name}::{takes}())."),
-        }],
-    });
+    let named = certain && plain && query.calls.iter().all(|call| call.name != adds);
+    let fix = match selectable {
+        true => named.then(|| Fix {
+            message: format!("name the columns of `{name}`"),
+            path: None,
+            edits: vec![Edit {
+                range: range.start..range.start,
+                text: format!("{adds}({name}::{takes}())."),
+            }],
+        }),
+        false => named.then(|| mends::derive_selectable(project, home, item)).flatten(),
+    };
+    let fix = fix.or_else(|| only.then(|| mends::add_field(project, home, item)).flatten());
     Finding { fix, ..finding.helped(help) }
 }
 

@@ -35,9 +35,7 @@ fn known(project: &Project<'_>, file: &SourceFacts<'_>, at: &SqlText, sql: &str)
     let found = examine(sql, &subject.engines, subject, origin).into_iter();
     let placed = |mut found: crate::audit::sql::SqlFinding| match at.offset {
         Some(offset) => {
-            // What is put between the quotes of a literal must not end it.
-            let plain = |fix: &Fix| !fix.edits.iter().any(|edit| edit.text.contains(['"', '\\']));
-            found.fix = found.fix.filter(plain);
+            found.fix = found.fix.and_then(|fix| within_literal(fix, offset));
             found.in_file(file.source, at.range.start + offset)
         }
         None => {
@@ -47,6 +45,25 @@ fn known(project: &Project<'_>, file: &SourceFacts<'_>, at: &SqlText, sql: &str)
         }
     };
     found.map(placed).collect()
+}
+
+/// Returns a fix as it can stand between the quotes of a literal, which begin so many bytes before.
+fn within_literal(mut fix: Fix, offset: usize) -> Option<Fix> {
+    let holds = |fix: &Fix, sign: char| fix.edits.iter().any(|edit| edit.text.contains(sign));
+    if holds(&fix, '\\') {
+        return None;
+    }
+    // `"`, `r"`, `r#"`: the first has escapes, the second no way to write a quote.
+    match offset {
+        1 => {
+            for edit in &mut fix.edits {
+                edit.text = edit.text.replace('"', "\\\"");
+            }
+            Some(fix)
+        }
+        2 => (!holds(&fix, '"')).then_some(fix),
+        _ => Some(fix),
+    }
 }
 
 fn built(file: &SourceFacts<'_>, at: &SqlText) -> Finding {
