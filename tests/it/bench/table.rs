@@ -55,13 +55,13 @@ const TABLES: &[(&str, &[&str])] = &[
              until date, ip inet, span interval, \
              twice double precision GENERATED ALWAYS AS (total * 2) STORED)",
             "INSERT INTO \"Old.Shop\".\"Order\" SELECT gen_random_uuid(), \
-             (power(n * 7919 % 40000 / 40000.0, 3) * 9000)::int, \
+             (power(n * 7919 % 15000 / 15000.0, 3) * 9000)::int, \
              CASE WHEN n % 2 = 0 THEN repeat(md5(n::text), 1 + n % 30) END, \
              jsonb_build_object('lines', n, 'text', md5(n::text), 'more', md5((n + 1)::text)), \
              ARRAY(SELECT n % 977 + k FROM generate_series(1, 3) k), \
              (ARRAY['done', 'done', 'done', 'open', 'sent', 'lost'])[1 + n % 6], \
              random() * random() * 1e6, DATE '2030-01-01' - n / 10, \
-             inet '10.0.0.0' + n % 5000, n % 300 * interval '1 minute' FROM generate_series(1, 40000) n",
+             inet '10.0.0.0' + n % 5000, n % 300 * interval '1 minute' FROM generate_series(1, 15000) n",
             "CREATE INDEX ON \"Old.Shop\".\"Order\" (\"user\", state)",
             "ANALYZE \"Old.Shop\".\"Order\"",
         ],
