@@ -87,7 +87,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut figures = Figures::default();
     for (name, one, other) in [
         ("first database, cached / `initdb`", &cached.first, &plain.first),
+        ("first database, cached / container", &cached.first, &container.first),
         ("copy of a template / first database, cached", &cached.copy, &cached.first),
+        ("copy of a template / first database, container", &cached.copy, &container.first),
     ] {
         if let (Some(one), Some(other)) = (median(one), median(other)) {
             figures.time(name, one.as_secs_f64() / other.as_secs_f64());
