@@ -314,7 +314,7 @@ fn whoever_holds_the_table_is_named() {
     let open = OpenOptions { application_name: Some("billing".to_owned()), ..OpenOptions::write() };
     let mut other = Session::open(&url, &open).unwrap();
     other.batch("BEGIN; LOCK TABLE users IN ACCESS EXCLUSIVE MODE").unwrap();
-    let hasty = ["--lock-timeout", "50ms", "--max-wait", "200ms"];
+    let hasty = ["--lock-timeout", "50ms", "--max-wait", "1s"];
     let run = app.run(&[&["--yes"], &hasty[..]].concat());
     assert_eq!(run.code(), Some(3), "{run}");
     let lines: Vec<&str> = run.stderr.lines().collect();
