@@ -25,16 +25,16 @@ fn needy() -> ProjectBuilder {
     let lib = "pub const MADE: &str = include_str!(concat!(env!(\"OUT_DIR\"), \"/made.txt\"));\n\
                pub const GIVEN: &str = include_str!(\"../assets/given.txt\");\n\
                pub const LINKED: &str = include_str!(\"../linked.txt\");\n\
-               pub mod generated;\npub const CONFIGURED: u8 = if cfg!(configured) { 0 } else { panic!() };\n\
+               pub mod generated;\npub const CONFIGURED: &str = env!(\"CONFIGURED\");\n\
                pub fn beside() -> u8 { beside::ONE }\n";
-    let build = "fn main() {\n    println!(\"cargo::rustc-check-cfg=cfg(configured)\");\n    \
+    let build = "fn main() {\n    \
                  let out = std::env::var(\"OUT_DIR\").unwrap();\n    \
                  std::fs::write(format!(\"{out}/made.txt\"), \"made\").unwrap();\n    \
                  std::fs::write(\"src/generated.rs\", \"pub const WRITTEN: u8 = 1;\").unwrap();\n}\n";
     package("needy", "", "")
         .file("Cargo.toml", "[workspace]\n")
         .file("ws/.gitignore", "/target\n/src/generated.rs\n*.log\nCargo.lock\n")
-        .file("ws/.cargo/config.toml", "[build]\nrustflags = [\"--cfg=configured\"]\n")
+        .file("ws/.cargo/config.toml", "[env]\nCONFIGURED = \"yes\"\n")
         .file(
             "ws/Cargo.toml",
             format!("{}beside = {{ path = \"../beside\" }}\n", manifest("needy", "")),
@@ -67,6 +67,26 @@ fn a_package_is_compiled_with_all_that_is_around_it() {
     let copy = copy("needy").join("ws");
     assert!(copy.join("assets/given.txt").is_file() && !copy.join("huge.log").exists());
     assert!(fs::read_link(copy.join("../beside")).unwrap().ends_with("beside"));
+}
+
+/// Without Diesel, which would be compiled anew for its flags.
+#[test]
+fn flags_of_the_project_stay() {
+    let manifest = "[package]\nname = \"flagged\"\nversion = \"0.1.0\"\nedition = \"2024\"\n\n\
+                    [lints.rust]\nunexpected_cfgs = \"allow\"\n";
+    let project = Project::builder()
+        .file("Cargo.toml", manifest)
+        .file(".cargo/config.toml", "[build]\nrustflags = [\"--cfg=configured\"]\n")
+        .file("src/lib.rs", "const _: () = assert!(cfg!(configured));\n")
+        .schema(users(""))
+        .build()
+        .unwrap();
+    let probe = probe(project.root(), "flagged");
+    let with = ask(&project, &probe, SCHEMA, &[]).unwrap();
+    assert_eq!(with.findings, []);
+    project.write(".cargo/config.toml", "").unwrap();
+    let without = ask(&project, &probe, SCHEMA, &[]).unwrap();
+    assert_ne!(without.findings, []);
 }
 
 /// Of crates that a registry has, one in the workspace and one beside it takes the place.
