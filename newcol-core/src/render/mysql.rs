@@ -37,7 +37,7 @@ pub(super) fn up(step: &Step, scope: &Scope<'_>) -> Vec<Statement> {
             fill_leftovers(leftovers, scope).into_iter().map(Statement::repeatable).collect()
         }
         Step::SetNotNull => vec![Statement::proven(
-            modify(true, scope),
+            set_null(true, scope),
             column(scope.column(), "is_nullable = 'NO'", scope),
         )],
         Step::AddForeignKey => add_foreign_key(scope),
@@ -74,7 +74,7 @@ pub(super) fn down(step: &Step, scope: &Scope<'_>) -> Vec<SqlText> {
             let triggers = create_sync(scope).into_iter().map(|s| s.sql);
             into_step(scope).into_iter().chain(triggers).collect()
         }
-        Step::SetNotNull => vec![modify(false, scope)],
+        Step::SetNotNull => vec![set_null(false, scope)],
         Step::AddForeignKey => vec![sql(
             "ALTER TABLE {table} DROP FOREIGN KEY {name}",
             &[
@@ -154,18 +154,29 @@ fn definition(shape: &ColumnShape, scope: &Scope<'_>) -> SqlText {
     )
 }
 
-/// NULL ↔ NOT NULL after expand; the default is whatever the plan has set by then.
-fn modify(not_null: bool, scope: &Scope<'_>) -> SqlText {
-    let shape = ColumnShape {
+/// The column after expand; the default is whatever the plan has set by then.
+fn later(not_null: bool, scope: &Scope<'_>) -> ColumnShape {
+    ColumnShape {
         not_null,
         default: scope.contract.default(Backend::Mysql).cloned(),
         inline_check: scope.contract.answers().check.get(Backend::Mysql).is_some(),
         ..ColumnShape::default()
-    };
-    alter(
-        scope,
-        "ALTER TABLE {table} MODIFY COLUMN {definition}, ALGORITHM=INPLACE, LOCK=NONE",
-        &definition(&shape, scope),
+    }
+}
+
+/// NULL ↔ NOT NULL after expand.
+fn set_null(not_null: bool, scope: &Scope<'_>) -> SqlText {
+    modify("ALGORITHM=INPLACE, LOCK=NONE", &later(not_null, scope), scope)
+}
+
+fn modify(how: &'static str, shape: &ColumnShape, scope: &Scope<'_>) -> SqlText {
+    sql(
+        "ALTER TABLE {table} MODIFY COLUMN {definition}, {how}",
+        &[
+            ("table", Hole::Table(scope.table())),
+            ("definition", Hole::Sql(&definition(shape, scope))),
+            ("how", Hole::Words(how)),
+        ],
     )
 }
 
@@ -195,6 +206,11 @@ fn drop_by(how: &'static str, column: &Ident, scope: &Scope<'_>) -> SqlText {
 }
 
 fn set_default(scope: &Scope<'_>) -> SqlText {
+    // `SET DEFAULT ('x')` of a long text is a literal to MySQL 9.7, which it refuses there (error 1101);
+    // in a definition it is not.
+    if is_large_object(scope.ty()) && scope.facts.server.product == Product::Mysql {
+        return modify("ALGORITHM=INSTANT", &later(false, scope), scope);
+    }
     sql(
         "ALTER TABLE {table} ALTER COLUMN {column} SET DEFAULT {default}, ALGORITHM=INSTANT",
         &[

@@ -139,7 +139,12 @@ fn default_sql(product: Product, told: String, ty: &str, extra: &str) -> Option<
         // Bits are told as `b'101'`, bytes as `0x6162`.
         let is_written =
             is_raw(&["bit"]) || is_raw(&["binary", "varbinary"]) && told.starts_with("0x");
-        return Some(if is_written { told } else { literal(Backend::Mysql, &told) });
+        return Some(match told {
+            told if is_written => told,
+            // What a backslash is depends on the mode of the server.
+            told if told.contains('\\') => literal(Backend::Mysql, &told),
+            told => format!("'{}'", told.replace('\'', "''")),
+        });
     }
     if told.to_ascii_uppercase().starts_with("CURRENT_TIMESTAMP") {
         return Some(told);
@@ -231,6 +236,7 @@ mod tests {
             ("x'y", "varchar(10)", "", "'x''y'"),
             ("5", "int", "", "'5'"),
             ("NULL", "text", "", "'NULL'"),
+            (r"a\b", "varchar(3)", "", "_utf8mb4 0x615c62"),
             ("b'101'", "bit(3)", "", "b'101'"),
             ("0x6162", "binary(2)", "", "0x6162"),
             ("CURRENT_TIMESTAMP(3)", "timestamp(3)", "DEFAULT_GENERATED", "CURRENT_TIMESTAMP(3)"),

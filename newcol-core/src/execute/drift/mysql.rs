@@ -2,7 +2,7 @@
 //!
 //! There is no copy to try things on, because temporary tables reach the log of replication. So
 //! types are compared as Diesel sees them, a default by its text where it is a plain literal that
-//! MariaDB prints as it was written, and of any other default, of a check, a comment and a generated
+//! servers print as it was written, and of any other default, of a check, a comment and a generated
 //! value only whether there is one.
 
 use super::{Part, Parts, Seen, Subject, THERE, Trigger, asked, null};
@@ -40,7 +40,7 @@ pub(super) fn planned(subject: &Subject<'_>, landed: &Landed) -> Parts {
         }
         if let Some(default) = &shape.default
             && let Some(ty) = contract.sql_type(Backend::Mysql)
-            && let Some(literal) = literal(subject.product, ty.as_str(), default.as_str())
+            && let Some(literal) = literal(ty.as_str(), default.as_str())
         {
             planned.insert(Part::Default, literal);
         }
@@ -59,7 +59,7 @@ fn index(unique: bool, columns: &str) -> String {
 }
 
 /// A default that is a number or a text without escapes, where the server prints it as one.
-fn literal(product: Product, ty: &str, default: &str) -> Option<String> {
+fn literal(ty: &str, default: &str) -> Option<String> {
     const NUMBERS: [&str; 9] = [
         "int",
         "bigint",
@@ -74,10 +74,7 @@ fn literal(product: Product, ty: &str, default: &str) -> Option<String> {
     let ty = ty.to_lowercase();
     let is_number = NUMBERS.iter().any(|number| ty.starts_with(number));
     let inner = default.strip_prefix('\'').and_then(|rest| rest.strip_suffix('\''));
-    if product != Product::Mariadb {
-        // MySQL prints a text without its quotes.
-        None
-    } else if is_number {
+    if is_number {
         let number: f64 = inner.unwrap_or(default).trim().parse().ok()?;
         Some(number.to_string())
     } else if ty.starts_with("varchar") || ty.starts_with("char") {
@@ -129,7 +126,7 @@ pub(super) fn look(
             found.insert(Part::Generated, THERE.to_owned());
         } else if let Some(default) = &column.default {
             let is_literal = seen.planned.get(&Part::Default).is_some_and(|text| text != THERE);
-            let text = match literal(subject.product, ty.unwrap_or_default(), default) {
+            let text = match literal(ty.unwrap_or_default(), default) {
                 Some(literal) if is_literal => literal,
                 // What cannot be compared is there; what should not be there is shown.
                 _ if seen.planned.contains_key(&Part::Default) && !is_literal => THERE.to_owned(),
