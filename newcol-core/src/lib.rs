@@ -96,7 +96,8 @@ pub mod scaffold;
 pub mod audit;
 
 #[cfg(any(feature = "bench", feature = "measure"))]
-mod histogram;
+pub mod histogram;
+
 #[cfg(feature = "measure")]
 pub mod measure;
 
