@@ -76,7 +76,9 @@ impl MysqlDriver {
                 rows = sets.collect().await?;
             }
             drop(sets);
-            let warnings = if connection.get_warnings() > 0 {
+            // Only there is a warning all that is said of rows that are left out.
+            let is_schema = sql.to_lowercase().contains("information_schema");
+            let warnings = if is_schema && connection.get_warnings() > 0 {
                 connection.query("SHOW WARNINGS").await?
             } else {
                 Vec::new()

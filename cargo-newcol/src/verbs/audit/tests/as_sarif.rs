@@ -205,7 +205,7 @@ fn sarif_of_a_report() {
                 "due": "expand"
               },
               "ruleId": "NC105",
-              "ruleIndex": 24,
+              "ruleIndex": 26,
               "suppressions": [
                 {
                   "kind": "external"
@@ -235,7 +235,7 @@ fn sarif_of_a_report() {
                 "due": "contract"
               },
               "ruleId": "NC110",
-              "ruleIndex": 29,
+              "ruleIndex": 31,
               "suppressions": [
                 {
                   "justification": "nobody reads it",
@@ -271,7 +271,7 @@ fn sarif_of_a_report() {
                 "due": "expand"
               },
               "ruleId": "NC203",
-              "ruleIndex": 45,
+              "ruleIndex": 47,
               "suppressions": []
             }
           ],
