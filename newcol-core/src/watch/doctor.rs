@@ -1,6 +1,7 @@
 //! What a role can see of a server, and what can therefore be said. Pure.
 
-use super::{mariadb::MariadbSight, session::Sight};
+use super::{mysql::MysqlSight, session::Sight};
+use crate::backend::Product;
 use crate::ident::ColumnPath;
 
 /// Bytes of a digest that are enough for a list of a hundred columns with their table.
@@ -35,8 +36,8 @@ pub fn needs(sight: &Sight, column: &ColumnPath) -> Vec<Need> {
     if sight.is_measured {
         return vec![table(sight, column)];
     }
-    if let Some(mariadb) = &sight.mariadb {
-        return of_mariadb(sight, mariadb, column);
+    if let Some(mysql) = &sight.mysql {
+        return of_mysql(sight, mysql, column);
     }
     let mut needs = vec![table(sight, column), statements(sight), others(sight)];
     needs.extend(sight.has_table.then(|| values(sight, column)));
@@ -162,26 +163,32 @@ fn system(sight: &Sight) -> Need {
     }
 }
 
-fn of_mariadb(sight: &Sight, mariadb: &MariadbSight, column: &ColumnPath) -> Vec<Need> {
-    let mut needs = vec![table(sight, column), digests(sight, mariadb)];
-    needs.push(if mariadb.has_userstat {
-        met("userstat", "userstat is on: entries of indexes that are written with a row are counted")
-    } else {
-        Need {
-            name: "userstat",
-            state: State::Lacking,
-            sentence: "userstat is off: how many entries of indexes are written with a row cannot be said".to_owned(),
-            remedy: Some("put `userstat = 1` into [mysqld], or let an administrator run `SET GLOBAL userstat = 1`: the watch sets nothing".to_owned()),
-        }
-    });
-    if mariadb.is_on {
-        needs.push(texts(mariadb));
-        needs.extend(prepared(mariadb));
+fn of_mysql(sight: &Sight, mysql: &MysqlSight, column: &ColumnPath) -> Vec<Need> {
+    let mut needs = vec![table(sight, column), digests(sight, mysql)];
+    needs.extend((mysql.product == Product::Mariadb).then(|| userstat(mysql)));
+    if mysql.is_on {
+        needs.push(texts(mysql));
+        needs.extend(prepared(mysql));
     }
     needs
 }
 
-fn digests(sight: &Sight, mariadb: &MariadbSight) -> Need {
+fn userstat(mysql: &MysqlSight) -> Need {
+    if mysql.has_userstat {
+        return met(
+            "userstat",
+            "userstat is on: entries of indexes that are written with a row are counted",
+        );
+    }
+    Need {
+        name: "userstat",
+        state: State::Lacking,
+        sentence: "userstat is off: how many entries of indexes are written with a row cannot be said".to_owned(),
+        remedy: Some("put `userstat = 1` into [mysqld], or let an administrator run `SET GLOBAL userstat = 1`: the watch sets nothing".to_owned()),
+    }
+}
+
+fn digests(sight: &Sight, mysql: &MysqlSight) -> Need {
     let missing = |sentence: String, remedy: &str| Need {
         name: "statements",
         state: State::Missing,
@@ -189,9 +196,15 @@ fn digests(sight: &Sight, mariadb: &MariadbSight) -> Need {
         remedy: Some(remedy.to_owned()),
     };
     let role = &sight.role;
-    if !mariadb.is_on {
+    if !mysql.is_on {
+        let default = match mysql.product {
+            Product::Mariadb => ", as it is by default",
+            _ => "",
+        };
         return missing(
-            "performance_schema is off, as it is by default: nothing can be said of statements, nor of how indexes are used".to_owned(),
+            format!(
+                "performance_schema is off{default}: nothing can be said of statements, nor of how indexes are used"
+            ),
             "put `performance_schema = ON` into [mysqld] and restart the server",
         );
     }
@@ -201,7 +214,7 @@ fn digests(sight: &Sight, mariadb: &MariadbSight) -> Need {
             "let an administrator run `GRANT SELECT ON performance_schema.* TO` the role",
         );
     }
-    if !mariadb.counts_digests {
+    if !mysql.counts_digests {
         return missing(
             "the consumer `statements_digest` is off: no statement is counted".to_owned(),
             "put `performance_schema_consumer_statements_digest = ON` into [mysqld] and restart the server",
@@ -210,18 +223,23 @@ fn digests(sight: &Sight, mariadb: &MariadbSight) -> Need {
     let most = sight.most_statements.unwrap_or_default();
     met(
         "statements",
-        format!("up to {most} digests are counted, of statements that are sent as texts"),
+        match mysql.product {
+            Product::Mariadb => {
+                format!("up to {most} digests are counted, of statements that are sent as texts")
+            }
+            _ => format!("up to {most} digests are counted"),
+        },
     )
 }
 
 /// Says that executions are missing, where there are any.
-fn prepared(mariadb: &MariadbSight) -> Option<Need> {
-    let (prepared, all) = mariadb.executions;
+fn prepared(mysql: &MysqlSight) -> Option<Need> {
+    let (prepared, all) = mysql.executions;
     (prepared > 0).then(|| Need {
         name: "prepared",
         state: State::Lacking,
         sentence: format!(
-            "{prepared} of {all} executions were sent prepared, as Diesel does, which MariaDB counts by no statement: of these nothing can be said"
+            "{prepared} of {all} executions were sent prepared, as Diesel does, which this server counts by no statement: of these nothing can be said"
         ),
         remedy: Some(
             "let the application measure its statements (docs/watch.md), and use --from".to_owned(),
@@ -229,8 +247,8 @@ fn prepared(mariadb: &MariadbSight) -> Option<Need> {
     })
 }
 
-fn texts(mariadb: &MariadbSight) -> Need {
-    let length = mariadb.digest_length;
+fn texts(mysql: &MysqlSight) -> Need {
+    let length = mysql.digest_length;
     if length >= LONG_ENOUGH {
         return met("texts", format!("digests reach {length} bytes of a statement"));
     }

@@ -10,7 +10,7 @@
 
 use std::fmt;
 
-use super::mariadb::STATISTICS;
+use super::mysql::{OF_MARIADB, OF_MYSQL};
 
 /// Below which share of calls that were seen in both snapshots a comparison is not one: the tenth that
 /// postgres-checkup allows as well.
@@ -79,7 +79,7 @@ pub enum IndexState {
     Building,
     /// What such a build left when it failed.
     Invalid,
-    /// No statement may use it (`IGNORED`).
+    /// No statement may use it (`IGNORED` on MariaDB, `INVISIBLE` on MySQL).
     Ignored,
 }
 
@@ -154,7 +154,7 @@ impl Reason {
                 "take a new baseline, and keep other tools from resetting statistics"
             }
             Self::Evicted { .. } => {
-                "raise pg_stat_statements.max (MariaDB: performance_schema_digests_size) and take a new baseline"
+                "raise pg_stat_statements.max (MySQL and MariaDB: performance_schema_digests_size) and take a new baseline"
             }
             Self::Restarted | Self::OtherServer | Self::Upgraded { .. } => "take a new baseline",
             Self::IndexInvalid => {
@@ -164,7 +164,7 @@ impl Reason {
                 "wait until it is built; `cargo newcol status` shows how far it is"
             }
             Self::IndexIgnored => {
-                "run `ALTER TABLE ... ALTER INDEX ... NOT IGNORED`, then watch on"
+                "run `ALTER TABLE ... ALTER INDEX ... NOT IGNORED` (MySQL: `VISIBLE`), then watch on"
             }
             Self::HardlyBackfilled { .. } => "wait until the backfill is over",
             Self::NotAnalyzed => "run ANALYZE on the table",
@@ -192,7 +192,9 @@ impl fmt::Display for Reason {
             }
             Self::IndexInvalid => f.write_str("the index is invalid: its build failed"),
             Self::IndexBuilding => f.write_str("the index is still being built"),
-            Self::IndexIgnored => f.write_str("the index is IGNORED: no statement may use it"),
+            Self::IndexIgnored => {
+                f.write_str("the index is IGNORED (MySQL: INVISIBLE): no statement may use it")
+            }
             Self::HardlyBackfilled { share } => {
                 write!(f, "only {:.0} % of the rows have a value", (share * 100.0).floor())
             }
@@ -273,11 +275,11 @@ fn at_most(value: f64, limit: f64) -> bool {
 
 fn identity(first: &ServerIdentity, last: &ServerIdentity) -> Option<Reason> {
     let version = |identity: &ServerIdentity| {
-        let server = format!("PostgreSQL {}", identity.version / 10_000);
+        let (major, minor) = (identity.version / 10_000, identity.version % 10_000);
+        let server = format!("PostgreSQL {major}");
         match identity.extension.as_deref() {
-            Some(STATISTICS) => {
-                format!("MariaDB {}.{}", identity.version / 10_000, identity.version % 10_000)
-            }
+            Some(OF_MARIADB) => format!("MariaDB {major}.{minor}"),
+            Some(OF_MYSQL) => format!("MySQL {major}.{minor}"),
             Some(extension) => format!("{server} with pg_stat_statements {extension}"),
             None => server,
         }
@@ -377,9 +379,9 @@ mod tests {
         statistics were reset while we watched: take a new baseline, and keep other tools from resetting statistics
         --
         --
-        statements were evicted: only 89 % of all calls can be followed: raise pg_stat_statements.max (MariaDB: performance_schema_digests_size) and take a new baseline
+        statements were evicted: only 89 % of all calls can be followed: raise pg_stat_statements.max (MySQL and MariaDB: performance_schema_digests_size) and take a new baseline
         --
-        statements were evicted: only 0 % of all calls can be followed: raise pg_stat_statements.max (MariaDB: performance_schema_digests_size) and take a new baseline
+        statements were evicted: only 0 % of all calls can be followed: raise pg_stat_statements.max (MySQL and MariaDB: performance_schema_digests_size) and take a new baseline
         --
         the server was restarted while we watched: take a new baseline
         --
@@ -396,7 +398,7 @@ mod tests {
         --
         the server went from PostgreSQL 15 with pg_stat_statements 1.10 to PostgreSQL 15 with pg_stat_statements 1.11, which numbers statements anew: take a new baseline
         --
-        the index is IGNORED: no statement may use it: run `ALTER TABLE ... ALTER INDEX ... NOT IGNORED`, then watch on
+        the index is IGNORED (MySQL: INVISIBLE): no statement may use it: run `ALTER TABLE ... ALTER INDEX ... NOT IGNORED` (MySQL: `VISIBLE`), then watch on
         --
         the index is invalid: its build failed: run `cargo newcol apply`, which drops the rest and builds it again
         --

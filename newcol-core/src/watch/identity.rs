@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use super::mariadb::STATISTICS;
+use super::mysql::{OF_MARIADB, OF_MYSQL};
 
 /// How far the server's clock may run away from ours between two snapshots, beside
 /// [`DRIFT`]: a snapshot takes up to its timeout.
@@ -48,7 +48,7 @@ pub struct Identity {
 impl Identity {
     /// Reports whether statements are counted by digests, which only a restart or a hand takes away.
     pub(super) fn has_digests(&self) -> bool {
-        self.extension.as_deref() == Some(STATISTICS)
+        matches!(self.extension.as_deref(), Some(OF_MARIADB | OF_MYSQL))
     }
 
     /// Reports whether statements were measured by the application.

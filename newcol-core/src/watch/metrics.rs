@@ -132,7 +132,11 @@ pub fn text(exposed: &Exposed<'_>, shown: &mut Shown) -> String {
     );
     for (name, measure, help) in [
         ("newcol_index_scans_total", "idx_scan", "Scans of an index, as the server counts them."),
-        ("newcol_index_rows_read_total", "rows_read", "Rows read through an index (MariaDB)."),
+        (
+            "newcol_index_rows_read_total",
+            "rows_read",
+            "Rows read through an index (MySQL and MariaDB).",
+        ),
     ] {
         family(name, "counter", help, &mut |mut f| {
             for index in last.indexes() {

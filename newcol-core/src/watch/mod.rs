@@ -16,9 +16,9 @@ pub mod history;
 pub mod identity;
 pub mod index;
 pub mod involve;
-pub mod mariadb;
 pub mod metrics;
 pub mod moments;
+pub mod mysql;
 #[cfg(feature = "report")]
 pub mod page;
 pub mod plans;

@@ -95,7 +95,7 @@ pub struct Line {
     /// What it did since.
     pub after: Option<Spell>,
     /// How long half of its executions took at most, 95 and 99 of 100, where the application measures
-    /// it: since its process began.
+    /// it (since its process began) or MySQL has histograms (since it began to count).
     pub percentiles: Option<[f64; 3]>,
     /// Statements of old that differ from it only in the column's place in lists.
     pub heirs_of: Vec<QueryId>,
@@ -157,8 +157,10 @@ pub struct IndexUse {
     pub is_valid: bool,
     /// Whether it refuses duplicates.
     pub is_unique: bool,
-    /// Whether statements may not use it (`IGNORED`).
+    /// Whether statements may not use it.
     pub is_ignored: bool,
+    /// The word by which the server does without it: `IGNORED` on MariaDB, `INVISIBLE` on MySQL.
+    pub off: Option<&'static str>,
     /// How many statements of the application have it in their plan, where plans were asked for.
     pub plans: Option<f64>,
     /// Rows that were read through it since the column came, where scans are not counted.
@@ -222,11 +224,11 @@ impl IndexUse {
     /// Returns what has the server do without an index of the column, for people to run before they
     /// drop it; `None` where the server has no such thing, or the index is needed.
     pub fn trial(&self, table: &TableName) -> Option<String> {
-        let of_mariadb = self.rows_read.is_some() && self.has_column;
-        (of_mariadb && !self.is_unique && !self.is_ignored).then(|| {
+        let off = self.off.filter(|_| self.has_column && !self.is_unique && !self.is_ignored);
+        off.map(|off| {
             let quoted = |name: &str| format!("`{}`", name.replace('`', "``"));
             let (table, index) = (quoted(table.name.as_str()), quoted(&self.name));
-            format!("ALTER TABLE {table} ALTER INDEX {index} IGNORED")
+            format!("ALTER TABLE {table} ALTER INDEX {index} {off}")
         })
     }
 }

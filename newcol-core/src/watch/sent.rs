@@ -34,9 +34,6 @@ pub fn take_measured(
     settings: Settings,
 ) -> Result<Taken, WatchError> {
     let mut watcher = Watcher::open(url, options)?;
-    if watcher.server().product == Product::Mysql {
-        return Err(WatchError::Engine(Product::Mysql));
-    }
     store.change(|store| {
         let last = store.last()?;
         let snapshot = watcher.read(|reading| reading.measured(measured, column, local))?;
@@ -64,7 +61,7 @@ impl Reading<'_> {
                 self.postgres_surroundings(column, &sight, local, &mut measures)?
             }
             Product::Mariadb | Product::Mysql => {
-                self.mariadb_surroundings(column, &sight, local, &mut measures)?
+                self.mysql_surroundings(column, &sight, local, &mut measures)?
             }
             Product::Sqlite => {
                 let (identity, taken) = self.sqlite_identity(&sight, local)?;

@@ -7,7 +7,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::mariadb::MariadbSight;
+use super::mysql::MysqlSight;
 use crate::{
     backend::{Backend, Product, Server},
     db::{Access, DatabaseUrl, DbError, OpenOptions, Row, Session, Settings, quote::literal},
@@ -20,10 +20,13 @@ pub const MARK: &str = "/* cargo newcol watch */";
 const BEGIN: &str = "BEGIN TRANSACTION READ ONLY; SET LOCAL statement_timeout = '2s'; \
     SET LOCAL lock_timeout = '100ms'; SET LOCAL idle_in_transaction_session_timeout = '5s'";
 
-/// A column of each answer to us on MariaDB: of comments, digests keep nothing.
+/// A column of each answer to us on MySQL and MariaDB: of comments, digests keep nothing.
 pub const ALIAS: &str = "cargo_newcol_watch";
 
 const BEGIN_MARIADB: &str = "SET SESSION max_statement_time = 2, lock_wait_timeout = 1, \
+    innodb_lock_wait_timeout = 1; START TRANSACTION READ ONLY";
+
+const BEGIN_MYSQL: &str = "SET SESSION max_execution_time = 2000, lock_wait_timeout = 1, \
     innodb_lock_wait_timeout = 1; START TRANSACTION READ ONLY";
 
 /// A connection that watches.
@@ -70,8 +73,8 @@ pub struct Sight {
     pub knows_system: bool,
     /// Whether statements come from the application's own measures.
     pub is_measured: bool,
-    /// What MariaDB shows; `None` of other servers.
-    pub mariadb: Option<MariadbSight>,
+    /// What MySQL or MariaDB shows; `None` of other servers.
+    pub mysql: Option<MysqlSight>,
 }
 
 impl Watcher {
@@ -119,10 +122,11 @@ impl Watcher {
     ) -> Result<T, DbError> {
         let Self { session, busy } = self;
         let watch = Instant::now();
-        session.batch(match session.backend() {
-            Backend::Mysql => BEGIN_MARIADB,
-            Backend::Postgres => BEGIN,
-            Backend::Sqlite => "BEGIN",
+        session.batch(match session.server().product {
+            Product::Postgres => BEGIN,
+            Product::Mariadb => BEGIN_MARIADB,
+            Product::Mysql => BEGIN_MYSQL,
+            Product::Sqlite => "BEGIN",
         })?;
         *busy += watch.elapsed();
         let done = questions(&mut Reading { session, busy });
@@ -167,7 +171,7 @@ impl Reading<'_> {
                 Err(error)
                     if matches!(
                         error.errno(),
-                        Some(1142 | 1143 | 1044 | 1205 | 1227 | 1969 | 1109 | 1146)
+                        Some(1142 | 1143 | 1044 | 1205 | 1227 | 1969 | 3024 | 1109 | 1146)
                     ) =>
                 {
                     Ok(None)
@@ -228,7 +232,7 @@ impl Reading<'_> {
 
     pub(super) fn sight(&mut self, column: &ColumnPath) -> Result<Sight, DbError> {
         match self.server().product {
-            Product::Mariadb | Product::Mysql => return self.mariadb_sight(column),
+            Product::Mariadb | Product::Mysql => return self.mysql_sight(column),
             #[cfg(feature = "measure")]
             Product::Sqlite => return self.sqlite_sight(column),
             // Without measures there is nothing to see.
@@ -267,7 +271,7 @@ impl Reading<'_> {
             sees_others: fields.is_true(),
             knows_system: fields.is_true(),
             is_loaded: false,
-            mariadb: None,
+            mysql: None,
             is_measured: false,
         }
         .with_library())

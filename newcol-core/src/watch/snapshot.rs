@@ -16,7 +16,7 @@ use super::{
     session::{Fields, Reading, Sight, table_query},
 };
 use crate::{
-    backend::{Backend, Product},
+    backend::Backend,
     db::{DbError, quote::literal},
     ident::ColumnPath,
 };
@@ -101,8 +101,8 @@ impl Reading<'_> {
         local: f64,
         depth: impl FnOnce(&Identity, f64, &[Counters]) -> Depth,
     ) -> Result<Snapshot, DbError> {
-        if self.server().product == Product::Mariadb {
-            return self.mariadb_snapshot(column, local, depth);
+        if self.server().backend() == Backend::Mysql {
+            return self.mysql_snapshot(column, local, depth);
         }
         let sight = self.sight(column)?;
         let extension = if sight.has_statements() { self.extension()? } else { None };

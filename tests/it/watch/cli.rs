@@ -3,7 +3,7 @@
 use newcol_core::backend::Product;
 use newcol_testkit::{Want, project::Project};
 
-use super::{ADD, USERS, World, mariadb};
+use super::{ADD, USERS, World, mysql};
 use crate::desk::{self, Tree, newcol, said};
 
 pub(super) const COLUMN: &str = "users.locale";
@@ -203,7 +203,7 @@ fn the_other_engines_say_why_not() {
 #[test]
 fn mariadb_without_performance_schema_says_what_is_lost() {
     let want = Want::mysql().product(Product::Mariadb);
-    let mut world = World::with(want, mariadb::USERS);
+    let mut world = World::with(want, mysql::USERS);
     let project = project("mysql");
     insta::assert_snapshot!(watch(&project, &world, "doctor"), @"
     exit code: 100
@@ -223,7 +223,7 @@ fn mariadb_without_performance_schema_says_what_is_lost() {
     warning: performance_schema is off, as it is by default: nothing can be said of statements, nor of how indexes are used
     warning: userstat is off: how many entries of indexes are written with a row cannot be said
     ");
-    world.run(&[mariadb::ADD]);
+    world.run(&[mysql::ADD]);
     insta::assert_snapshot!(watch(&project, &world, "snap"), @"
     exit code: 0
     ----- stdout -----
@@ -237,7 +237,7 @@ fn mariadb_without_performance_schema_says_what_is_lost() {
 #[test]
 fn mariadb_from_the_doctor_to_the_verdict() {
     let want = Want::mysql().product(Product::Mariadb).private();
-    let mut world = World::with(want, mariadb::USERS);
+    let mut world = World::with(want, mysql::USERS);
     let project = project("mysql");
     insta::assert_snapshot!(watch(&project, &world, "doctor"), @"
     exit code: 0
@@ -257,7 +257,7 @@ fn mariadb_from_the_doctor_to_the_verdict() {
     ----- stderr -----
     warning: digests reach 1024 bytes of a statement: of longer ones, as with many columns, nothing can be said, and several may count as one
     ");
-    world.run(&[mariadb::ADD, "CREATE INDEX users_locale ON users (locale)"]);
+    world.run(&[mysql::ADD, "CREATE INDEX users_locale ON users (locale)"]);
     drop(newcol(&project, &["watch", "snap", COLUMN, "--database-url", world.db.url()]).success());
     world.run(&[
         "UPDATE users SET age = 4 WHERE id = 2",

@@ -11,8 +11,8 @@ mod indexes;
 mod involvement;
 mod lineage;
 mod live;
-mod mariadb;
 mod measured;
+mod mysql;
 mod plans;
 mod verdict;
 

@@ -243,7 +243,7 @@ fn what_may_not_be_compared_is_unknown() {
     upgrade: the server went from PostgreSQL [SERVER] with pg_stat_statements 1.10 to PostgreSQL [SERVER] with pg_stat_statements 1.12, which numbers statements anew: take a new baseline
     other server: this is another server than the one of the baseline: take a new baseline
     restart: the server was restarted while we watched: take a new baseline
-    evictions: statements were evicted: only 0 % of all calls can be followed: raise pg_stat_statements.max (MariaDB: performance_schema_digests_size) and take a new baseline
+    evictions: statements were evicted: only 0 % of all calls can be followed: raise pg_stat_statements.max (MySQL and MariaDB: performance_schema_digests_size) and take a new baseline
     clock: a clock jumped by [DURATION]: look at the time service of both machines, then watch on
     too short: 10 minutes are too short: both sides need 45: wait
     no column: the column is not there yet: release and apply `expand`, then watch on

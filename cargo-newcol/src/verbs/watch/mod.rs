@@ -30,8 +30,8 @@ use crate::{
 
 /// Watch in production what a column costs and brings, and change nothing there
 ///
-/// Reads the statistics that PostgreSQL or MariaDB keeps anyway, over one connection and in short read-only
-/// transactions, and keeps the differences from one snapshot to the next in a file beside the
+/// Reads the statistics that PostgreSQL, MySQL or MariaDB keeps anyway, over one connection and in short
+/// read-only transactions, and keeps the differences from one snapshot to the next in a file beside the
 /// contract. Nothing is reset, created or written on the server. On PostgreSQL,
 /// statements that were there before the column cannot touch it, and everywhere what they cost without it is
 /// known from before only: so a baseline belongs before the stage `expand`.

@@ -170,7 +170,7 @@ fn run(
         out.warn(&need.sentence);
     }
     if !has_baseline && sight.has_table {
-        let lost = if sight.mariadb.is_some() || sight.is_measured {
+        let lost = if sight.mysql.is_some() || sight.is_measured {
             "which statements are older than it is not known"
         } else if sight.version >= 170_000 {
             "only statements that the server counts since before it are known not to touch it"

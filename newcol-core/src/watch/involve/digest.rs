@@ -2,8 +2,8 @@
 //!
 //! Every token is printed by itself: names in backquotes, or in capitals where a keyword was meant as
 //! a name; constants as `?`, lists of them as `(...)`, and what did not fit as `...` at the end. Words
-//! that the parser takes for one are printed as one of them. Seen on MariaDB 10.11, by a column of the
-//! name of each of its keywords.
+//! that the parser takes for one are printed as one of them. Seen on MariaDB 10.11 and MySQL 9.7, by a
+//! column of the name of each of their keywords. What MySQL was sent prepared stands behind `EXECUTE`.
 
 use std::borrow::Cow;
 
@@ -18,6 +18,8 @@ const MANY: &str = "cargo_newcol_many";
 /// What is printed, and what may have been written.
 const SYNONYMS: &[(&str, &str)] = &[
     ("FIELDS", "columns"),
+    ("GEOMETRYCOLLECTION", "geomcollection"),
+    ("NDBCLUSTER", "ndb"),
     ("SCHEMA", "database"),
     ("SOME", "any"),
     ("SLAVE", "replica"),
@@ -33,6 +35,15 @@ const SYNONYMS: &[(&str, &str)] = &[
 const SIZED: &[&str] =
     &["CHARACTER", "CHAR", "VARCHARACTER", "BINARY", "DECIMAL", "DATETIME", "TIME", "FLOAT"];
 
+/// What MySQL prints before a statement that was sent prepared.
+const PREPARED: &str = "EXECUTE ";
+
+/// Reports whether a statement was sent prepared: then its text is in another digest than its twin that was
+/// sent as a text.
+pub(super) fn is_prepared(text: &str, catalog: &Catalog) -> bool {
+    catalog.backend == Backend::Mysql && text.starts_with(PREPARED)
+}
+
 /// Reports whether the end of a text is missing.
 pub(super) fn is_cut(text: &str, catalog: &Catalog) -> bool {
     // `?, ...` are constants.
@@ -47,6 +58,7 @@ pub(super) fn readable<'t>(text: &'t str, catalog: &Catalog) -> Cow<'t, str> {
         return Cow::Borrowed(text);
     }
     let mut words: Vec<Cow<'_, str>> = Vec::new();
+    let text = text.strip_prefix(PREPARED).unwrap_or(text);
     for word in text.split_whitespace() {
         let last = words.last().map_or("", |word| &**word);
         let read = match word {
@@ -108,7 +120,8 @@ mod tests {
         assert_eq!(read("SELECT FIELDS FROM `t`"), "SELECT columns FROM `t`");
         let other = readable("SELECT FIELDS FROM `t`", &catalog("fields")).into_owned();
         assert_eq!(other, "SELECT FIELDS FROM `t`");
-        // What was sent prepared is as it was written.
+        assert_eq!(read("EXECUTE SELECT ID FROM `t`"), "SELECT ID FROM `t`");
+        // What the application measured is as it was written.
         assert_eq!(read("SELECT '  (...)'"), "SELECT '  (...)'");
     }
 

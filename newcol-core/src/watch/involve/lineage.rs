@@ -13,6 +13,7 @@ use sqlparser::tokenizer::{Token, Tokenizer};
 
 use super::{
     catalog::{Catalog, Meaning, Named},
+    digest,
     names::{fold, parts},
     text,
 };
@@ -20,8 +21,10 @@ use crate::contract::fragment::dialect;
 
 /// Returns a text that is the same for statements which differ only in the column's place in lists
 /// (select lists, `RETURNING`, columns and values of an `INSERT`, `SET`), in how many rows or constants
-/// a list has, and in how names are quoted. `None` where the statement cannot be read.
+/// a list has, and in how names are quoted. What was sent prepared stays apart from what was sent as
+/// text, where the server tells them apart. `None` where the statement cannot be read.
 pub fn fingerprint(statement: &str, catalog: &Catalog) -> Option<String> {
+    let prepared = digest::is_prepared(statement, catalog).then(|| "execute".to_owned());
     let mut statement = text::parse(&text::tokens(statement, catalog)?, catalog)?;
     let mut without = Without { catalog, names: Vec::new() };
     // Nothing breaks it off.
@@ -37,7 +40,7 @@ pub fn fingerprint(statement: &str, catalog: &Catalog) -> Option<String> {
         Token::Placeholder(_) => Some("?".to_owned()),
         other => Some(other.to_string()),
     });
-    Some(words.collect::<Vec<_>>().join(" "))
+    Some(prepared.into_iter().chain(words).collect::<Vec<_>>().join(" "))
 }
 
 /// Takes the column out of lists.

@@ -72,7 +72,10 @@ pub(super) fn indexes(
             leads: known.iter().any(|one| one.name == name && one.leads),
             is_valid: is("is_valid") && is("is_ready"),
             is_unique: is("is_unique"),
-            is_ignored: is("is_ignored"),
+            is_ignored: is("is_ignored") || is("is_invisible"),
+            off: [("is_ignored", "IGNORED"), ("is_invisible", "INVISIBLE")]
+                .into_iter()
+                .find_map(|(measure, word)| value(measure).map(|_| word)),
             plans: value("plans"),
             rows_read: since("rows_read"),
             bytes: value("bytes"),

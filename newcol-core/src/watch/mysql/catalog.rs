@@ -1,4 +1,4 @@
-//! What names lead to the table, on MariaDB: there is no list of what a view reads but its text.
+//! What names lead to the table, on MySQL and MariaDB: there is no list of what a view reads but its text.
 
 use std::collections::BTreeSet;
 
@@ -19,7 +19,7 @@ const OF_SERVER: &str = "('information_schema', 'performance_schema', 'mysql', '
 impl Reading<'_> {
     /// Reads what names lead to the table. All of them in lower case: the server does not tell names of
     /// columns apart by case, and of tables not everywhere.
-    pub(super) fn mariadb_catalog(&mut self, column: &ColumnPath) -> Result<Catalog, DbError> {
+    pub(super) fn mysql_catalog(&mut self, column: &ColumnPath) -> Result<Catalog, DbError> {
         let (own, name) = (schema(column), table(column));
         let of = literal(Backend::Mysql, column.column.as_str());
         let mut catalog = Catalog {
@@ -50,14 +50,14 @@ impl Reading<'_> {
             let named = if is_table { Named::Table } else { Named::Other { has_column } };
             catalog.add(&schema, &relation, named);
         }
-        self.mariadb_views(column, &mut catalog)?;
+        self.mysql_views(column, &mut catalog)?;
         self.routines(column, &mut catalog)?;
         let rows = self.rows("SELECT LOWER(DATABASE())")?;
         catalog.search_paths = vec![vec![Fields::of(rows).text()]];
         Ok(catalog)
     }
 
-    fn mariadb_views(&mut self, column: &ColumnPath, catalog: &mut Catalog) -> Result<(), DbError> {
+    fn mysql_views(&mut self, column: &ColumnPath, catalog: &mut Catalog) -> Result<(), DbError> {
         let rows = self.rows(&format!(
             "SELECT LOWER(table_schema), LOWER(table_name), view_definition \
              FROM information_schema.views WHERE table_schema NOT IN {OF_SERVER}"
