@@ -7,6 +7,8 @@
 //! judged against one UPDATE of its own run, where both were gone several times, and only where the
 //! intervals of the two runs do not overlap; what was measured once and varies is shown and not judged.
 
+mod varying;
+
 use std::fmt;
 
 use super::{
@@ -53,6 +55,32 @@ impl fmt::Display for Judgement {
     }
 }
 
+/// What there is from one run to another.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Change {
+    /// The second value over the first.
+    Ratio(Estimate),
+    /// The second value less the first: of shares, which may be none at all, in percentage points.
+    Points(Estimate),
+}
+
+impl Change {
+    /// Returns the value and its interval.
+    #[must_use]
+    pub fn estimate(&self) -> Estimate {
+        let (Self::Ratio(estimate) | Self::Points(estimate)) = *self;
+        estimate
+    }
+
+    /// Says what that is where both values are the same.
+    fn none(&self) -> f64 {
+        match self {
+            Self::Ratio(_) => 1.0,
+            Self::Points(_) => 0.0,
+        }
+    }
+}
+
 /// A measure of both runs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Measure {
@@ -64,8 +92,8 @@ pub struct Measure {
     pub first: f64,
     /// In the second run.
     pub second: f64,
-    /// The second over the first, with its interval; of counts, how far they repeat.
-    pub ratio: Estimate,
+    /// From the first to the second, with its interval; of counts, how far they repeat.
+    pub change: Change,
     /// What that says.
     pub judgement: Judgement,
 }
@@ -128,14 +156,15 @@ enum Better {
     More,
 }
 
-fn judge(ratio: &Estimate, better: Better) -> Judgement {
+fn judge(change: &Change, better: Better) -> Judgement {
     let (less, more) = match better {
         Better::Less => (Judgement::Better, Judgement::Worse),
         Better::More => (Judgement::Worse, Judgement::Better),
     };
-    match (ratio.low, ratio.high) {
-        (_, high) if high < 1.0 => less,
-        (low, _) if low > 1.0 => more,
+    let (Estimate { low, high, .. }, none) = (change.estimate(), change.none());
+    match (low, high) {
+        (_, high) if high < none => less,
+        (low, _) if low > none => more,
         _ => Judgement::Same,
     }
 }
@@ -152,10 +181,10 @@ fn counts(first: &Run, second: &Run) -> Vec<Measure> {
         let Some(other) = second.fill(fill.way) else { continue };
         for (name, unit, better, value) in of {
             let Some((a, b)) = value(fill).zip(value(other)) else { continue };
-            let ratio = if unit == "%" { repeated_share(a, b) } else { repeated(a, b) };
+            let change = if unit == "%" { repeated_share(a, b) } else { repeated(a, b) };
             let name = format!("{name}, {}", fill.way);
-            let judgement = judge(&ratio, better);
-            measures.push(Measure { name, unit, first: a, second: b, ratio, judgement });
+            let judgement = judge(&change, better);
+            measures.push(Measure { name, unit, first: a, second: b, change, judgement });
         }
         measures.extend(varying::speed(fill.way, [first, second]));
     }
@@ -163,15 +192,15 @@ fn counts(first: &Run, second: &Run) -> Vec<Measure> {
 }
 
 /// A count repeats within so much of itself.
-fn repeated(a: f64, b: f64) -> Estimate {
+fn repeated(a: f64, b: f64) -> Change {
     let value = b / a;
-    Estimate { value, low: value * (1.0 - COUNTS), high: value * (1.0 + COUNTS) }
+    Change::Ratio(Estimate { value, low: value * (1.0 - COUNTS), high: value * (1.0 + COUNTS) })
 }
 
 /// A share repeats within so many points, however small it is.
-fn repeated_share(a: f64, b: f64) -> Estimate {
-    let a = a.max(1e-9);
-    Estimate { value: b / a, low: (b - POINTS) / a, high: (b + POINTS) / a }
+fn repeated_share(a: f64, b: f64) -> Change {
+    let value = b - a;
+    Change::Points(Estimate { value, low: value - POINTS, high: value + POINTS })
 }
 
 fn paid(first: &Run, second: &Run) -> Vec<Measure> {
@@ -181,9 +210,9 @@ fn paid(first: &Run, second: &Run) -> Vec<Measure> {
         let (one, two) = (a.samples(SEED, of), b.samples(SEED + 1, of));
         let samples = one.iter().zip(&two).map(|(one, two)| two / one).collect();
         let (first, second) = (a.ratio(SEED).value, b.ratio(SEED).value);
-        let ratio = Estimate::of(second / first, samples);
-        let judgement = judge(&ratio, Better::Less);
-        Measure { name: name.to_owned(), unit: "×", first, second, ratio, judgement }
+        let change = Change::Ratio(Estimate::of(second / first, samples));
+        let judgement = judge(&change, Better::Less);
+        Measure { name: name.to_owned(), unit: "×", first, second, change, judgement }
     };
     let mut measures = vec![
         both("time of an insert with the index", &a.insert_time, &b.insert_time),
@@ -227,10 +256,10 @@ fn latencies(first: &Run, second: &Run) -> Vec<Measure> {
             };
             let (first, second) = (value(0), value(1));
             let ratios = samples.iter().map(|sample| sample[at]).collect();
-            let ratio = Estimate::of(second / first, ratios);
-            let judged = || match ratio.value.is_nan() {
+            let change = Change::Ratio(Estimate::of(second / first, ratios));
+            let judged = || match change.estimate().value.is_nan() {
                 true => Judgement::NotComparable("too few requests".to_owned()),
-                false => judge(&ratio, Better::Less),
+                false => judge(&change, Better::Less),
             };
             measures.push(Measure {
                 name: format!("{name} against idle, {phase}"),
@@ -238,7 +267,7 @@ fn latencies(first: &Run, second: &Run) -> Vec<Measure> {
                 first,
                 second,
                 judgement: no.clone().map_or_else(judged, Judgement::NotComparable),
-                ratio,
+                change,
             });
         }
     }
@@ -320,8 +349,6 @@ fn resampled(blocks: &Blocks, idle: &Blocks) -> Vec<[f64; QUANTILES.len()]> {
     };
     (0..SAMPLES).map(|_| ratios()).collect()
 }
-
-mod varying;
 
 #[cfg(test)]
 pub(super) mod tests;

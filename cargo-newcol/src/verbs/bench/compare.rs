@@ -3,7 +3,7 @@
 use camino::Utf8PathBuf;
 use clap::Args;
 use newcol_core::bench::{
-    compare::{Compared, Judgement, Measure},
+    compare::{Change, Compared, Judgement, Measure},
     run::Run,
 };
 use serde::Serialize;
@@ -37,9 +37,14 @@ struct MeasureJson<'a> {
     /// Null where nothing may be said.
     first: Option<f64>,
     second: Option<f64>,
+    /// Null of shares, which have `points`.
     ratio: Option<f64>,
     ratio_low: Option<f64>,
     ratio_high: Option<f64>,
+    /// Percentage points, of shares alone.
+    points: Option<f64>,
+    points_low: Option<f64>,
+    points_high: Option<f64>,
     judgement: &'static str,
     why: Option<&'a str>,
 }
@@ -53,14 +58,21 @@ impl<'a> MeasureJson<'a> {
             Judgement::Same => ("no-difference", None),
             Judgement::NotComparable(why) => ("not-comparable", Some(why.as_str())),
         };
+        let (ratio, points) = match measure.change {
+            Change::Ratio(ratio) => (Some(ratio), None),
+            Change::Points(points) => (None, Some(points)),
+        };
         Self {
             name: &measure.name,
             unit: measure.unit,
             first: number(measure.first),
             second: number(measure.second),
-            ratio: number(measure.ratio.value),
-            ratio_low: number(measure.ratio.low),
-            ratio_high: number(measure.ratio.high),
+            ratio: ratio.and_then(|of| number(of.value)),
+            ratio_low: ratio.and_then(|of| number(of.low)),
+            ratio_high: ratio.and_then(|of| number(of.high)),
+            points: points.map(|of| of.value),
+            points_low: points.map(|of| of.low),
+            points_high: points.map(|of| of.high),
             judgement,
             why,
         }
@@ -102,9 +114,12 @@ pub(super) fn run(ctx: &Context, out: &mut Output, args: &CompareArgs) -> Result
 fn lines(compared: &Compared) -> String {
     let heading = ["measure", "first", "second", "", "ratio", "from", "to", "judgement"];
     let rows = compared.measures.iter().map(|measure| {
-        let ratio = |value: f64| {
-            if value.is_finite() { format!("{value:.2}") } else { "-".to_owned() }
+        let change = |value: f64| match measure.change {
+            _ if !value.is_finite() => "-".to_owned(),
+            Change::Ratio(_) => format!("{value:.2}"),
+            Change::Points(_) => format!("{value:+.0} pt"),
         };
+        let of = measure.change.estimate();
         let value = |value: f64| match value {
             v if !v.is_finite() => "-".to_owned(),
             v if v.abs() >= 100.0 => format!("{v:.0}"),
@@ -115,9 +130,9 @@ fn lines(compared: &Compared) -> String {
             value(measure.first),
             value(measure.second),
             measure.unit.to_owned(),
-            ratio(measure.ratio.value),
-            ratio(measure.ratio.low),
-            ratio(measure.ratio.high),
+            change(of.value),
+            change(of.low),
+            change(of.high),
             measure.judgement.to_string(),
         ]
     });

@@ -137,6 +137,24 @@ fn what_is_slower_is_worse() {
 }
 
 #[test]
+fn a_share_of_none_changes_by_points() {
+    let name = "rows that stayed on their page, one UPDATE";
+    let first = sample(1.0, 1);
+    let at = |hot: f64| {
+        let mut second = sample(1.0, 2);
+        let fill = second.fills.iter_mut().find(|fill| fill.way == Way::Update).unwrap();
+        fill.hot = Some(hot);
+        Compared::of(&first, &second)
+    };
+    assert_eq!(said(&at(0.02), name), "no difference");
+    let compared = at(0.2);
+    assert_eq!(said(&compared, name), "better");
+    let measure = compared.measures.iter().find(|measure| measure.name == name).unwrap();
+    let Change::Points(points) = measure.change else { panic!("{measure:?}") };
+    assert_eq!([points.value, points.low, points.high], [20.0, 15.0, 25.0]);
+}
+
+#[test]
 fn speed_is_judged_where_its_intervals_do_not_overlap() {
     let with = |ours: [f64; 3], update: [f64; 3]| {
         let mut run = sample(1.0, 1);

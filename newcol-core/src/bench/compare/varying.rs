@@ -1,6 +1,6 @@
 //! What varies from run to run: speed, and how far a standby is behind.
 
-use super::{Better, Judgement, Measure, SAMPLES, SECONDS, judge};
+use super::{Better, Change, Judgement, Measure, SAMPLES, SECONDS, judge};
 use crate::bench::{
     blocks::Estimate,
     load::Phase,
@@ -20,12 +20,15 @@ pub(super) fn speed(way: Way, runs: [&Run; 2]) -> Option<Measure> {
     if let (true, [Some(a), Some(b)]) = (way != Way::Update, against) {
         // Whatever one of them may have been over whatever the other may have been: it holds "as much"
         // where the intervals overlap.
-        let ratio =
-            Estimate { value: b.value / a.value, low: b.low / a.high, high: b.high / a.low };
+        let change = Change::Ratio(Estimate {
+            value: b.value / a.value,
+            low: b.low / a.high,
+            high: b.high / a.low,
+        });
         let (first, second) = (a.value, b.value);
-        let judgement = judge(&ratio, Better::More);
+        let judgement = judge(&change, Better::More);
         let name = format!("speed against one UPDATE, {way}");
-        return Some(Measure { name, unit: "×", first, second, ratio, judgement });
+        return Some(Measure { name, unit: "×", first, second, change, judgement });
     }
     let [first, second] = fills.map(Fill::speed);
     let why = match (way, fills.map(Fill::speeds)) {
@@ -39,7 +42,7 @@ pub(super) fn speed(way: Way, runs: [&Run; 2]) -> Option<Measure> {
         unit: "rows/s",
         first,
         second,
-        ratio: Estimate { value: second / first, low: f64::NAN, high: f64::NAN },
+        change: Change::Ratio(Estimate { value: second / first, low: f64::NAN, high: f64::NAN }),
         judgement: Judgement::NotComparable(why.to_owned()),
     })
 }
@@ -64,10 +67,11 @@ pub(super) fn lags(first: &Run, second: &Run, why: Option<String>) -> Vec<Measur
         };
         let (mine, theirs) = (one.seconds.p95, two.seconds.p95);
         let value = theirs.max(LOOKED) / mine.max(LOOKED);
-        let ratio = Estimate::of(value, if no.is_some() { Vec::new() } else { resampled(&x, &y) });
-        let judgement = no.map_or_else(|| judge(&ratio, Better::Less), Judgement::NotComparable);
+        let samples = if no.is_some() { Vec::new() } else { resampled(&x, &y) };
+        let change = Change::Ratio(Estimate::of(value, samples));
+        let judgement = no.map_or_else(|| judge(&change, Better::Less), Judgement::NotComparable);
         let name = format!("standby behind (p95), {phase}");
-        Some(Measure { name, unit: "s", first: mine, second: theirs, ratio, judgement })
+        Some(Measure { name, unit: "s", first: mine, second: theirs, change, judgement })
     };
     Phase::ALL.into_iter().filter_map(measure).collect()
 }
