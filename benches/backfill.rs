@@ -293,20 +293,25 @@ fn ratio(one: Duration, other: Duration) -> f64 {
 fn row(scenario: &Scenario, plain: &Cost, job: &Cost) -> String {
     let Scenario { backend, key, indexes, rows, workers } = scenario;
     let speed = |cost: &Cost| *rows as f64 / cost.time.as_secs_f64();
+    // What an engine does not count is nothing.
+    let counted = |value: f64, digits: usize| match value > 0.0 {
+        true => format!("{value:.digits$}"),
+        false => "-".to_owned(),
+    };
     format!(
-        "| {backend} | {} | {indexes} | {rows} | {workers} | {:.0} | {:.0} | {:.2} | {:.2} | {:.0} | {:.2} \
-         | {:.2} | {:.2} | {:.2} | {:.2} | {:.0} |",
+        "| {backend} | {} | {indexes} | {rows} | {workers} | {:.0} | {:.0} | {:.2} | {:.2} | {} | {} | {} | {} \
+         | {} | {} | {} |",
         key.name(),
         speed(plain),
         speed(job),
         speed(job) / speed(plain),
         plain.time.as_secs_f64() / job.filling.as_secs_f64(),
-        job.log,
-        job.log / plain.log,
-        job.heap,
-        plain.heap,
-        job.index,
-        plain.index,
-        job.hot,
+        counted(job.log, 0),
+        counted(job.log / plain.log, 2),
+        counted(job.heap, 2),
+        counted(plain.heap, 2),
+        counted(job.index, 2),
+        counted(plain.index, 2),
+        counted(job.hot, 0),
     )
 }

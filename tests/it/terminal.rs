@@ -208,4 +208,11 @@ fn failures_are_red_where_there_are_colors() {
         there == drawn,
         "{path} is stale: NEWCOL_BLESS=1 cargo test -p newcol-tests terminal\n{drawn}"
     );
+    // More rows than are named.
+    desk.session.batch("UPDATE users SET locale = NULL WHERE id % 3 = 0").unwrap();
+    for (env, more) in [(MODERN, ", …"), (ASCII, ", ...")] {
+        let shown = desk.shown(VERIFY, 200, env, 100);
+        assert!(shown.last().contents().contains(more), "{}", shown.text());
+        assert!(env != ASCII || shown.bytes.is_ascii(), "{}", shown.text());
+    }
 }

@@ -1,5 +1,6 @@
 //! The only place that writes to the terminal: data to stdout, all else to stderr.
 
+pub(crate) mod ascii;
 mod json;
 pub(crate) mod progress;
 mod text;
@@ -8,6 +9,7 @@ use std::io::{self, IsTerminal, Write};
 
 use anstream::{AutoStream, ColorChoice};
 use anstyle::{AnsiColor, Style};
+use ascii::Spelled;
 pub(crate) use json::{DatabaseJson, GateJson, MarkerJson, StageStatusJson, StatusJson};
 use json::{ErrorJson, FileJson, PlanJson};
 use newcol_core::{
@@ -43,8 +45,8 @@ pub(crate) enum Mark {
 }
 
 pub(crate) struct Output {
-    stdout: AutoStream<io::Stdout>,
-    stderr: AutoStream<io::Stderr>,
+    stdout: Spelled<AutoStream<io::Stdout>>,
+    stderr: Spelled<AutoStream<io::Stderr>>,
     format: MessageFormat,
     quiet: u8,
     verbose: u8,
@@ -65,8 +67,8 @@ impl Output {
             Color::Never => ColorChoice::Never,
         };
         Self {
-            stdout: AutoStream::new(io::stdout(), choice),
-            stderr: AutoStream::new(io::stderr(), choice),
+            stdout: Spelled::new(AutoStream::new(io::stdout(), choice), &io::stdout()),
+            stderr: Spelled::new(AutoStream::new(io::stderr(), choice), &io::stderr()),
             format: global.message_format,
             quiet: global.quiet,
             verbose: global.verbose,
@@ -100,7 +102,7 @@ impl Output {
 
     /// Reports whether stdout is colored.
     pub(crate) fn colors(&self) -> bool {
-        self.stdout.current_choice() != ColorChoice::Never
+        self.stdout.stream.current_choice() != ColorChoice::Never
     }
 
     /// Reports whether somebody looks closer than most.
@@ -118,8 +120,8 @@ impl Output {
 
     /// Writes data as it is, in both formats.
     pub(crate) fn raw(&mut self, bytes: &[u8]) {
-        drop(self.stdout.write_all(bytes));
-        drop(self.stdout.flush());
+        drop(self.stdout.stream.write_all(bytes));
+        drop(self.stdout.stream.flush());
     }
 
     /// Writes a heading, then text.
@@ -161,7 +163,8 @@ impl Output {
         if self.is_json() {
             let line = Line { reason, version: JSON_VERSION, body };
             let text = serde_json::to_string(&line).expect("our own types have JSON forms");
-            drop(writeln!(self.stdout, "{text}"));
+            // A program reads it, whatever the terminal can show.
+            drop(writeln!(self.stdout.stream, "{text}"));
         }
     }
 

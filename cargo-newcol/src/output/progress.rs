@@ -4,8 +4,7 @@ use std::io;
 
 use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
-use super::Output;
-use crate::context;
+use super::{Output, ascii::speaks_unicode};
 
 /// Columns from which on a line has room for a bar, and for a long one.
 const ROOM_FOR_A_BAR: (u16, u16) = (60, 90);
@@ -21,7 +20,6 @@ struct Terminal {
 impl Terminal {
     fn look() -> Self {
         let size = terminal_size::terminal_size_of(io::stderr());
-        let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(context::env);
         let (some, enough) = ROOM_FOR_A_BAR;
         Self {
             bar: match size {
@@ -29,7 +27,7 @@ impl Terminal {
                 Some((width, _)) if width.0 < enough => Some("{bar:10} "),
                 Some(_) | None => Some("{bar:24} "),
             },
-            is_unicode: speaks_unicode(locale.as_deref()),
+            is_unicode: speaks_unicode(),
         }
     }
 
@@ -43,12 +41,6 @@ impl Terminal {
             .with_key("rate", per_second);
         if self.is_unicode { style } else { style.progress_chars("#>-").tick_chars("|/-\\ ") }
     }
-}
-
-/// Reports whether a locale's characters are those of Unicode.
-fn speaks_unicode(locale: Option<&str>) -> bool {
-    let locale = locale.unwrap_or_default().to_lowercase();
-    locale.contains("utf-8") || locale.contains("utf8")
 }
 
 impl Output {
@@ -81,16 +73,6 @@ pub(crate) fn rows(are_counted: bool) -> ProgressStyle {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_locale_says_whether_unicode_is_spoken() {
-        for locale in ["en_US.UTF-8", "C.utf8"] {
-            assert!(speaks_unicode(Some(locale)), "{locale}");
-        }
-        for locale in [None, Some("C"), Some("POSIX"), Some("de_DE.ISO-8859-1")] {
-            assert!(!speaks_unicode(locale), "{locale:?}");
-        }
-    }
 
     #[test]
     fn every_style_is_one() {

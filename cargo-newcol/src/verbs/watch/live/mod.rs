@@ -27,7 +27,7 @@ use crate::{
     context::{Context, Project, env},
     error::{CliError, Exit},
     interrupt,
-    output::Output,
+    output::{Output, ascii::speaks_unicode},
     verbs::when,
 };
 
@@ -98,13 +98,6 @@ pub(super) fn run(
     };
     looking.end();
     done
-}
-
-/// Reports whether the terminal's language has more than ASCII.
-fn speaks_unicode() -> bool {
-    let set = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(env);
-    let set = set.unwrap_or_default().to_ascii_lowercase();
-    set.contains("utf-8") || set.contains("utf8")
 }
 
 /// Prints a line for each snapshot; a series of failures is a failure.
