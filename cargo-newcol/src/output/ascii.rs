@@ -76,7 +76,7 @@ mod tests {
             stream.write_all(b"\xff").unwrap();
             stream.stream
         };
-        assert_eq!(written(true), [&"1.5x of Zoë, ...".as_bytes()[..], b"\xff"].concat());
-        assert_eq!(written(false), [&"1.5× of Zoë, …".as_bytes()[..], b"\xff"].concat());
+        assert_eq!(written(true), ["1.5x of Zoë, ...".as_bytes(), b"\xff"].concat());
+        assert_eq!(written(false), ["1.5× of Zoë, …".as_bytes(), b"\xff"].concat());
     }
 }
