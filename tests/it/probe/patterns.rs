@@ -339,3 +339,41 @@ fn packages_behind_a_broken_one_are_unchecked_and_not_clean() {
     expand NC205 down: not compiled at stage expand, because something that it needs does not: bin `down`
     ");
 }
+
+/// Generic code of the project's own, which fails for a struct at its `impl` and wherever it is used.
+const GENERIC: &str = r#"
+use diesel::query_dsl::LoadQuery;
+use schema::users;
+
+#[derive(Queryable)]
+pub struct Row { pub id: i32, pub name: String }
+
+pub trait Whole<C: Conn>: Sized + 'static
+where
+    users::table: for<'q> LoadQuery<'q, C, Self>,
+{
+    fn all(c: &mut C) -> QueryResult<Vec<Self>> {
+        users::table.load::<Self>(c)
+    }
+}
+
+impl<C: Conn> Whole<C> for Row {} //~ expand `Whole<C>`
+
+pub fn once<C: Conn>(c: &mut C) -> QueryResult<Vec<Row>> {
+    <Row as Whole<C>>::all(c)
+}
+
+pub fn again<C: Conn>(c: &mut C) -> QueryResult<Vec<Row>> {
+    Row::all(c)
+}
+"#;
+
+#[test]
+fn what_generic_code_asks_for_is_said_once() {
+    let project = package("probed-generic", GENERIC, &users("")).build().unwrap();
+    let stages = [super::stage(Expand, SCHEMA, users("        locale -> Nullable<Text>,\n"))];
+    let report = ask(&project, &probe(project.root(), "probed-generic"), SCHEMA, &stages).unwrap();
+    assert_eq!(found(&project, &report.findings), marks(&project), "{:#?}", report.findings);
+    let [one] = report.findings.as_slice() else { panic!("{:#?}", report.findings) };
+    assert!(one.message.ends_with("; nor at 2 more places that rely on it"), "{}", one.message);
+}

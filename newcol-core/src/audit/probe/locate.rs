@@ -43,8 +43,15 @@ impl<'a> Locator<'a> {
     }
 
     /// Returns the innermost place in the project's own files; `None` where a span has none.
-    fn place(&self, span: &Span) -> Option<(Utf8PathBuf, Place)> {
+    pub(super) fn place(&self, span: &Span) -> Option<(Utf8PathBuf, Place)> {
         span.outwards().find_map(|span| self.exact(span))
+    }
+
+    /// Returns a line of a file that the copy has as the project does.
+    pub(super) fn line(&self, path: &Utf8Path, line: usize) -> Option<String> {
+        let texts = self.texts.borrow();
+        let text = texts.get(path)?.as_ref()?;
+        text.lines().nth(line.checked_sub(1)?).map(ToOwned::to_owned)
     }
 
     fn exact(&self, span: &Span) -> Option<(Utf8PathBuf, Place)> {

@@ -64,6 +64,7 @@ pub(super) struct Span {
     pub(super) byte_start: usize,
     pub(super) byte_end: usize,
     pub(super) is_primary: bool,
+    pub(super) label: Option<String>,
     pub(super) expansion: Option<Box<Expansion>>,
 }
 

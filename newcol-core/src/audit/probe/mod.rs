@@ -7,6 +7,7 @@
 //! unchecked, never to be clean.
 
 mod cargo;
+mod echo;
 mod error;
 mod inventory;
 mod locate;

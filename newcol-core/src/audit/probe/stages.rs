@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{
     Set, StageSchema,
     cargo::{Check, Outcome, PackageTarget},
+    echo::{self, Echo},
     error::ProbeError,
     inventory::Baseline,
     locate::{Locator, is_among},
@@ -124,8 +125,11 @@ impl Seen<'_> {
         let known =
             |of: &PackageTarget, told| self.baseline.explains(of, &self.locator.quote(told));
         let told = self.outcome.told.iter().filter(|(of, told)| !known(of, told));
-        let mut found: Vec<(Finding, &PackageTarget)> =
-            told.filter_map(|(of, told)| Some((self.finding(of, told)?, of))).collect();
+        let mut found: Vec<((Finding, Option<Echo>), &PackageTarget)> = told
+            .filter_map(|(of, told)| {
+                Some(((self.finding(of, told)?, Echo::of(told, self.locator)), of))
+            })
+            .collect();
         // Without its table everything around it fails too, and says nothing of the column.
         let in_schema = |finding: &Finding| matches!(&finding.place, Where::File { path, .. } if is_among(self.originals, path));
         let schema_fails = self.outcome.errors().any(|(_, error)| {
@@ -133,11 +137,12 @@ impl Seen<'_> {
                 && self.locator.primary(error).is_some_and(|(p, _)| is_among(self.originals, &p))
         });
         if schema_fails {
-            found.retain(|(finding, _)| in_schema(finding));
+            found.retain(|((finding, _), _)| in_schema(finding));
         }
         let told: BTreeSet<&PackageTarget> = found.iter().map(|(_, of)| *of).collect();
         let unchecked = self.unchecked(&told);
-        found.into_iter().map(|(finding, _)| finding).chain(unchecked).collect()
+        let found = found.into_iter().map(|(finding, _)| finding).collect();
+        echo::fold(found).into_iter().chain(unchecked).collect()
     }
 
     /// Makes a finding of an error that the stage brings, or of what will be one.
